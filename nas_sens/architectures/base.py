@@ -1,0 +1,130 @@
+"""What every architecture family shares: a frozen, hashable spec that builds its network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+from functools import cached_property
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..errors import InfeasibleArchitectureError
+from ..identity import canonical_json, digest
+from ..initialization import InitScheme, initialize_
+from .activations import Activation
+
+SPEC_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+Count = Annotated[int, Field(ge=1)]
+Count0 = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)
+class ArchitectureSpec(ABC):
+    """Base of all architecture specs; a family is a subclass with a ``family`` name and a ``layers`` method.
+
+    Args:
+        activation: Non-linearity after every hidden layer.
+        init: Scheme from which training starts (see :mod:`nas_sens.initialization`).
+        init_scale: Factor on the initial weights.
+        bias: Whether linear and convolution layers have biases.
+        batch_norm: Whether hidden layers are followed by batch normalisation, before the activation.
+        dropout: Probability with which a hidden unit is dropped while training, after the activation.
+    """
+
+    family: ClassVar[str]
+
+    activation: Activation = "relu"
+    init: InitScheme = "torch_default"
+    init_scale: Annotated[float, Field(ge=0)] = 1.0
+    bias: bool = True
+    batch_norm: bool = False
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @abstractmethod
+    def layers(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+        """Return the network on the current default device, its parameters not yet drawn.
+
+        Args:
+            input_shape: Shape of one input without the batch dimension, ``(channels, height, width)`` or ``(features,)``.
+            n_outputs: Number of outputs (logits).
+
+        Raises:
+            InfeasibleArchitectureError: The layers do not fit the input.
+        """
+
+    def skeleton(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+        """Return the network on the meta device: shapes without memory. See :meth:`layers` for the arguments."""
+        with torch.device("meta"):
+            return self.layers(tuple(input_shape), n_outputs)
+
+    def build(
+        self,
+        input_shape: tuple[int, ...],
+        n_outputs: int,
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> nn.Module:
+        """Return the untrained network, initialised by the spec's own scheme; the same generator gives the same weights.
+
+        Args:
+            input_shape: Shape of one input without the batch dimension.
+            n_outputs: Number of outputs (logits).
+            generator: Source of randomness on ``device``; torch's global generator if None.
+            device: Where the network is built.
+            dtype: Type of its parameters.
+
+        Returns:
+            The module, in training mode as every new module.
+
+        Raises:
+            InfeasibleArchitectureError: The layers do not fit the input.
+        """
+        module = self.skeleton(input_shape, n_outputs).to(dtype).to_empty(device=device)
+        initialize_(module, self.init, scale=self.init_scale, generator=generator)
+        return module
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the family and all parameters as plain JSON-like values."""
+        return {"family": self.family, **asdict(self)}
+
+    def to_json(self) -> str:
+        """Return the canonical JSON text; equal specs give equal texts."""
+        return canonical_json(self.to_dict())
+
+    @cached_property
+    def digest(self) -> str:
+        """The spec's identity: 16 hexadecimal digits of the SHA-256 of its canonical JSON."""
+        return digest(self.to_dict())
+
+
+def count_params(module: nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """Return the floating-point operations of one forward pass of one input, by PyTorch's own counter.
+
+    A multiplication and an addition count as two; element-wise operations and pooling are not counted. A real forward
+    pass of one input on the module's device is cheaper than one on the meta device, whose shape functions are Python.
+
+    Raises:
+        InfeasibleArchitectureError: The network does not accept the input.
+    """
+    parameter = next(module.parameters())
+    mode = module.training
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            module.eval()(torch.zeros((1, *input_shape), device=parameter.device, dtype=parameter.dtype))
+    except RuntimeError as error:
+        raise InfeasibleArchitectureError(f"the layers do not fit inputs of shape {input_shape}: {error}") from error
+    finally:
+        module.train(mode)
+    return int(counter.get_total_flops())

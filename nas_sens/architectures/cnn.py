@@ -1,0 +1,84 @@
+"""Plain convolutional networks: ``depth`` convolution layers, at most one hidden linear layer, a linear read-out."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from ..errors import InfeasibleArchitectureError
+from .activations import make_activation
+from .base import SPEC_CONFIG, ArchitectureSpec, Count, Count0
+
+
+@dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)
+class CNNSpec(ArchitectureSpec):
+    """A plain convolutional network.
+
+    Args:
+        depth: Number of convolution layers.
+        channels: Channels of every convolution layer.
+        kernel: Side of the square kernel, in pixels.
+        padding: Zero padding on every side, in pixels.
+        stride: Stride of every convolution.
+        max_pool: Whether a 2×2 max-pool with stride 2 follows every convolution layer.
+        hidden_units: Units of the hidden linear layer between the last convolution and the read-out; 0 for none.
+    """
+
+    family: ClassVar[str] = "cnn"
+
+    depth: Count
+    channels: Count
+    kernel: Count = 3
+    padding: Count0 = 0
+    stride: Count = 1
+    max_pool: bool = False
+    hidden_units: Count0 = 0
+
+    def layers(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+        """Return ``depth`` × (conv, batch norm, activation, max-pool, dropout), flatten, hidden linear layer, linear."""
+        if len(input_shape) != 3:
+            raise InfeasibleArchitectureError(
+                f"a cnn needs inputs of shape (channels, height, width), but they are {input_shape}"
+            )
+        n_in, *sides = input_shape
+        modules: list[nn.Module] = []
+        for i in range(1, self.depth + 1):
+            sides = [self._shrink(side, i) for side in sides]
+            modules.append(
+                nn.Conv2d(n_in, self.channels, self.kernel, stride=self.stride, padding=self.padding, bias=self.bias)
+            )
+            if self.batch_norm:
+                modules.append(nn.BatchNorm2d(self.channels))
+            modules.append(make_activation(self.activation))
+            if self.max_pool:
+                modules.append(nn.MaxPool2d(2))
+            if self.dropout:
+                modules.append(nn.Dropout(self.dropout))
+            n_in = self.channels
+        modules.append(nn.Flatten())
+        n_features = self.channels * sides[0] * sides[1]
+        if self.hidden_units:
+            modules.append(nn.Linear(n_features, self.hidden_units, bias=self.bias))
+            if self.batch_norm:
+                modules.append(nn.BatchNorm1d(self.hidden_units))
+            modules.append(make_activation(self.activation))
+            if self.dropout:
+                modules.append(nn.Dropout(self.dropout))
+            n_features = self.hidden_units
+        modules.append(nn.Linear(n_features, n_outputs, bias=self.bias))
+        return nn.Sequential(*modules)
+
+    def _shrink(self, side: int, layer: int) -> int:
+        padded = side + 2 * self.padding
+        if self.kernel > padded:
+            raise InfeasibleArchitectureError(
+                f"conv layer {layer}: a kernel of {self.kernel} is larger than its padded feature map of {padded}"
+            )
+        side = (padded - self.kernel) // self.stride + 1
+        if self.max_pool:
+            if side < 2:
+                raise InfeasibleArchitectureError(f"max-pool {layer}: a feature map of side {side} cannot be halved")
+            side //= 2
+        return side

@@ -1,0 +1,19 @@
+"""Errors that nas_sens raises: one root, few children."""
+
+from __future__ import annotations
+
+
+class NasSensError(Exception):
+    """Root of every error that nas_sens raises on purpose."""
+
+
+class InvalidInputError(NasSensError, ValueError):
+    """What the user gave cannot be used; the message says what was required, what was given and what to do."""
+
+
+class InfeasibleArchitectureError(NasSensError):
+    """An architecture cannot exist for this input, for example a kernel larger than its feature map."""
+
+
+class StorageError(NasSensError):
+    """A database or an artifact could not be read or written (locked, read-only, missing, corrupt)."""

@@ -1,0 +1,105 @@
+"""Weight-initialisation schemes under their usual names.
+
+Variances of a weight, with n_in and n_out the layer's fan-in and fan-out:
+
+    standard_normal   N(0, 1) for weights and biases (forouzesh2020, "SN")
+    xavier_*          2 / (n_in + n_out)
+    he_*              2 / n_in
+    lecun_normal      1 / n_in
+    orthogonal        (semi-)orthogonal matrix
+    torch_default     what ``reset_parameters`` of PyTorch's layers draws: U(±1/sqrt(n_in)) for weights and biases
+
+Biases are zero except for standard_normal and torch_default. Normalisation layers always start at weight 1, bias 0,
+mean 0 and variance 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+
+InitScheme = Literal[
+    "standard_normal",
+    "xavier_uniform",
+    "xavier_normal",
+    "he_uniform",
+    "he_normal",
+    "lecun_normal",
+    "orthogonal",
+    "torch_default",
+]
+INIT_SCHEMES: tuple[str, ...] = get_args(InitScheme)
+
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm)
+
+
+@torch.no_grad()
+def initialize_(
+    module: nn.Module, scheme: InitScheme, *, scale: float = 1.0, generator: torch.Generator | None = None
+) -> None:
+    """Draw all parameters of ``module`` anew, in place.
+
+    Args:
+        module: Any module whose parameters belong to linear, convolution and normalisation layers.
+        scheme: One of :data:`INIT_SCHEMES`.
+        scale: Factor on the drawn weights; biases are not scaled.
+        generator: Source of randomness, on the parameters' device; torch's global generator if None.
+
+    Raises:
+        NotImplementedError: A layer with parameters of its own is none of the known ones.
+        ValueError: The scheme is unknown.
+    """
+    if scheme not in INIT_SCHEMES:
+        raise ValueError(f"initialisation scheme must be one of {', '.join(INIT_SCHEMES)}; got {scheme!r}")
+    for name, layer in module.named_modules():
+        if isinstance(layer, _LAYERS):
+            _draw_weight_(layer.weight, scheme, generator)
+            if scale != 1.0:
+                layer.weight.mul_(scale)
+            if layer.bias is not None:
+                _draw_bias_(layer.bias, layer.weight, scheme, generator)
+        elif isinstance(layer, _NORMS):
+            if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
+                layer.reset_running_stats()
+            if layer.weight is not None:
+                layer.weight.fill_(1.0)
+            if layer.bias is not None:
+                layer.bias.zero_()
+        elif next(layer.parameters(recurse=False), None) is not None:
+            raise NotImplementedError(f"no initialisation rule for {type(layer).__name__} (layer {name!r})")
+
+
+def _draw_weight_(weight: torch.Tensor, scheme: InitScheme, generator: torch.Generator | None) -> None:
+    init = nn.init
+    if scheme == "standard_normal":
+        weight.normal_(generator=generator)
+    elif scheme == "xavier_uniform":
+        init.xavier_uniform_(weight, generator=generator)
+    elif scheme == "xavier_normal":
+        init.xavier_normal_(weight, generator=generator)
+    elif scheme == "he_uniform":
+        init.kaiming_uniform_(weight, nonlinearity="relu", generator=generator)
+    elif scheme == "he_normal":
+        init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+    elif scheme == "lecun_normal":
+        init.kaiming_normal_(weight, nonlinearity="linear", generator=generator)
+    elif scheme == "orthogonal":
+        init.orthogonal_(weight, generator=generator)
+    else:  # torch_default: kaiming_uniform with a = sqrt(5), which is U(±1/sqrt(n_in))
+        init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
+
+
+def _draw_bias_(
+    bias: torch.Tensor, weight: torch.Tensor, scheme: InitScheme, generator: torch.Generator | None
+) -> None:
+    if scheme == "standard_normal":
+        bias.normal_(generator=generator)
+    elif scheme == "torch_default":
+        bound = 1 / math.sqrt(weight[0].numel())
+        bias.uniform_(-bound, bound, generator=generator)
+    else:
+        bias.zero_()

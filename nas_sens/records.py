@@ -1,0 +1,134 @@
+"""What a study holds, as frozen records; `storage` writes them into Optuna trials and reads them back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+STATUS_OK = "ok"
+CONTROL = "control"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredCandidate:
+    """One unique architecture of a study with its score; a COMPLETE trial of study ``NAME`` if ranked, else FAIL.
+
+    Attributes:
+        digest: Identity of the architecture.
+        architecture: Canonical JSON text of the architecture.
+        params: Number of trainable parameters; None if the layers do not fit the input.
+        flops: Floating-point operations of one forward pass of one input; None if not counted.
+        log10_sensitivity: log10 of the mean output sensitivity over networks; None unless ``status`` is "ok".
+        stderr: Standard error of ``log10_sensitivity`` over networks; None with one network.
+        estimator: How the sensitivity was computed; None if it was not.
+        feasible: Whether the architecture fits the input and meets the constraints of its space.
+        status: "ok", or the reason why the candidate is never ranked.
+        number: Number of its trial; None before it is stored.
+        params_sampled: What the sampler suggested: parameter name to value.
+    """
+
+    digest: str
+    architecture: str
+    params: int | None = None
+    flops: int | None = None
+    log10_sensitivity: float | None = None
+    stderr: float | None = None
+    estimator: str | None = None
+    feasible: bool = True
+    status: str = STATUS_OK
+    number: int | None = None
+    params_sampled: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the candidate may be ranked and selected."""
+        return self.feasible and self.status == STATUS_OK
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedCandidate:
+    """One trained architecture: means over training seeds; a trial of study ``NAME/train``.
+
+    Losses are mean cross-entropies in nats, errors are fractions of wrong predictions, sensitivities are log10.
+
+    Attributes:
+        digest: Identity of the architecture.
+        architecture: Canonical JSON text of the architecture.
+        params: Number of trainable parameters.
+        flops: Floating-point operations of one forward pass of one input.
+        source_trial: Number of the candidate's trial in study ``NAME``.
+        chosen_by: The selection rule that chose it, or "control".
+        reason: Why the rule chose it, in words.
+        n_seeds: Number of trainings that the means are over.
+        val_loss: Mean over seeds; None, as all that follows, if training failed.
+        val_error: Mean over seeds.
+        test_loss: Mean over seeds; for the report only.
+        test_error: Mean over seeds; for the report only.
+        train_loss: Mean over seeds, in evaluation mode.
+        train_error: Mean over seeds, in evaluation mode.
+        generalization_gap: Test loss minus training loss.
+        log10_sensitivity_before: The candidate's score.
+        log10_sensitivity_after: Sensitivity of the trained networks, mean over seeds before the logarithm.
+        predicted_loss: Test loss predicted from ``log10_sensitivity_after`` without labels (forouzesh2020, eq. 9).
+        val_loss_sd: Sample standard deviation over seeds; None with one seed. So for the other ``_sd``.
+        val_error_sd: See ``val_loss_sd``.
+        test_loss_sd: See ``val_loss_sd``.
+        test_error_sd: See ``val_loss_sd``.
+        curve: Mean validation loss after each epoch.
+        seconds: Wall-clock time of all trainings together.
+        status: "ok", or the reason why it is never ranked.
+        number: Number of its trial; None before it is stored.
+    """
+
+    digest: str
+    architecture: str
+    params: int
+    flops: int
+    source_trial: int
+    chosen_by: str
+    reason: str = ""
+    n_seeds: int = 1
+    val_loss: float | None = None
+    val_error: float | None = None
+    test_loss: float | None = None
+    test_error: float | None = None
+    train_loss: float | None = None
+    train_error: float | None = None
+    generalization_gap: float | None = None
+    log10_sensitivity_before: float | None = None
+    log10_sensitivity_after: float | None = None
+    predicted_loss: float | None = None
+    val_loss_sd: float | None = None
+    val_error_sd: float | None = None
+    test_loss_sd: float | None = None
+    test_error_sd: float | None = None
+    curve: tuple[float, ...] = ()
+    seconds: float | None = None
+    status: str = STATUS_OK
+    number: int | None = None
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the trained candidate may be ranked."""
+        return self.status == STATUS_OK
+
+
+def describe(architecture: str) -> str:
+    """Return a short text for an architecture's canonical JSON, such as ``fc depth=3 width=100 init=he_normal``.
+
+    Parameters at a value that says "without" (0, false) and the defaults of scale and activation are left out.
+    """
+    values = json.loads(architecture)
+    family = values.pop("family")
+    shape = [k for k in ("depth", "width", "channels") if k in values]
+    rest = sorted(k for k in values if k not in shape and k not in ("init_scale", "bias", "activation"))
+    parts = [f"{k}={values[k]}" for k in [*shape, *rest] if values[k] not in (0, False, 0.0)]
+    if values.get("activation", "relu") != "relu":
+        parts.append(f"activation={values['activation']}")
+    if values.get("init_scale", 1.0) != 1.0:
+        parts.append(f"init_scale={values['init_scale']}")
+    if values.get("bias") is False:
+        parts.append("bias=False")
+    return " ".join([family, *parts])
