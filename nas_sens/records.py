@@ -68,7 +68,7 @@ class TrainedCandidate:
         test_error: Mean over seeds; for the report only.
         train_loss: Mean over seeds, in evaluation mode.
         train_error: Mean over seeds, in evaluation mode.
-        generalization_gap: Test loss minus training loss.
+        generalization_gap: Test error minus training error (novak2018: training accuracy minus test accuracy).
         log10_sensitivity_before: The candidate's score.
         log10_sensitivity_after: Sensitivity of the trained networks, mean over seeds before the logarithm.
         predicted_loss: Test loss predicted from ``log10_sensitivity_after`` without labels (forouzesh2020, eq. 9).

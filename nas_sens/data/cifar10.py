@@ -1,0 +1,13 @@
+"""CIFAR10: 60,000 colour photographs of 32×32 pixels in 10 classes, by torchvision from a root folder or a download."""
+
+from __future__ import annotations
+
+from ._torchvision import load_torchvision
+from .samples import LoadOptions, Samples
+
+
+def load(options: LoadOptions) -> Samples:
+    """Return the official training and test set."""
+    from torchvision.datasets import CIFAR10
+
+    return load_torchvision(CIFAR10, options, "cifar10")

@@ -1,0 +1,38 @@
+"""npz:PATH: arrays of one's own in a NumPy archive, ``x`` and ``y`` or ``x_train``, ``y_train``, ``x_test``, ``y_test``."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InvalidInputError
+from .samples import LoadOptions, Samples, make_samples
+
+
+def load(options: LoadOptions) -> Samples:
+    """Return the archive's samples; its test set, if it has one, is the test set.
+
+    Raises:
+        InvalidInputError: The file cannot be read or lacks the arrays.
+    """
+    path = Path(options.argument).expanduser()
+    source = f"npz:{options.argument}"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            x, y = ("x_train", "y_train") if "x_train" in archive else ("x", "y")
+            if missing := [key for key in (x, y) if key not in archive]:
+                raise InvalidInputError(
+                    f"{source}: the arrays x and y, or x_train and y_train (and x_test, y_test), are required; "
+                    f"missing {', '.join(missing)}, given {', '.join(archive.files)}"
+                )
+            arrays = [archive[x], archive[y]]
+            arrays += [archive[key] for key in ("x_test", "y_test") if key in archive]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, InvalidInputError):
+            raise
+        raise InvalidInputError(f"{source}: cannot be read as a NumPy archive without pickles: {error}") from error
+    if len(arrays) == 3:
+        raise InvalidInputError(f"{source}: x_test and y_test must be given together")
+    return make_samples(*arrays, source=source)

@@ -1,0 +1,265 @@
+"""Figures of the report as inline SVG: one panel per picture, so that a page can put them side by side or in a column.
+
+Every function is pure and deterministic (fixed hash salt, no date) and returns None where there is nothing to draw.
+Numbers come in the units of the records: sensitivities as log10, losses in nats, errors as fractions.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from .figure_style import CONTROL_COLOUR, INK, MAX_VECTOR_POINTS, SELECTED_COLOUR, add_legend, render_svg, set_log_axis
+from .records import CONTROL, ScoredCandidate, TrainedCandidate
+from .report_text import ranked
+from .statistics import best_so_far
+
+FAMILY_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#F0E442", "#D55E00", "#999999")
+FAMILY_MARKERS = "osD^vP*X"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """One axis: a label, a value per trained candidate and whether the axis is logarithmic.
+
+    Attributes:
+        label: What the axis shows, with its unit.
+        get: A candidate's value; None where it has none.
+        get_sd: Its standard deviation over seeds.
+        is_log: Whether the axis is logarithmic.
+        scale: Factor from the record's unit to the label's.
+    """
+
+    label: str
+    get: Callable[[TrainedCandidate], float | None]
+    get_sd: Callable[[TrainedCandidate], float | None] = lambda _: None
+    is_log: bool = False
+    scale: float = 1.0
+
+
+LOG10_S_BEFORE = Quantity(label="log₁₀ S before training", get=lambda t: t.log10_sensitivity_before)
+LOG10_S_AFTER = Quantity(label="log₁₀ S after training", get=lambda t: t.log10_sensitivity_after)
+PARAMS = Quantity(label="parameters (log axis)", get=lambda t: float(t.params), is_log=True)
+TEST_LOSS = Quantity(
+    label="test loss (nats, log axis)", get=lambda t: t.test_loss, get_sd=lambda t: t.test_loss_sd, is_log=True
+)
+TEST_ERROR = Quantity(label="test error (%)", get=lambda t: t.test_error, get_sd=lambda t: t.test_error_sd, scale=100.0)
+
+
+def outcome_figure(
+    key: str,
+    trained: Sequence[TrainedCandidate],
+    x: Quantity,
+    y: Quantity,
+    *,
+    title: str,
+    description: str,
+    draw_prediction: bool = False,
+) -> str | None:
+    """Return a scatter of one trained quantity against another, selected and control networks marked differently.
+
+    Args:
+        key: Identifier of the figure, unique in its page.
+        trained: The trained candidates; those without both quantities are left out.
+        x: Horizontal axis.
+        y: Vertical axis, with error bars of one standard deviation over seeds.
+        title: Above the panel, usually the correlation.
+        description: Alternative text.
+        draw_prediction: Whether to add the loss that equation 9 predicts, for a loss on the vertical axis.
+    """
+    groups = {
+        is_control: [t for t in trained if (t.chosen_by == CONTROL) is is_control and _is_drawable(t, x, y)]
+        for is_control in (False, True)
+    }
+    if not any(groups.values()):
+        return None
+
+    def draw(figure: Figure, axes: Axes) -> None:
+        axes.set_title(title)
+        shown_x, shown_y = [], []
+        for is_control, members in groups.items():
+            if members:
+                xs, ys = (np.array([q.scale * (q.get(t) or 0.0) for t in members]) for q in (x, y))
+                _draw_group(axes, xs, ys, np.array([y.scale * (y.get_sd(t) or 0.0) for t in members]), is_control)
+                shown_x += list(xs)
+                shown_y += list(ys)
+        if draw_prediction:
+            shown_y += _draw_prediction(axes, [t for members in groups.values() for t in members], x)
+        _set_axis(axes, "x", x, shown_x)
+        _set_axis(axes, "y", y, shown_y)
+        add_legend(figure, axes)
+
+    return render_svg(key, description, draw)
+
+
+def distribution_figure(
+    key: str, candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], *, description: str
+) -> str | None:
+    """Return log10 S against the number of parameters of all scored candidates, by family, the trained ones ringed."""
+    families: dict[str, list[tuple[int, float]]] = {}
+    positions: dict[str, tuple[int, float]] = {}
+    for c in candidates:
+        if c.is_ok and c.params and c.log10_sensitivity is not None and math.isfinite(c.log10_sensitivity):
+            positions[c.digest] = (c.params, c.log10_sensitivity)
+            families.setdefault(str(json.loads(c.architecture)["family"]), []).append(positions[c.digest])
+    if not positions:
+        return None
+    rings = [positions[t.digest] for t in trained if t.digest in positions]
+
+    def draw(figure: Figure, axes: Axes) -> None:
+        for i, (family, points) in enumerate(sorted(families.items())):
+            axes.scatter(
+                *zip(*points, strict=True),
+                s=18,
+                alpha=0.6,
+                linewidths=0,
+                color=FAMILY_COLOURS[i % len(FAMILY_COLOURS)],
+                marker=FAMILY_MARKERS[i % len(FAMILY_MARKERS)],
+                label=family,
+                rasterized=len(positions) > MAX_VECTOR_POINTS,
+            )
+        if rings:
+            axes.scatter(
+                *zip(*rings, strict=True),
+                s=70,
+                facecolors="none",
+                edgecolors=INK,
+                linewidths=1.4,
+                label="trained",
+                zorder=3,
+            )
+        _set_axis(axes, "x", PARAMS, [p for p, _ in positions.values()])
+        axes.set_ylabel(LOG10_S_BEFORE.label)
+        add_legend(figure, axes)
+
+    return render_svg(key, description, draw, width=7.4)
+
+
+def curves_figure(key: str, trained: Sequence[TrainedCandidate], *, description: str) -> str | None:
+    """Return the validation loss after each epoch of all trained networks, log axis, the best one emphasised."""
+    drawn = [(t, curve) for t in trained if np.isfinite(curve := _positive(t.curve)).any()]
+    if not drawn:
+        return None
+    best = next(iter(ranked(trained)), None)
+    n_values = sum(len(curve) for _, curve in drawn)
+    labels = {False: "selected", True: "control"}
+
+    def draw(figure: Figure, axes: Axes) -> None:
+        for t, curve in drawn:
+            is_control = t.chosen_by == CONTROL
+            axes.plot(
+                np.arange(1, len(curve) + 1),
+                curve,
+                color=CONTROL_COLOUR if is_control else SELECTED_COLOUR,
+                linestyle="--" if is_control else "-",
+                linewidth=2.6 if t is best else 1.0,
+                alpha=1.0 if t is best else 0.6,
+                marker="o" if len(curve) == 1 else None,
+                zorder=3 if t is best else 2,
+                rasterized=n_values > MAX_VECTOR_POINTS,
+                label=labels.pop(is_control, None),
+            )
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        values = np.concatenate([curve[np.isfinite(curve)] for _, curve in drawn])
+        _set_axis(
+            axes.yaxis, Quantity(label="validation loss (nats, log axis)", get=lambda t: None, is_log=True), values
+        )
+        add_legend(figure, axes)
+
+    return render_svg(key, description, draw)
+
+
+def best_so_far_figure(key: str, trained: Sequence[TrainedCandidate], *, description: str) -> str | None:
+    """Return the smallest validation loss found so far against the number of networks trained, per group."""
+    in_order = sorted(trained, key=lambda t: (t.number is None, t.number or 0))
+    series = {}
+    for is_control in (False, True):
+        losses = [t.val_loss if t.is_ok else None for t in in_order if (t.chosen_by == CONTROL) is is_control]
+        best = best_so_far([loss if loss is not None and loss > 0 else None for loss in losses])
+        if np.isfinite(best).any():
+            series[is_control] = best
+    if not series:
+        return None
+
+    def draw(figure: Figure, axes: Axes) -> None:
+        for is_control, best in series.items():
+            axes.step(
+                np.arange(1, len(best) + 1),
+                best,
+                where="post",
+                color=CONTROL_COLOUR if is_control else SELECTED_COLOUR,
+                linestyle="--" if is_control else "-",
+                marker="^" if is_control else "o",
+                markersize=5 if len(best) <= 50 else 0,
+                label="control" if is_control else "selected",
+            )
+        axes.set_xlabel("networks trained in the group")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        values = np.concatenate([best[np.isfinite(best)] for best in series.values()])
+        axes.set_ylabel("best validation loss so far (nats)")
+        set_log_axis(axes, "y", values)
+        add_legend(figure, axes)
+
+    return render_svg(key, description, draw)
+
+
+def _draw_group(axes: Axes, xs: np.ndarray, ys: np.ndarray, sds: np.ndarray, is_control: bool) -> None:
+    """Draw one group's points, with error bars where networks were trained from several seeds."""
+    colour = CONTROL_COLOUR if is_control else SELECTED_COLOUR
+    is_pixels = len(xs) > MAX_VECTOR_POINTS
+    if (sds > 0).any():
+        down = np.minimum(sds, 0.95 * ys)  # keeps a bar that reaches zero on a logarithmic axis
+        axes.errorbar(xs, ys, [down, sds], fmt="none", ecolor=colour, alpha=0.45, elinewidth=1, rasterized=is_pixels)
+    axes.scatter(
+        xs,
+        ys,
+        s=44,
+        marker="^" if is_control else "o",
+        facecolors="white" if is_control else colour,
+        edgecolors=colour,
+        linewidths=1.6 if is_control else 0.6,
+        label="control" if is_control else "selected",
+        zorder=3,
+        rasterized=is_pixels,
+    )
+
+
+def _draw_prediction(axes: Axes, members: Sequence[TrainedCandidate], x: Quantity) -> list[float]:
+    """Draw equation 9's loss in the order of x; return the losses drawn."""
+    pairs = sorted(
+        (x.get(t) or 0.0, t.predicted_loss) for t in members if t.predicted_loss is not None and t.predicted_loss > 0
+    )
+    if pairs:
+        xs, losses = zip(*pairs, strict=True)
+        axes.plot(xs, losses, color=INK, linestyle=":", marker=".", markersize=5, label="predicted by eq. 9")
+        return list(losses)
+    return []
+
+
+def _is_drawable(t: TrainedCandidate, *quantities: Quantity) -> bool:
+    values = [(q.get(t), q.is_log) for q in quantities]
+    return t.is_ok and all(v is not None and math.isfinite(v) and (v > 0 or not is_log) for v, is_log in values)
+
+
+def _positive(values: Iterable[float]) -> np.ndarray:
+    """Return the values as an array, NaN where a logarithmic axis cannot show them."""
+    array = np.array(list(values), dtype=np.float64)
+    array[~(np.isfinite(array) & (array > 0))] = np.nan
+    return array
+
+
+def _set_axis(axes: Axes, name: Literal["x", "y"], quantity: Quantity, values: Sequence[float]) -> None:
+    (axes.set_xlabel if name == "x" else axes.set_ylabel)(quantity.label)
+    if quantity.is_log:
+        set_log_axis(axes, name, values)
+    else:
+        (axes.xaxis if name == "x" else axes.yaxis).set_major_locator(MaxNLocator(6))

@@ -1,0 +1,135 @@
+"""Scores of untrained candidates: the mean output sensitivity over several random networks, with its error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as declared
+from torch import nn
+
+from .architectures import ArchitectureSpec
+from .errors import InvalidInputError
+from .identity import make_generator
+from .initialization import InitScheme, initialize_
+from .metrics.output_sensitivity import evaluation_mode, mean_output_noise
+from .records import STATUS_OK
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+@declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
+class ScoreSpec:
+    """How untrained candidates are scored.
+
+    Args:
+        metric: The measure; ``output_sensitivity`` is eq. 2 of forouzesh2020.
+        estimator: ``monte_carlo`` averages over random networks; ``auto`` takes the best estimator there is.
+        probe_init: Initialisation that networks are probed with: ``own`` for the candidate's own, or any scheme. The
+            probe is not the initialisation that training starts from.
+        noise_std: Standard deviation of the input noise, in the units that the network sees.
+        n_inputs: Number of validation inputs (or fewer if there are not so many).
+        seeds: Number of random networks, and of noise draws, per candidate.
+        after_softmax: Whether to measure behind a softmax; a comparator.
+    """
+
+    metric: Literal["output_sensitivity"] = "output_sensitivity"
+    estimator: Literal["auto", "monte_carlo"] = "auto"
+    probe_init: InitScheme | Literal["own"] = "standard_normal"
+    noise_std: Annotated[float, Field(gt=0)] = 0.1
+    n_inputs: Annotated[int, Field(ge=2)] = 128
+    seeds: Positive = 4
+    after_softmax: bool = False
+
+
+@dataclass(frozen=True)
+class Score:
+    """A candidate's score.
+
+    Attributes:
+        log10_sensitivity: log10 of the mean of S_θ over networks; None unless ``status`` is "ok".
+        stderr: Standard error of ``log10_sensitivity`` over networks, by the delta method; None with one network.
+        estimator: "monte_carlo".
+        status: "ok", or why there is no score: "dead: …" or "non-finite: …".
+    """
+
+    log10_sensitivity: float | None
+    stderr: float | None
+    estimator: str
+    status: str = STATUS_OK
+
+
+class Probe:
+    """Inputs with and without noise, drawn once and shared by all candidates so that they can be compared.
+
+    Args:
+        x: Held-out inputs (n, *input_shape) on the device where candidates are scored.
+        spec: How to score.
+        seed: Seed of the study.
+
+    Raises:
+        InvalidInputError: There are fewer than two inputs.
+    """
+
+    def __init__(self, x: torch.Tensor, spec: ScoreSpec, *, seed: int) -> None:
+        if len(x) < 2:
+            raise InvalidInputError(f"scoring needs at least 2 inputs; given {len(x)}")
+        self.spec = spec
+        self.seed = seed
+        x = x[: spec.n_inputs]
+        self.n_inputs = len(x)
+        self.device = x.device
+        pairs = []
+        for i in range(spec.seeds):
+            generator = make_generator("input noise", seed, i, device=x.device)
+            noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+            pairs.append(torch.cat([x, x + noise * spec.noise_std]))
+        self.pairs = tuple(pairs)
+
+    def sensitivity(self, model: nn.Module, i: int) -> torch.Tensor:
+        """Return S_θ of one network under the ``i``-th noise, a float64 scalar on the device, without waiting for it."""
+        y = model(self.pairs[i])
+        if self.spec.after_softmax:
+            y = y.softmax(dim=1)
+        return mean_output_noise(y[: self.n_inputs], y[self.n_inputs :]).var()
+
+
+@torch.inference_mode()
+def score(architecture: ArchitectureSpec, model: nn.Module, probe: Probe) -> Score:
+    """Return the score of an untrained candidate; the same for the same candidate, seed and inputs in any order.
+
+    Args:
+        architecture: The candidate.
+        model: Its network on the probe's device; its parameters are drawn anew for every seed.
+        probe: Inputs, noise and protocol.
+    """
+    own = probe.spec.probe_init == "own"
+    scheme: InitScheme = architecture.init if own else probe.spec.probe_init  # type: ignore[assignment]
+    scale = architecture.init_scale if own else 1.0
+    values = []
+    with evaluation_mode(model):
+        for i in range(probe.spec.seeds):
+            generator = make_generator("probe", architecture.digest, probe.seed, i, device=probe.device)
+            initialize_(model, scheme, scale=scale, generator=generator)
+            values.append(probe.sensitivity(model, i))
+    return summarize(torch.stack(values).tolist())
+
+
+def summarize(sensitivities: Sequence[float]) -> Score:
+    """Return the score that one S_θ per network amounts to."""
+    n = len(sensitivities)
+    if not all(map(math.isfinite, sensitivities)):
+        bad = sum(not math.isfinite(s) for s in sensitivities)
+        return Score(None, None, "monte_carlo", f"non-finite: the outputs of {bad} of {n} untrained networks overflow")
+    mean = math.fsum(sensitivities) / n
+    if mean == 0:
+        return Score(None, None, "monte_carlo", f"dead: input noise moves no output of {n} untrained networks (S = 0)")
+    if n == 1:
+        return Score(math.log10(mean), None, "monte_carlo")
+    relative = [s / mean - 1 for s in sensitivities]  # relative first: squares of huge S would overflow
+    sd = math.sqrt(math.fsum(r * r for r in relative) / (n - 1))
+    return Score(math.log10(mean), sd / math.sqrt(n) / math.log(10), "monte_carlo")

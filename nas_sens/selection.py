@@ -1,0 +1,184 @@
+"""Which candidates to train next: pure functions of what is scored and what is trained.
+
+Every rule is an order of preference over all candidates; a selection is the first so many of it that are not trained
+yet. A study that is stopped, resumed or enlarged therefore goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as declared
+
+from .declarations import find
+from .errors import InvalidInputError
+from .identity import derive_seed
+from .records import CONTROL
+
+Rule = Literal["pareto", "lowest", "params", "random"]
+N_BANDS = 4
+
+
+@declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
+class SelectSpec:
+    """How many candidates are trained, and which.
+
+    Args:
+        rule: ``pareto`` for the fronts of small sensitivity against many parameters; ``lowest`` for the smallest
+            sensitivity in each of four bands of parameter numbers; ``params`` for the most parameters; ``random``.
+        top_k: Number of candidates that the rule chooses.
+        control: Number of random candidates trained beside them, so that the report can say whether the rule helped.
+    """
+
+    rule: Rule = "pareto"
+    top_k: Annotated[int, Field(ge=1)] = 8
+    control: Annotated[int, Field(ge=0)] = 4
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A scored candidate as selection sees it.
+
+    Attributes:
+        digest: Identity of the architecture.
+        features: Feature name to value: ``log10_sensitivity``, ``log10_params``, ….
+        family: Architecture family.
+    """
+
+    digest: str
+    features: Mapping[str, float] = field(default_factory=dict)
+    family: str = ""
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A candidate to train.
+
+    Attributes:
+        digest: Identity of the architecture.
+        reason: Why it was chosen, in words.
+        predicted_mean: Predicted target, if the rule predicts one.
+        predicted_sd: Its standard deviation.
+    """
+
+    digest: str
+    reason: str
+    predicted_mean: float | None = None
+    predicted_sd: float | None = None
+
+
+def select(
+    candidates: Sequence[Candidate],
+    outcomes: Mapping[str, float],
+    *,
+    rule: str,
+    n: int,
+    target: str = "val_error",
+    seed: int = 0,
+) -> list[Pick]:
+    """Return the ``n`` candidates to train next, fewer if there are no more, best first.
+
+    Args:
+        candidates: All scored candidates that may be trained, in any order.
+        outcomes: Digest to target of those that are trained already; they are not picked again.
+        rule: One of ``pareto``, ``lowest``, ``params``, ``random``.
+        n: How many.
+        target: Name of the outcome; these rules do not look at it.
+        seed: Seed of ``random``.
+
+    Raises:
+        InvalidInputError: The rule is unknown or ``n`` is negative.
+    """
+    order = find(RULES, rule, "selection rule")
+    if n < 0:
+        raise InvalidInputError(f"the number of picks must be at least 0; given {n}")
+    fixed = sorted(candidates, key=lambda c: c.digest)  # so that the order of the input does not matter
+    return [p for p in order(fixed, seed) if p.digest not in outcomes][:n] if fixed else []
+
+
+def control_group(candidates: Sequence[Candidate], *, n: int, seed: int = 0) -> list[Pick]:
+    """Return ``n`` random candidates that are trained beside the selected ones, whatever those are."""
+    picks = select(candidates, {}, rule="random", n=n, seed=derive_seed(CONTROL, seed))
+    return [Pick(p.digest, "random, to compare the selected with") for p in picks]
+
+
+def _random(candidates: Sequence[Candidate], seed: int) -> list[Pick]:
+    # The place of a candidate depends on its digest and the seed alone, not on who else is there.
+    ordered = sorted(candidates, key=lambda c: derive_seed("random selection", seed, c.digest))
+    return [Pick(c.digest, "random") for c in ordered]
+
+
+def _params(candidates: Sequence[Candidate], seed: int) -> list[Pick]:
+    ordered = sorted(candidates, key=lambda c: -c.features["log10_params"])
+    return [Pick(c.digest, f"most parameters, rank {i}") for i, c in enumerate(ordered, 1)]
+
+
+def _lowest(candidates: Sequence[Candidate], seed: int) -> list[Pick]:
+    by_size = sorted(candidates, key=lambda c: c.features["log10_params"])
+    bands = _split(by_size, N_BANDS)
+    picks: list[tuple[int, int, Pick]] = []
+    for number, band in enumerate(bands, 1):
+        for rank, c in enumerate(sorted(band, key=lambda c: c.features["log10_sensitivity"]), 1):
+            text = f"sensitivity rank {rank} of {len(band)} in parameter band {number} of {len(bands)}"
+            picks.append((rank, number, Pick(c.digest, text)))
+    return [pick for _, _, pick in sorted(picks, key=lambda p: p[:2])]
+
+
+def _split(items: list[Candidate], n: int) -> list[list[Candidate]]:
+    edges = [round(i * len(items) / n) for i in range(n + 1)]
+    return [items[a:b] for a, b in zip(edges, edges[1:], strict=False) if b > a]
+
+
+def _pareto(candidates: Sequence[Candidate], seed: int) -> list[Pick]:
+    """Order by front of (small sensitivity, many parameters); within a front the farthest from those before first."""
+    points = np.array([[c.features["log10_sensitivity"], -c.features["log10_params"]] for c in candidates])
+    span = np.ptp(points, axis=0)
+    unit = (points - points.min(axis=0)) / np.where(span > 0, span, 1.0)
+    left = np.arange(len(points))
+    picks: list[Pick] = []
+    front = 0
+    while len(left):
+        front += 1
+        is_front = _non_dominated(points[left])
+        for i in _farthest_first(unit, left[is_front]):
+            picks.append(Pick(candidates[i].digest, f"Pareto front {front} of low sensitivity and many parameters"))
+        left = left[~is_front]
+    return picks
+
+
+def _non_dominated(points: np.ndarray) -> np.ndarray:
+    """Return which of the points (n, 2) no other beats in both coordinates, smaller being better."""
+    order = np.lexsort((points[:, 1], points[:, 0]))
+    best = np.minimum.accumulate(points[order, 1])
+    keep = np.ones(len(points), dtype=bool)
+    # In order of the first coordinate a point is dominated if an earlier, different one is no worse in the second.
+    earlier = points[order[1:], 1] >= best[:-1]
+    same = (points[order[1:]] == points[order[:-1]]).all(axis=1)
+    keep[order[1:]] = ~earlier
+    for k in np.flatnonzero(same):  # equal points stand or fall together
+        keep[order[k + 1]] = keep[order[k]]
+    return keep
+
+
+def _farthest_first(unit: np.ndarray, members: np.ndarray) -> list[int]:
+    """Order the members of a front: the balanced one first, then always the one farthest from those taken."""
+    points = unit[members]
+    taken = [int(np.argmin(points.sum(axis=1)))]
+    distance = np.linalg.norm(points - points[taken[0]], axis=1)
+    for _ in range(len(members) - 1):
+        distance[taken[-1]] = -1.0
+        taken.append(int(np.argmax(distance)))
+        distance = np.minimum(distance, np.linalg.norm(points - points[taken[-1]], axis=1))
+    return [int(members[i]) for i in taken]
+
+
+RULES: Mapping[str, Callable[[Sequence[Candidate], int], list[Pick]]] = {
+    "pareto": _pareto,
+    "lowest": _lowest,
+    "params": _params,
+    "random": _random,
+}

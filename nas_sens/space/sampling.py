@@ -1,0 +1,123 @@
+"""Proposals: which architecture to look at next, by an Optuna sampler in memory or by enumeration.
+
+A proposer is a function of (space, sampler, seed, answers so far) alone. A study that is resumed runs it again from
+the start and answers from what is stored, so that it continues exactly as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import Trial, TrialState
+
+from ..architectures import ArchitectureSpec
+from ..errors import InvalidInputError
+from .search_space import FAMILY, SearchSpace
+
+SamplerName = Literal["auto", "random", "qmc", "tpe", "nsga2", "gp", "enumerate"]
+
+_ENUMERATE_AT_MOST = 2_000_000
+_REPEATS_AT_MOST = 2_000
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A proposed architecture.
+
+    Attributes:
+        params: The trial's parameters.
+        architecture: What they mean.
+        is_repeat: Whether the same architecture was proposed before.
+    """
+
+    params: Mapping[str, Any]
+    architecture: ArchitectureSpec
+    is_repeat: bool
+    _trial: Trial | None = None
+
+
+class Proposer:
+    """Source of proposals.
+
+    Args:
+        space: Where architectures come from.
+        sampler: ``auto`` enumerates a space of at most ``n_candidates`` combinations and samples others at random, so
+            that statistics over candidates are those of a random sample. ``tpe``, ``nsga2`` and ``gp`` look for a
+            small sensitivity.
+        seed: Seed of the sampler.
+        n_candidates: How many candidates are wanted; only ``auto`` looks at it.
+
+    Raises:
+        InvalidInputError: The space is too large to be enumerated.
+    """
+
+    def __init__(self, space: SearchSpace, *, sampler: SamplerName, seed: int, n_candidates: int) -> None:
+        self.space = space
+        size = space.cardinality
+        if sampler == "auto":
+            sampler = "enumerate" if size is not None and size <= n_candidates else "random"
+        self.sampler = sampler
+        self._seen: set[str] = set()
+        self._repeats = 0
+        self._grid: Iterator[dict[str, Any]] | None = None
+        if sampler == "enumerate":
+            if size is None or size > _ENUMERATE_AT_MOST:
+                raise InvalidInputError(
+                    f"sampler 'enumerate' needs a finite space of at most {_ENUMERATE_AT_MOST:,} combinations; "
+                    f"{space.name!r} has {'infinitely many' if size is None else f'{size:,}'}; take another sampler"
+                )
+            # In random order, so that the first candidates are a random sample of all.
+            grid = list(space.enumerate())
+            self._grid = iter([grid[i] for i in np.random.default_rng(seed).permutation(len(grid))])
+        else:
+            # Samplers see one fixed set of dimensions, those of all families, of which a trial uses some: quasi-random
+            # sequences and Gaussian processes need that, and the others gain nothing from less.
+            family = {FAMILY: space.family_distribution} if space.family_distribution is not None else {}
+            self._distributions = {**family, **{k: v for f in sorted(space.families) for k, v in space.distributions(f).items()}}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                self._study = optuna.create_study(direction="minimize", sampler=_make_sampler(sampler, seed))
+
+    def ask(self) -> Proposal | None:
+        """Return the next proposal; None if the space is exhausted or gives nothing but repeats."""
+        if self._grid is not None:
+            params = next(self._grid, None)
+            return None if params is None else self._proposal(params, None)
+        if len(self._seen) == self.space.cardinality or self._repeats >= _REPEATS_AT_MOST:
+            return None
+        trial = self._study.ask(self._distributions)
+        return self._proposal({k: trial.params[k] for k in self.space.trial_distributions(trial.params)}, trial)
+
+    def tell(self, proposal: Proposal, value: float | None) -> None:
+        """Give the sampler the objective of a proposal; None if it has none (infeasible, dead, non-finite)."""
+        if proposal._trial is not None:
+            if value is None:
+                self._study.tell(proposal._trial, state=TrialState.FAIL)
+            else:
+                self._study.tell(proposal._trial, value)
+
+    def _proposal(self, params: dict[str, Any], trial: Trial | None) -> Proposal:
+        architecture = self.space.architecture(params)
+        is_repeat = architecture.digest in self._seen
+        self._repeats = self._repeats + 1 if is_repeat else 0
+        self._seen.add(architecture.digest)
+        return Proposal(params, architecture, is_repeat, trial)
+
+
+def _make_sampler(name: str, seed: int) -> BaseSampler:
+    samplers = optuna.samplers
+    if name == "random":
+        return samplers.RandomSampler(seed=seed)
+    if name == "qmc":
+        return samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=seed, warn_independent_sampling=False)
+    if name == "tpe":
+        return samplers.TPESampler(seed=seed, multivariate=True)
+    if name == "nsga2":
+        return samplers.NSGAIISampler(seed=seed)
+    return samplers.GPSampler(seed=seed, deterministic_objective=False)

@@ -1,0 +1,242 @@
+"""SearchSpace: declared parameters of one or several architecture families, and constraints on what they build."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from ..architectures import ArchitectureSpec, families
+from ..declarations import find, locate, nearest, read_toml, validate
+from ..errors import InvalidInputError
+from ..identity import digest
+from .distributions import check_against_family, iterate_values, n_values, parse_parameter, to_declared
+
+FAMILY = "family"
+_MEASURED = ("params", "flops")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """A declared space of architectures; equal declarations have equal digests.
+
+    Args:
+        name: Its name.
+        families: Family name to parameters; a parameter is a fixed value, a list of choices, a table in Optuna's short
+            form or an Optuna distribution. Several families form a union, in which parameters are prefixed by their
+            family, as ``fc.depth``, and the parameter ``family`` chooses.
+        constraints: ``params``, ``flops`` or any declared numeric parameter to ``{"min": …, "max": …}``, inclusive.
+        description: What it is for.
+        source: Where it was declared, for error messages.
+
+    Raises:
+        InvalidInputError: A family, key or value is wrong.
+    """
+
+    name: str
+    families: Mapping[str, Mapping[str, Any]]
+    constraints: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    description: str = ""
+    source: str = field(default="search space", compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for key in ("name", "description"):
+            if not isinstance(getattr(self, key), str):
+                raise InvalidInputError(f"{self.source}: {key} must be a string; given {getattr(self, key)!r}")
+        try:
+            parsed = _parse_families(self.families)
+            _check_constraints(self.constraints, parsed)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{self.source}: {error}") from error
+        object.__setattr__(self, "families", parsed)
+        object.__setattr__(self, "constraints", {k: dict(v) for k, v in self.constraints.items()})
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SearchSpace) and other.digest == self.digest
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the declaration as JSON-like values."""
+        parameters = {f: {k: to_declared(v) for k, v in sorted(p.items())} for f, p in sorted(self.families.items())}
+        return {
+            "name": self.name,
+            "description": self.description,
+            "families": parameters,
+            "constraints": {k: dict(v) for k, v in sorted(self.constraints.items())},
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of what the space contains: families and constraints, not name or description."""
+        content = self.to_dict()
+        return digest({k: content[k] for k in ("families", "constraints")})
+
+    def distributions(self, family: str) -> dict[str, BaseDistribution]:
+        """Return the distributions of one family's parameters by their names in a trial."""
+        prefix = f"{family}." if len(self.families) > 1 else ""
+        return {prefix + k: v for k, v in self.families[family].items() if isinstance(v, BaseDistribution)}
+
+    @cached_property
+    def family_distribution(self) -> CategoricalDistribution | None:
+        """Distribution of the parameter ``family``; None if there is only one family."""
+        return CategoricalDistribution(sorted(self.families)) if len(self.families) > 1 else None
+
+    def trial_distributions(self, params: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+        """Return the distributions of the parameters that a trial with ``params`` has."""
+        chosen = self.family_of(params)
+        family = {FAMILY: self.family_distribution} if self.family_distribution is not None else {}
+        return {**family, **self.distributions(chosen)}
+
+    def family_of(self, params: Mapping[str, Any]) -> str:
+        """Return the family that a trial's parameters choose."""
+        return params[FAMILY] if self.family_distribution is not None else next(iter(self.families))
+
+    def architecture(self, params: Mapping[str, Any]) -> ArchitectureSpec:
+        """Return the architecture that a trial's parameters mean; fixed values are filled in."""
+        family = self.family_of(params)
+        prefix = f"{family}." if len(self.families) > 1 else ""
+        values = {
+            k: params[prefix + k] if isinstance(v, BaseDistribution) else v for k, v in self.families[family].items()
+        }
+        return validate(families()[family], values, source=self.source, where=family)
+
+    def violation(self, values: Mapping[str, Any]) -> str | None:
+        """Return which constraint ``values`` break, in words; None if they break none.
+
+        Args:
+            values: Parameters of the architecture, and ``params`` and ``flops`` as far as they are known already.
+        """
+        for key, bounds in self.constraints.items():
+            value = values.get(key)
+            if value is None:
+                continue
+            if value < bounds.get("min", -math.inf):
+                return f"{key} = {value} is below the minimum of {bounds['min']}"
+            if value > bounds.get("max", math.inf):
+                return f"{key} = {value} is above the maximum of {bounds['max']}"
+        return None
+
+    @cached_property
+    def cardinality(self) -> int | None:
+        """Number of parameter combinations; None if infinite. Constraints are not taken into account."""
+        total = 0
+        for family in self.families:
+            sizes = [n_values(d) for d in self.distributions(family).values()]
+            if None in sizes:
+                return None
+            total += math.prod(s for s in sizes if s is not None)
+        return total
+
+    def enumerate(self) -> Iterator[dict[str, Any]]:
+        """Yield the trial parameters of every combination of a finite space, family by family."""
+        for family in sorted(self.families):
+            names, distributions = zip(*sorted(self.distributions(family).items()), strict=True) or ((), ())
+            chosen = {FAMILY: family} if self.family_distribution is not None else {}
+            for values in itertools.product(*(list(iterate_values(d)) for d in distributions)):
+                yield {**chosen, **dict(zip(names, values, strict=True))}
+
+    def sample(self, *, seed: int = 0) -> ArchitectureSpec:
+        """Return one random architecture that meets the constraints on declared parameters.
+
+        Constraints on ``params`` and ``flops`` are not checked: they depend on the data.
+
+        Raises:
+            InvalidInputError: 10,000 random architectures broke the constraints.
+        """
+        from .sampling import Proposer
+
+        proposer = Proposer(self, sampler="random", seed=seed, n_candidates=1)
+        for _ in range(10_000):
+            proposal = proposer.ask()
+            if proposal is None:
+                break
+            if self.violation(proposal.architecture.to_dict()) is None:
+                return proposal.architecture
+            proposer.tell(proposal, None)
+        raise InvalidInputError(f"{self.source}: no architecture meets the constraints; widen them")
+
+
+def load_space(source: str | Path | SearchSpace, *, beside: Path | None = None) -> SearchSpace:
+    """Return the search space of a bundled name or of a TOML file; a SearchSpace is returned as it is.
+
+    Args:
+        source: For example ``"fc"`` or ``"my/space.toml"``.
+        beside: Folder that a relative path may also start from.
+
+    Raises:
+        InvalidInputError: There is no such space, or its declaration is wrong.
+    """
+    if isinstance(source, SearchSpace):
+        return source
+    path = locate(source, "search_spaces", beside=beside)
+    table = read_toml(path)
+    known = families()
+    tables = {k: v for k, v in table.items() if k in known}
+    allowed = ["name", "description", "constraints", *known]
+    for key in table:
+        if key not in allowed:
+            raise InvalidInputError(f"{path}: unknown key {key!r}; {nearest(key, allowed)}")
+    return SearchSpace(
+        name=table.get("name", path.stem),
+        description=table.get("description", ""),
+        families=tables,
+        constraints=table.get("constraints", {}),
+        source=str(path),
+    )
+
+
+def _parse_families(declared: Any) -> dict[str, dict[str, Any]]:
+    if not isinstance(declared, Mapping) or not declared:
+        raise InvalidInputError(f"at least one family table is required; valid: {', '.join(families())}")
+    parsed: dict[str, dict[str, Any]] = {}
+    for name, parameters in declared.items():
+        family = find(families(), name, "architecture family")
+        if not isinstance(parameters, Mapping):
+            raise InvalidInputError(f"{name} must be a table of parameters; given {parameters!r}")
+        valid = [f.name for f in fields(family) if f.init]
+        parsed[name] = {}
+        for key, value in parameters.items():
+            if key not in valid:
+                raise InvalidInputError(f"unknown key {f'{name}.{key}'!r}; {nearest(key, valid)}")
+            parsed[name][key] = parse_parameter(value, f"{name}.{key}")
+            check_against_family(family, key, parsed[name][key], f"{name}.{key}")
+        example = {k: next(iter(_some_value(v))) for k, v in parsed[name].items()}
+        validate(family, example, source="the space", where=name)
+    return parsed
+
+
+def _some_value(parameter: Any) -> list[Any]:
+    if isinstance(parameter, CategoricalDistribution):
+        return list(parameter.choices)
+    return [getattr(parameter, "low", parameter)]
+
+
+def _check_constraints(constraints: Any, parsed: Mapping[str, Mapping[str, Any]]) -> None:
+    if not isinstance(constraints, Mapping):
+        raise InvalidInputError(f"constraints must be a table; given {constraints!r}")
+    numeric = {k for p in parsed.values() for k, v in p.items() if _is_numeric(v)}
+    valid = [*_MEASURED, *sorted(numeric - set(_MEASURED))]
+    for key, bounds in constraints.items():
+        if key not in valid:
+            raise InvalidInputError(f"unknown key {f'constraints.{key}'!r}; {nearest(key, valid)}")
+        if not isinstance(bounds, Mapping) or not bounds:
+            raise InvalidInputError(f"constraints.{key} must be a table with min, max or both; given {bounds!r}")
+        for bound, value in bounds.items():
+            if bound not in ("min", "max"):
+                raise InvalidInputError(f"unknown key {f'constraints.{key}.{bound}'!r}; valid: min, max")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise InvalidInputError(f"constraints.{key}.{bound} must be a finite number; given {value!r}")
+        if bounds.get("min", -math.inf) > bounds.get("max", math.inf):
+            raise InvalidInputError(f"constraints.{key}: min must not be greater than max; given {dict(bounds)!r}")
+
+
+def _is_numeric(parameter: Any) -> bool:
+    return all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in _some_value(parameter))
