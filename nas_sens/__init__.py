@@ -1,1 +1,54 @@
-"""x."""
+"""Neural architecture search by pre-training output sensitivity."""
+
+from . import timm_registry as timm_registry  # registers "nas_sens" with timm, so that exports load
+from .architectures import ArchitectureSpec, load_spec
+from .architectures.cnn import CNNSpec
+from .architectures.fc import FCSpec
+from .data import DataSpec, Splits, load_data
+from .errors import InfeasibleArchitectureError, InvalidInputError, NasSensError, StorageError
+from .initialization import INIT_SCHEMES, initialize_
+from .metrics.output_sensitivity import output_sensitivity
+from .metrics.predicted_loss import predicted_loss
+from .pipeline import search
+from .results import SearchResult, export_model, load_architecture, load_model
+from .scoring import ScoreSpec
+from .selection import Candidate, Pick, SelectSpec, select
+from .space import SearchSpace, load_space
+from .study import SearchSpec, StudySpec, load_study
+from .training import TrainSpec
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "INIT_SCHEMES",
+    "ArchitectureSpec",
+    "CNNSpec",
+    "Candidate",
+    "DataSpec",
+    "FCSpec",
+    "InfeasibleArchitectureError",
+    "InvalidInputError",
+    "NasSensError",
+    "Pick",
+    "ScoreSpec",
+    "SearchResult",
+    "SearchSpace",
+    "SearchSpec",
+    "SelectSpec",
+    "Splits",
+    "StorageError",
+    "StudySpec",
+    "TrainSpec",
+    "export_model",
+    "initialize_",
+    "load_architecture",
+    "load_data",
+    "load_model",
+    "load_space",
+    "load_spec",
+    "load_study",
+    "output_sensitivity",
+    "predicted_loss",
+    "search",
+    "select",
+]

@@ -68,7 +68,9 @@ def locate(source: str | Path, kind: str, *, beside: Path | None = None) -> Path
         if folder is not None and (folder / source).is_file():
             return folder / source
     what = {"search_spaces": "search space", "studies": "study"}[kind]
-    raise InvalidInputError(f"no {what} file {str(source)!r}, and no bundled {what} of that name; {nearest(source, names)}")
+    raise InvalidInputError(
+        f"no {what} file {str(source)!r}, and no bundled {what} of that name; {nearest(source, names)}"
+    )
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from .report_text import number
 SELECTED_COLOUR, CONTROL_COLOUR, INK = "#0072B2", "#D55E00", "#222222"  # Okabe and Ito's blue, vermilion; almost black
 MAX_VECTOR_POINTS = 2_000  # more are drawn as pixels: 10,000 vector markers weigh megabytes and freeze a browser
 
+_SIZE_INCHES = (5.2, 4.2)  # the browser scales the picture: a small one has text that a phone's owner can read
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -36,26 +37,37 @@ _STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.7,
     "legend.frameon": False,
     "legend.fontsize": 10,
+    "legend.handletextpad": 0.4,
+    "figure.constrained_layout.h_pad": 0.06,
+    "figure.constrained_layout.w_pad": 0.08,
 }
 
 
-def set_log_axis(axes: Axes, name: Literal["x", "y"], values: Sequence[float] | np.ndarray) -> None:
+def set_log_axis(
+    axes: Axes,
+    name: Literal["x", "y"],
+    values: Sequence[float] | np.ndarray,
+    *,
+    to_text: Callable[[float], str] = lambda value: number(value, 3),
+) -> None:
     """Make an axis logarithmic with ticks that people read: 0.5, 1, 2 … or powers of ten.
 
     Args:
         axes: Whose axis.
         name: Which axis.
         values: The positive values that it shows.
+        to_text: Writes a tick's value.
     """
     (axes.set_xscale if name == "x" else axes.set_yscale)("log")
     axis = axes.xaxis if name == "x" else axes.yaxis
-    n_decades = math.log10(max(values) / min(values))
-    if n_decades < 1:
+    n_decades = math.log10(max(values)) - math.log10(min(values))
+    if n_decades < 0.4:
         axis.set_major_locator(MaxNLocator(5))
     else:
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if n_decades < 2.5 else (1.0,), numticks=8))
+        subs = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if n_decades < 1 else (1.0, 2.0, 5.0) if n_decades < 2.5 else (1.0,)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 3)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: to_text(value)))
 
 
 def add_legend(figure: Figure, axes: Axes) -> None:
@@ -64,22 +76,18 @@ def add_legend(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, max(1, len(labels))), markerscale=1.1)
 
 
-def render_svg(
-    key: str, description: str, draw: Callable[[Figure, Axes], None], *, width: float = 5.2, height: float = 4.2
-) -> str:
+def render_svg(key: str, description: str, draw: Callable[[Figure, Axes], None]) -> str:
     """Return the SVG element that ``draw`` makes, with no id or style that leaks into its page.
 
     Args:
         key: Prefix of all ids, unique in the page.
         description: Alternative text for screen readers.
         draw: Draws into a figure and its axes.
-        width: Width in inches; the browser scales the picture, so this sets the size of the text relative to it.
-        height: Height in inches.
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a user's own style must not change the report
         matplotlib.rcParams.update({**_STYLE, "svg.hashsalt": key})
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
         draw(figure, figure.add_subplot())
         buffer = io.StringIO()
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}

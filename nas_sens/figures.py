@@ -17,9 +17,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .figure_style import CONTROL_COLOUR, INK, MAX_VECTOR_POINTS, SELECTED_COLOUR, add_legend, render_svg, set_log_axis
+from .figure_style import (
+    CONTROL_COLOUR,
+    INK,
+    MAX_VECTOR_POINTS,
+    SELECTED_COLOUR,
+    add_legend,
+    render_svg,
+    set_log_axis,
+)
 from .records import CONTROL, ScoredCandidate, TrainedCandidate
-from .report_text import ranked
+from .report_text import compact, number, ranked
 from .statistics import best_so_far
 
 FAMILY_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#F0E442", "#D55E00", "#999999")
@@ -36,6 +44,7 @@ class Quantity:
         get_sd: Its standard deviation over seeds.
         is_log: Whether the axis is logarithmic.
         scale: Factor from the record's unit to the label's.
+        to_text: Writes a tick's value on a logarithmic axis.
     """
 
     label: str
@@ -43,11 +52,12 @@ class Quantity:
     get_sd: Callable[[TrainedCandidate], float | None] = lambda _: None
     is_log: bool = False
     scale: float = 1.0
+    to_text: Callable[[float], str] = lambda value: number(value, 3)
 
 
 LOG10_S_BEFORE = Quantity(label="log₁₀ S before training", get=lambda t: t.log10_sensitivity_before)
 LOG10_S_AFTER = Quantity(label="log₁₀ S after training", get=lambda t: t.log10_sensitivity_after)
-PARAMS = Quantity(label="parameters (log axis)", get=lambda t: float(t.params), is_log=True)
+PARAMS = Quantity(label="parameters (log axis)", get=lambda t: float(t.params), is_log=True, to_text=compact)
 TEST_LOSS = Quantity(
     label="test loss (nats, log axis)", get=lambda t: t.test_loss, get_sd=lambda t: t.test_loss_sd, is_log=True
 )
@@ -116,9 +126,11 @@ def distribution_figure(
 
     def draw(figure: Figure, axes: Axes) -> None:
         for i, (family, points) in enumerate(sorted(families.items())):
+            params, log10_s = zip(*points, strict=True)
             axes.scatter(
-                *zip(*points, strict=True),
-                s=18,
+                params,
+                log10_s,
+                s=18 if len(positions) <= MAX_VECTOR_POINTS else 6,
                 alpha=0.6,
                 linewidths=0,
                 color=FAMILY_COLOURS[i % len(FAMILY_COLOURS)],
@@ -127,8 +139,10 @@ def distribution_figure(
                 rasterized=len(positions) > MAX_VECTOR_POINTS,
             )
         if rings:
+            params, log10_s = zip(*rings, strict=True)
             axes.scatter(
-                *zip(*rings, strict=True),
+                params,
+                log10_s,
                 s=70,
                 facecolors="none",
                 edgecolors=INK,
@@ -140,7 +154,7 @@ def distribution_figure(
         axes.set_ylabel(LOG10_S_BEFORE.label)
         add_legend(figure, axes)
 
-    return render_svg(key, description, draw, width=7.4)
+    return render_svg(key, description, draw)
 
 
 def curves_figure(key: str, trained: Sequence[TrainedCandidate], *, description: str) -> str | None:
@@ -164,15 +178,14 @@ def curves_figure(key: str, trained: Sequence[TrainedCandidate], *, description:
                 alpha=1.0 if t is best else 0.6,
                 marker="o" if len(curve) == 1 else None,
                 zorder=3 if t is best else 2,
-                rasterized=n_values > MAX_VECTOR_POINTS,
+                rasterized=n_values > 10 * MAX_VECTOR_POINTS,
                 label=labels.pop(is_control, None),
             )
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         values = np.concatenate([curve[np.isfinite(curve)] for _, curve in drawn])
-        _set_axis(
-            axes.yaxis, Quantity(label="validation loss (nats, log axis)", get=lambda t: None, is_log=True), values
-        )
+        axes.set_ylabel("validation loss (nats, log axis)")
+        set_log_axis(axes, "y", values)
         add_legend(figure, axes)
 
     return render_svg(key, description, draw)
@@ -260,6 +273,6 @@ def _positive(values: Iterable[float]) -> np.ndarray:
 def _set_axis(axes: Axes, name: Literal["x", "y"], quantity: Quantity, values: Sequence[float]) -> None:
     (axes.set_xlabel if name == "x" else axes.set_ylabel)(quantity.label)
     if quantity.is_log:
-        set_log_axis(axes, name, values)
+        set_log_axis(axes, name, values, to_text=quantity.to_text)
     else:
         (axes.xaxis if name == "x" else axes.yaxis).set_major_locator(MaxNLocator(6))

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .records import CONTROL, ScoredCandidate, TrainedCandidate, describe
 from .statistics import Correlations, Difference, Interval, difference, log10_or_nan
 
 MISSING = "–"
+# name, attribute of TrainedCandidate, whether it is a loss (compared as log10)
+OUTCOMES = (
+    ("validation loss", "val_loss", True),
+    ("test loss", "test_loss", True),
+    ("validation error", "val_error", False),
+    ("test error", "test_error", False),
+)
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -24,6 +31,17 @@ def number(value: float | None, digits: int = 4) -> str:
     return power if mantissa == "1" else f"{mantissa}×{power}".replace("-", "−")
 
 
+def compact(value: float | None) -> str:
+    """Return a large number with three significant digits and k, M, G or T, such as ``11.8k``; a dash for none."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    for suffix in ("", "k", "M", "G"):
+        if abs(value) < 999.5:
+            return f"{value:.3g}{suffix}"
+        value /= 1000
+    return f"{value:.3g}T"
+
+
 def count(value: int | None) -> str:
     """Return a whole number with thin spaces between thousands; a dash for none."""
     return MISSING if value is None else f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
@@ -35,17 +53,23 @@ def signed(value: float, digits: int = 2) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
+def plain(value: float | None, digits: int = 2) -> str:
+    """Return a number with ``digits`` decimals and a proper minus sign, never a negative zero; a dash for none."""
+    return MISSING if value is None else signed(value, digits).lstrip("+")
+
+
 def interval_text(interval: Interval, scale: float = 1.0, digits: int = 2) -> str:
     """Return ``+0.61 [+0.12, +0.88]``, every number times ``scale``."""
     estimate, low, high = (signed(v * scale, digits) for v in (interval.estimate, interval.low, interval.high))
     return f"{estimate} [{low}, {high}]"
 
 
-def percent(fraction: float | None, digits: int = 2) -> str:
-    """Return a fraction as ``12.30 %``; a dash for none."""
+def percent(fraction: float | None, sd: float | None = None) -> str:
+    """Return a fraction as ``12.30 %`` or, with a standard deviation, ``12.30 ± 0.40 %``; a dash for none."""
     if fraction is None or not math.isfinite(fraction):
         return MISSING
-    return f"{100 * fraction:.{digits}f}\N{NO-BREAK SPACE}%"
+    spread = "" if sd is None or not math.isfinite(sd) else f" ± {100 * sd:.2f}"
+    return f"{100 * fraction:.2f}{spread}\N{NO-BREAK SPACE}%"
 
 
 def with_spread(value: str, spread: str) -> str:
@@ -100,20 +124,16 @@ def best_text(trained: Sequence[TrainedCandidate]) -> str | None:
     )
 
 
-def relation_text(name: str, correlation: Correlations) -> str:
-    """Return what the Spearman correlation of log S before training with one outcome shows, in one sentence.
+def relation_texts(correlations: Mapping[str, Correlations]) -> list[str]:
+    """Return what the Spearman correlations of log S before training show, one sentence per outcome.
 
     Args:
-        name: The outcome, such as "test error".
-        correlation: Of log10 S before training with it.
+        correlations: Outcome, such as "test error", to the correlation of log10 S before training with it.
     """
-    rho = correlation.spearman
-    if rho is None:
-        return f"With the {name}: cannot be said ({correlation.reason})."
-    head = f"With the {name}: Spearman {interval_text(rho)}"
-    if not rho.excludes_zero:
-        return f"{head}; the interval includes zero, so no relation is shown."
-    return f"{head}; larger S went with {'larger' if rho.estimate > 0 else 'smaller'} {name}."
+    reasons = {c.reason for c in correlations.values()}
+    if len(reasons) == 1 and (reason := reasons.pop()):
+        return [f"Cannot be said: {reason}."]
+    return [_relation_text(name, correlation) for name, correlation in correlations.items()]
 
 
 def group_differences(trained: Sequence[TrainedCandidate]) -> dict[str, Difference]:
@@ -127,14 +147,6 @@ def group_differences(trained: Sequence[TrainedCandidate]) -> dict[str, Differen
     }
 
 
-OUTCOMES = (
-    ("validation loss", "val_loss", True),
-    ("test loss", "test_loss", True),
-    ("validation error", "val_error", False),
-    ("test error", "test_error", False),
-)
-
-
 def verdict_text(name: str, d: Difference) -> str:
     """Return whether selection helped on one outcome: helped, hurt, nothing shown, or too few points to say.
 
@@ -143,7 +155,7 @@ def verdict_text(name: str, d: Difference) -> str:
         d: Selected minus control; log10 for a loss.
     """
     if d.interval is None or d.p_value is None:
-        return f"On the {name}, there are too few points to say whether selection helped ({d.reason})."
+        return f"On the {name}, there are too few points to say whether selection made a difference ({d.reason})."
     if name.endswith("error"):
         points = interval_text(d.interval, 100)
         found = f"mean of the selected group minus mean of the control group: {points} percentage points"
@@ -152,7 +164,7 @@ def verdict_text(name: str, d: Difference) -> str:
         found = f"the selected group's geometric mean is {middle} times [{low}, {high}] that of the control group"
     evidence = f"{found}; p = {p_text(d.p_value)}, {d.n_a} against {d.n_b} networks"
     if d.verdict is None:
-        return f"On the {name}, there are too few points to say whether selection helped ({evidence})."
+        return f"On the {name}, there are too few points to say whether selection made a difference ({evidence})."
     verdict = {-1: "helped", 0: "did nothing that this study can show", 1: "hurt"}[d.verdict]
     return f"On the {name}, selection {verdict} ({evidence})."
 
@@ -163,6 +175,16 @@ def p_text(p_value: float) -> str:
 
 
 def _test_figures(t: TrainedCandidate) -> str:
-    error = with_spread(percent(t.test_error), percent(t.test_error_sd))
+    error = percent(t.test_error, t.test_error_sd)
     loss = with_spread(number(t.test_loss), number(t.test_loss_sd, 2))
     return f"test error {error}, test loss {loss}"
+
+
+def _relation_text(name: str, correlation: Correlations) -> str:
+    rho = correlation.spearman
+    if rho is None:
+        return f"With the {name}: cannot be said ({correlation.reason})."
+    head = f"With the {name}: Spearman {interval_text(rho)}"
+    if not rho.excludes_zero:
+        return f"{head}; the interval includes zero, so no relation is shown."
+    return f"{head}; larger S went with {'larger' if rho.estimate > 0 else 'smaller'} {name}."

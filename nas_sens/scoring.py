@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import torch
@@ -12,12 +12,14 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as declared
 from torch import nn
 
-from .architectures import ArchitectureSpec
-from .errors import InvalidInputError
+from .architectures import ArchitectureSpec, count_flops, count_params
+from .data import Splits
+from .errors import InfeasibleArchitectureError, InvalidInputError
 from .identity import make_generator
 from .initialization import InitScheme, initialize_
 from .metrics.output_sensitivity import evaluation_mode, mean_output_noise
-from .records import STATUS_OK
+from .records import STATUS_OK, ScoredCandidate
+from .space import Proposal, SearchSpace
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -91,11 +93,15 @@ class Probe:
         self.pairs = tuple(pairs)
 
     def sensitivity(self, model: nn.Module, i: int) -> torch.Tensor:
-        """Return S_θ of one network under the ``i``-th noise, a float64 scalar on the device, without waiting for it."""
+        """Return S_θ of one network under the ``i``-th noise, a float64 scalar on the device; does not wait for it."""
         y = model(self.pairs[i])
         if self.spec.after_softmax:
             y = y.softmax(dim=1)
         return mean_output_noise(y[: self.n_inputs], y[self.n_inputs :]).var()
+
+    def mean_sensitivity(self, model: nn.Module) -> torch.Tensor:
+        """Return S_θ of one network, the mean over all noise draws, without waiting for it."""
+        return torch.stack([self.sensitivity(model, i) for i in range(len(self.pairs))]).mean()
 
 
 @torch.inference_mode()
@@ -133,3 +139,40 @@ def summarize(sensitivities: Sequence[float]) -> Score:
     relative = [s / mean - 1 for s in sensitivities]  # relative first: squares of huge S would overflow
     sd = math.sqrt(math.fsum(r * r for r in relative) / (n - 1))
     return Score(math.log10(mean), sd / math.sqrt(n) / math.log(10), "monte_carlo")
+
+
+def assess(space: SearchSpace, proposal: Proposal, splits: Splits, probe: Probe) -> ScoredCandidate:
+    """Return a proposed architecture as a candidate: checked against the space's constraints, counted and scored."""
+    architecture = proposal.architecture
+    record = ScoredCandidate(
+        digest=architecture.digest, architecture=architecture.to_json(), params_sampled=dict(proposal.params)
+    )
+    values = architecture.to_dict()
+    try:
+        skeleton = architecture.skeleton(splits.input_shape, splits.n_outputs)
+        record = replace(record, params=count_params(skeleton))
+        if problem := space.violation({**values, "params": record.params}):
+            return replace(record, feasible=False, status=f"infeasible: {problem}")
+        model = skeleton.to_empty(device=probe.device)
+        record = replace(record, flops=count_flops(model, splits.input_shape))
+        if problem := space.violation({**values, "flops": record.flops}):
+            return replace(record, feasible=False, status=f"infeasible: {problem}")
+        result = score(architecture, model, probe)
+    except InfeasibleArchitectureError as error:
+        return replace(record, feasible=False, status=f"infeasible: {error}")
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return replace(record, status="too large: the candidate does not fit in memory")
+    return replace(
+        record,
+        log10_sensitivity=result.log10_sensitivity,
+        stderr=result.stderr,
+        estimator=result.estimator,
+        status=result.status,
+    )
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether PyTorch could not allocate memory, on a GPU or on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

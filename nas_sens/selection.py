@@ -6,7 +6,8 @@ yet. A study that is stopped, resumed or enlarged therefore goes on where it was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -97,7 +98,9 @@ def select(
     if n < 0:
         raise InvalidInputError(f"the number of picks must be at least 0; given {n}")
     fixed = sorted(candidates, key=lambda c: c.digest)  # so that the order of the input does not matter
-    return [p for p in order(fixed, seed) if p.digest not in outcomes][:n] if fixed else []
+    if not fixed:
+        return []
+    return list(itertools.islice((p for p in order(fixed, seed) if p.digest not in outcomes), n))
 
 
 def control_group(candidates: Sequence[Candidate], *, n: int, seed: int = 0) -> list[Pick]:
@@ -107,17 +110,19 @@ def control_group(candidates: Sequence[Candidate], *, n: int, seed: int = 0) -> 
 
 
 def _random(candidates: Sequence[Candidate], seed: int) -> list[Pick]:
-    # The place of a candidate depends on its digest and the seed alone, not on who else is there.
+    """Random; the place of a candidate depends on its digest and the seed alone, not on who else is there."""
     ordered = sorted(candidates, key=lambda c: derive_seed("random selection", seed, c.digest))
     return [Pick(c.digest, "random") for c in ordered]
 
 
 def _params(candidates: Sequence[Candidate], seed: int) -> list[Pick]:
+    """Most parameters first."""
     ordered = sorted(candidates, key=lambda c: -c.features["log10_params"])
     return [Pick(c.digest, f"most parameters, rank {i}") for i, c in enumerate(ordered, 1)]
 
 
 def _lowest(candidates: Sequence[Candidate], seed: int) -> list[Pick]:
+    """Smallest sensitivity in each of four bands of parameter numbers, the bands in turn."""
     by_size = sorted(candidates, key=lambda c: c.features["log10_params"])
     bands = _split(by_size, N_BANDS)
     picks: list[tuple[int, int, Pick]] = []
@@ -130,24 +135,22 @@ def _lowest(candidates: Sequence[Candidate], seed: int) -> list[Pick]:
 
 def _split(items: list[Candidate], n: int) -> list[list[Candidate]]:
     edges = [round(i * len(items) / n) for i in range(n + 1)]
-    return [items[a:b] for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    return [items[a:b] for a, b in itertools.pairwise(edges) if b > a]
 
 
-def _pareto(candidates: Sequence[Candidate], seed: int) -> list[Pick]:
-    """Order by front of (small sensitivity, many parameters); within a front the farthest from those before first."""
+def _pareto(candidates: Sequence[Candidate], seed: int) -> Iterator[Pick]:
+    """Fronts of small sensitivity against many parameters; within a front the farthest from those before first."""
     points = np.array([[c.features["log10_sensitivity"], -c.features["log10_params"]] for c in candidates])
     span = np.ptp(points, axis=0)
     unit = (points - points.min(axis=0)) / np.where(span > 0, span, 1.0)
     left = np.arange(len(points))
-    picks: list[Pick] = []
     front = 0
     while len(left):
         front += 1
         is_front = _non_dominated(points[left])
         for i in _farthest_first(unit, left[is_front]):
-            picks.append(Pick(candidates[i].digest, f"Pareto front {front} of low sensitivity and many parameters"))
+            yield Pick(candidates[i].digest, f"Pareto front {front} of low sensitivity and many parameters")
         left = left[~is_front]
-    return picks
 
 
 def _non_dominated(points: np.ndarray) -> np.ndarray:
@@ -176,7 +179,7 @@ def _farthest_first(unit: np.ndarray, members: np.ndarray) -> list[int]:
     return [int(members[i]) for i in taken]
 
 
-RULES: Mapping[str, Callable[[Sequence[Candidate], int], list[Pick]]] = {
+RULES: Mapping[str, Callable[[Sequence[Candidate], int], Iterable[Pick]]] = {
     "pareto": _pareto,
     "lowest": _lowest,
     "params": _params,

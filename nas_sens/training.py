@@ -190,7 +190,7 @@ def _figures(model: nn.Module, splits: Splits) -> dict[str, Any]:
 
 def _make_optimizer(model: nn.Module, spec: TrainSpec) -> torch.optim.Optimizer:
     parameters = list(model.parameters())
-    common = {"lr": spec.learning_rate, "weight_decay": spec.weight_decay, "fused": True}
+    common: dict[str, Any] = {"lr": spec.learning_rate, "weight_decay": spec.weight_decay, "fused": True}
     if spec.optimizer == "adam":
         return torch.optim.Adam(parameters, **common)
     if spec.optimizer == "adamw":

@@ -50,7 +50,7 @@ class ArchitectureSpec(ABC):
         """Return the network on the current default device, its parameters not yet drawn.
 
         Args:
-            input_shape: Shape of one input without the batch dimension, ``(channels, height, width)`` or ``(features,)``.
+            input_shape: Shape of one input without batch: ``(channels, height, width)`` or ``(features,)``.
             n_outputs: Number of outputs (logits).
 
         Raises:
@@ -71,7 +71,7 @@ class ArchitectureSpec(ABC):
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> nn.Module:
-        """Return the untrained network, initialised by the spec's own scheme; the same generator gives the same weights.
+        """Return the untrained network, initialised by the spec's own scheme; equal generators give equal weights.
 
         Args:
             input_shape: Shape of one input without the batch dimension.

@@ -37,7 +37,7 @@ class CNNSpec(ArchitectureSpec):
     hidden_units: Count0 = 0
 
     def layers(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
-        """Return ``depth`` × (conv, batch norm, activation, max-pool, dropout), flatten, hidden linear layer, linear."""
+        """Return ``depth`` × (conv, batch norm, activation, max-pool, dropout), flatten, hidden layer, linear."""
         if len(input_shape) != 3:
             raise InfeasibleArchitectureError(
                 f"a cnn needs inputs of shape (channels, height, width), but they are {input_shape}"

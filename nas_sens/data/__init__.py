@@ -28,12 +28,12 @@ def load_data(spec: DataSpec) -> Splits:
     Raises:
         InvalidInputError: The data set is unknown, missing or unusable.
     """
-    name, colon, argument = spec.name.partition(":")
+    name, _, argument = spec.name.partition(":")
     find(dataset_names(), name, "data set")
-    takes_path = name == "npz"
-    if takes_path != bool(argument):
-        wanted = f"{name}:PATH" if takes_path else name
-        raise InvalidInputError(f"data set {name!r} is written {wanted!r}; given {spec.name!r}")
     module = importlib.import_module(f"{__name__}.{name}")
+    takes_argument = getattr(module, "TAKES_ARGUMENT", False)
+    if takes_argument != bool(argument):
+        wanted = f"{name}:PATH" if takes_argument else name
+        raise InvalidInputError(f"data set {name!r} is written {wanted!r}; given {spec.name!r}")
     samples: Samples = module.load(LoadOptions(argument=argument, root=spec.root, download=spec.download))
     return split(samples, spec)

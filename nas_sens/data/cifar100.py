@@ -1,4 +1,4 @@
-"""CIFAR100: 60,000 colour photographs of 32×32 pixels in 100 classes, by torchvision from a root folder or a download."""
+"""CIFAR100: 60,000 colour photographs of 32×32 pixels in 100 classes, by torchvision from a folder or a download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""npz:PATH: arrays of one's own in a NumPy archive, ``x`` and ``y`` or ``x_train``, ``y_train``, ``x_test``, ``y_test``."""
+"""npz:PATH: arrays of your own in a NumPy archive, x and y, or x_train, y_train, x_test and y_test."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 
 from ..errors import InvalidInputError
 from .samples import LoadOptions, Samples, make_samples
+
+TAKES_ARGUMENT = True
 
 
 def load(options: LoadOptions) -> Samples:

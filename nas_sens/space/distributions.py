@@ -29,7 +29,7 @@ def parse_parameter(declared: Any, key: str) -> BaseDistribution | bool | int | 
     Raises:
         InvalidInputError: It is none of these, or its range is empty or contradictory.
     """
-    if isinstance(declared, BaseDistribution) or (isinstance(declared, _SCALARS)):
+    if isinstance(declared, (BaseDistribution, *_SCALARS)):
         return declared
     if isinstance(declared, (list, tuple)):
         declared = {"type": "categorical", "choices": list(declared)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +41,17 @@ class Proposal:
     architecture: ArchitectureSpec
     is_repeat: bool
     _trial: Trial | None = None
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna's log at warnings and above meanwhile."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 class Proposer:
@@ -79,8 +91,11 @@ class Proposer:
             # Samplers see one fixed set of dimensions, those of all families, of which a trial uses some: quasi-random
             # sequences and Gaussian processes need that, and the others gain nothing from less.
             family = {FAMILY: space.family_distribution} if space.family_distribution is not None else {}
-            self._distributions = {**family, **{k: v for f in sorted(space.families) for k, v in space.distributions(f).items()}}
-            with warnings.catch_warnings():
+            self._distributions = {
+                **family,
+                **{k: v for f in sorted(space.families) for k, v in space.distributions(f).items()},
+            }
+            with warnings.catch_warnings(), quiet_optuna():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 self._study = optuna.create_study(direction="minimize", sampler=_make_sampler(sampler, seed))
 

@@ -1,0 +1,270 @@
+"""Command line: parsing and printing only."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import pipeline, results
+from .architectures import families
+from .data import dataset_names
+from .declarations import bundled
+from .display import TerminalProgress, print_out, show_rows
+from .errors import InvalidInputError, NasSensError
+from .metrics import metric_names
+from .records import STATUS_OK, TrainedCandidate, describe
+from .report import write_report
+from .selection import RULES
+from .space import load_space
+from .storage import StudyStorage, hide_password
+from .study import from_dict, load_study
+
+Command = Callable[..., None]
+WIDE = ("architecture",)
+
+
+def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    return lambda command: functools.reduce(lambda c, option: option(c), reversed(options), command)
+
+
+storage_options = _options(
+    click.option(
+        "--storage",
+        envvar="OPTUNA_STORAGE",
+        metavar="URL",
+        help="Database, as an SQLAlchemy URL.  [default: OPTUNA_STORAGE, or sqlite:///nas_sens.db]",
+    ),
+    click.option(
+        "--artifacts",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder for trained weights.  [default: beside the SQLite file]",
+    ),
+)
+format_option = click.option(
+    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True,
+    help="How to print on stdout.",
+)  # fmt: skip
+run_options = _options(
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option("-q", "--quiet", is_flag=True, help="No progress on stderr."),
+)
+study_options = _options(
+    click.option("--n-candidates", type=click.IntRange(min=1), help="Override [search] n_candidates."),
+    click.option("--seed", type=click.IntRange(min=0), help="Override [search] seed."),
+    click.option("--name", help="Override the study's name."),
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="nas-sens", prog_name="nas-sens")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Neural architecture search by pre-training output sensitivity.
+
+    Start with:  nas-sens search quickstart
+
+    A STUDY is a TOML file or a bundled name (nas-sens list studies). It is kept in a database under its NAME, where
+    every command finds it again. Data go to stdout, progress and messages to stderr.
+    """
+
+
+@cli.command()
+@click.argument("study")
+@study_options
+@click.option("--top-k", type=click.IntRange(min=1), help="Override [select] top_k.")
+@click.option("-o", "--report", type=click.Path(path_type=Path, dir_okay=False), default=Path("report.html"),
+              show_default=True, help="Where to write the report.")  # fmt: skip
+@storage_options
+@run_options
+@format_option
+def search(study: str, n_candidates: int | None, seed: int | None, name: str | None, top_k: int | None, report: Path,
+           storage: str | None, artifacts: Path | None, device: str, quiet: bool, form: str) -> None:  # fmt: skip
+    """Sample, score, select, train and report a STUDY; run it again to resume it."""
+    progress = TerminalProgress(quiet=quiet)
+    spec = pipeline.override(load_study(study), n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
+    session = pipeline.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
+    pipeline.score_candidates(session)
+    pipeline.train_selected(session)
+    result = results.read_result(session.storage, spec.name)
+    path = _write_report(result, report)
+    _show_trained(result.trials, form, f"Trained candidates of {spec.name!r}, best validation loss first")
+    where = "" if storage is None else f" --storage '{hide_password(storage)}'"
+    progress.message(f"report written to {path}\n\nnext:")
+    progress.message(f"  nas-sens export {spec.name} --rank 1 -o my_network{where}   # the best network, ready to use")
+    progress.message(f"  nas-sens rank {spec.name} --by val_error{where}             # rank by error instead of loss")
+    progress.message(f"  nas-sens search {study} --top-k {spec.select.top_k + 4}{where}   # train four more")
+
+
+@cli.command()
+@click.argument("study")
+@study_options
+@storage_options
+@run_options
+@format_option
+def score(study: str, n_candidates: int | None, seed: int | None, name: str | None, storage: str | None,
+          artifacts: Path | None, device: str, quiet: bool, form: str) -> None:  # fmt: skip
+    """Sample and score the candidates of a STUDY without training any."""
+    progress = TerminalProgress(quiet=quiet)
+    spec = pipeline.override(load_study(study), n_candidates=n_candidates, seed=seed, name=name)
+    session = pipeline.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
+    pipeline.score_candidates(session)
+    _show_scored(results.read_result(session.storage, spec.name), form)
+    progress.message(f"\nnext:\n  nas-sens train {spec.name}")
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--top-k", type=click.IntRange(min=1), help="Train until so many are selected by the rule.")
+@click.option("--control", type=click.IntRange(min=0), help="Train until so many random ones are trained.")
+@storage_options
+@run_options
+@format_option
+def train(name: str, top_k: int | None, control: int | None, storage: str | None, artifacts: Path | None, device: str,
+          quiet: bool, form: str) -> None:  # fmt: skip
+    """Train the next selected candidates of the study NAME, whose candidates are scored."""
+    database = _open(storage, artifacts)
+    stored = from_dict(json.loads(database.attributes(name)["study"]))
+    spec = pipeline.override(stored, top_k=top_k, control=control)
+    progress = TerminalProgress(quiet=quiet)
+    session = pipeline.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
+    pipeline.train_selected(session)
+    result = results.read_result(session.storage, name)
+    _show_trained(result.trials, form, f"Trained candidates of {name!r}, best validation loss first")
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--by", type=click.Choice(results.RANK_BY), default="val_loss", show_default=True,
+              help="What to rank trained candidates by, smallest first.")  # fmt: skip
+@click.option("--scored", is_flag=True, help="Show the scored candidates instead of the trained ones.")
+@click.option("-n", type=click.IntRange(min=1), help="Show only the first so many.")
+@storage_options
+@format_option
+def rank(name: str, by: str, scored: bool, n: int | None, storage: str | None, artifacts: Path | None,
+         form: str) -> None:  # fmt: skip
+    """Show the trained candidates of the study NAME, best first, or the scored ones if none is trained."""
+    result = results.read_result(_open(storage, artifacts), name, by=by)
+    if scored or not result.trials:
+        _show_scored(result, form, n)
+    else:
+        _show_trained(result.trials[:n], form, f"Trained candidates of {name!r} by {by}")
+
+
+@cli.command()
+@click.argument("name")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("report.html"),
+              show_default=True, help="The HTML file to write.")  # fmt: skip
+@storage_options
+def report(name: str, output: Path, storage: str | None, artifacts: Path | None) -> None:
+    """Write the report of the study NAME: one HTML file that needs nothing else."""
+    print_out(str(_write_report(results.read_result(_open(storage, artifacts), name), output)))
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--rank", "rank_", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Place in the ranking by validation loss.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A new or empty folder.")
+@storage_options
+def export(name: str, rank_: int, output: Path, storage: str | None, artifacts: Path | None) -> None:
+    """Write a trained network of the study NAME to a folder, ready for use.
+
+    Load it with  nas_sens.load_model(FOLDER)  or, once nas_sens is imported, with
+    timm.create_model("local-dir:FOLDER", pretrained=True).
+    """
+    print_out(str(results.export_model(_open(storage, artifacts), name, output, rank=rank_)))
+
+
+@cli.command(name="list")
+@click.argument("what", type=click.Choice(["spaces", "studies", "metrics", "data", "families", "rules"]))
+@format_option
+def list_(what: str, form: str) -> None:
+    """Show what there is."""
+    if what == "spaces":
+        table = {n: load_space(n).description for n in bundled("search_spaces")}
+    elif what == "studies":
+        table = {n: load_study(n).description for n in bundled("studies")}
+    elif what == "metrics":
+        table = metric_names()
+    elif what == "data":
+        table = dataset_names()
+    elif what == "families":
+        table = {n: (f.__doc__ or "").splitlines()[0] for n, f in families().items()}
+    else:
+        table = {n: r.__doc__ or "" for n, r in RULES.items()}
+    show_rows([{"name": n, "description": d} for n, d in table.items()], form=form, wide=("description",))
+
+
+def _open(storage: str | None, artifacts: Path | None) -> StudyStorage:
+    return StudyStorage(results.storage_url(storage), artifacts=artifacts, must_exist=True)
+
+
+def _write_report(result: results.SearchResult, path: Path) -> Path:
+    return write_report(
+        path, name=result.name, protocol=result.protocol, candidates=result.candidates, trained=result.trials
+    )
+
+
+def _show_trained(trials: Sequence[TrainedCandidate], form: str, title: str) -> None:
+    keys = ("val_loss", "val_error", "test_loss", "test_error", "log10_sensitivity_before", "log10_sensitivity_after")
+    if form != "table":
+        show_rows([_full(t) for t in trials], form=form)
+        return
+    rows = [
+        {"rank": i, "architecture": describe(t.architecture), "params": t.params, "chosen_by": t.chosen_by}
+        | {k.replace("log10_sensitivity", "log10 S"): getattr(t, k) for k in keys}
+        for i, t in enumerate((t for t in trials if t.is_ok), 1)
+    ]
+    show_rows(rows, form=form, title=title, wide=WIDE)
+    for t in trials:
+        if not t.is_ok:
+            click.echo(f"failed: {describe(t.architecture)}: {t.status}", err=True)
+
+
+def _show_scored(result: results.SearchResult, form: str, n: int | None = None) -> None:
+    ok = sorted((c for c in result.candidates if c.is_ok), key=lambda c: (c.log10_sensitivity, c.digest))[:n]
+    columns = ("architecture", "params", "flops", "log10_sensitivity", "stderr", "estimator", "digest")
+    rows = [{k: getattr(c, k) for k in columns} for c in ok]
+    if form == "table":
+        rows = [{**r, "architecture": describe(str(r["architecture"]))} for r in rows]
+    left_out = sum(c.status != STATUS_OK for c in result.candidates)
+    show_rows(rows, form=form, title=f"Candidates of {result.name!r} by sensitivity, smallest first", wide=WIDE)
+    click.echo(f"{len(ok)} candidates shown; {left_out} infeasible or failed ones are not ranked", err=True)
+
+
+def _full(trial: TrainedCandidate) -> dict[str, Any]:
+    return {k: v for k, v in vars(trial).items() if k != "curve"}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 wrong input, 1 other errors, 130 on Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given[:1]
+    try:
+        code = cli.main(args=given, prog_name="nas-sens", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; what was finished is kept, run the same command again to go on", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except NasSensError as error:
+        if debug:
+            raise
+        click.echo(f"nas-sens: error: {error}", err=True)
+        sys.exit(2 if isinstance(error, InvalidInputError) else 1)
+
+
+if __name__ == "__main__":
+    main()

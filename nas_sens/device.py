@@ -1,0 +1,30 @@
+"""Choice of the device."""
+
+from __future__ import annotations
+
+import torch
+
+from .errors import InvalidInputError
+
+
+def resolve_device(name: str | torch.device) -> torch.device:
+    """Return the device of a name; ``auto`` takes CUDA where there is one, else the CPU.
+
+    Raises:
+        InvalidInputError: There is no such device.
+    """
+    if isinstance(name, torch.device):
+        return name
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InvalidInputError(f"the device must be auto, cpu, cuda or cuda:N; given {name!r}") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InvalidInputError(f"the device must be auto, cpu, cuda or cuda:N; given {name!r}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InvalidInputError(
+            f"device {name!r} is not there: {torch.cuda.device_count()} CUDA devices found; use --device cpu or auto"
+        )
+    return device

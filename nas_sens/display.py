@@ -1,0 +1,123 @@
+"""Terminal output of the command line: progress bars on stderr, tables on stdout."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichBars
+from rich.table import Table
+
+_PLAIN_SECONDS = 5.0
+
+
+class TerminalProgress:
+    """Progress as rich bars, or as plain lines where stderr is no terminal.
+
+    Args:
+        quiet: Whether to show nothing but warnings.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
+        self._is_plain = not self._console.is_terminal
+
+    def message(self, text: str) -> None:
+        """Show one line."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def stage(self, name: str, total: int) -> Iterator[Any]:
+        """Open a stage of ``total`` steps."""
+        if self._is_plain:
+            stage = _PlainStage(self, name, total)
+            yield stage
+            stage.close()
+            return
+        columns = (
+            TextColumn("{task.description:<6}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", style="dim"),
+        )
+        with RichBars(*columns, console=self._console) as bars:
+            yield _RichStage(bars, bars.add_task(name, total=total, note=""))
+
+
+class _RichStage:
+    def __init__(self, bars: RichBars, task: Any) -> None:
+        self._bars, self._task = bars, task
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        self._bars.update(self._task, advance=n, note=note)
+
+
+class _PlainStage:
+    def __init__(self, progress: TerminalProgress, name: str, total: int) -> None:
+        self._progress, self._name, self._total = progress, name, total
+        self._done = 0
+        self._start = self._shown = time.monotonic()
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        self._done += n
+        if time.monotonic() - self._shown > _PLAIN_SECONDS:
+            self._shown = time.monotonic()
+            self._progress.message(f"{self._name}: {self._done}/{self._total} {note}".rstrip())
+
+    def close(self) -> None:
+        seconds = time.monotonic() - self._start
+        self._progress.message(f"{self._name}: {self._done}/{self._total} done in {seconds:.1f} s")
+
+
+def show_rows(rows: Sequence[dict[str, Any]], *, form: str, title: str = "", wide: Sequence[str] = ()) -> None:
+    """Print rows on stdout as a table, as JSON or as CSV.
+
+    Args:
+        rows: Column name to value; all rows have the same columns.
+        form: ``table``, ``json`` or ``csv``.
+        title: Title of the table.
+        wide: Columns that may be folded in a table; the others keep their width.
+    """
+    if form == "json":
+        print_out(json.dumps(list(rows), indent=2))
+    elif form == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        print_out(text.getvalue().rstrip("\n"))
+    else:
+        table = Table(title=title or None, title_justify="left")
+        for name in rows[0] if rows else []:
+            number = all(isinstance(r[name], (int, float)) or r[name] is None for r in rows)
+            folds = name in wide
+            table.add_column(name, justify="right" if number else "left", no_wrap=not folds, overflow="fold")
+        for row in rows:
+            table.add_row(*(_cell(name, v) for name, v in row.items()))
+        console = Console(width=None if sys.stdout.isatty() else 160)
+        console.print(table, markup=False)
+
+
+def print_out(text: str) -> None:
+    """Print data on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{100 * value:.2f} %" if name.endswith("error") else f"{value:.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}" if name in ("params", "flops") else str(value)
+    return str(value)

@@ -1,0 +1,170 @@
+"""Tables of the report: plain rows of text made from records, ready for the page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .records import CONTROL, STATUS_OK, ScoredCandidate, TrainedCandidate, describe
+from .report_text import (
+    MISSING,
+    OUTCOMES,
+    compact,
+    count,
+    interval_text,
+    number,
+    p_text,
+    percent,
+    plain,
+    ranked,
+    with_spread,
+)
+from .statistics import Array, Correlations, Difference, correlations, log10_or_nan
+
+MAX_WINNERS = 20
+MAX_REASONS = 30
+
+# The measures whose correlations are shown; all of them as log10.
+MEASURES: dict[str, Callable[[Sequence[TrainedCandidate]], Array | Sequence[float | None]]] = {
+    "log₁₀ S before training": lambda ts: [t.log10_sensitivity_before for t in ts],
+    "log₁₀ S after training": lambda ts: [t.log10_sensitivity_after for t in ts],
+    "log₁₀ parameters": lambda ts: log10_or_nan([t.params for t in ts]),
+    "log₁₀ FLOPs": lambda ts: log10_or_nan([t.flops for t in ts]),
+    "log₁₀ predicted loss": lambda ts: log10_or_nan([t.predicted_loss for t in ts]),
+}
+SENSITIVITY, SENSITIVITY_AFTER, PARAMETERS = list(MEASURES)[:3]
+
+CorrelationMatrix = dict[str, dict[str, Correlations]]
+
+
+@dataclass(frozen=True)
+class ReasonGroup:
+    """Candidates that are never ranked for one and the same reason.
+
+    Attributes:
+        kind: "infeasible", "failed" or "training failed".
+        reason: The reason, with "…" for numbers that differ.
+        n: Number of candidates.
+        example: One candidate of them, in words.
+    """
+
+    kind: str
+    reason: str
+    n: int
+    example: str
+
+
+def correlation_matrix(trained: Sequence[TrainedCandidate]) -> CorrelationMatrix:
+    """Return the correlations of every measure with every outcome (losses as log10) over the trained candidates."""
+    ok = [t for t in trained if t.is_ok]
+    outcomes = {}
+    for name, key, is_loss in OUTCOMES:
+        values = [getattr(t, key) for t in ok]
+        outcomes[name] = log10_or_nan(values) if is_loss else values
+    return {
+        measure: {name: correlations(get(ok), values) for name, values in outcomes.items()}
+        for measure, get in MEASURES.items()
+    }
+
+
+def winner_rows(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> list[dict[str, Any]]:
+    """Return the best trained candidates by validation loss, at most ``MAX_WINNERS``, as texts by column."""
+    stderrs = {c.digest: c.stderr for c in candidates}
+    return [
+        {
+            "rank": rank,
+            "architecture": describe(t.architecture),
+            "params": count(t.params),
+            "flops": compact(t.flops),
+            "chosen_by": t.chosen_by,
+            "reason": t.reason,
+            "is_control": t.chosen_by == CONTROL,
+            "log10_s": with_spread(*map(plain, (t.log10_sensitivity_before, stderrs.get(t.digest)))),
+            "val_loss": with_spread(number(t.val_loss), number(t.val_loss_sd, 2)),
+            "val_error": percent(t.val_error, t.val_error_sd),
+            "test_loss": with_spread(number(t.test_loss), number(t.test_loss_sd, 2)),
+            "test_error": percent(t.test_error, t.test_error_sd),
+            "n_seeds": t.n_seeds,
+        }
+        for rank, t in enumerate(ranked(trained)[:MAX_WINNERS], start=1)
+    ]
+
+
+def correlation_rows(matrix: CorrelationMatrix) -> list[dict[str, Any]]:
+    """Return one row per measure, one cell per outcome: lines of (coefficient, text, is the interval beside zero)."""
+    return [{"measure": measure, "cells": [_cell(c) for c in row.values()]} for measure, row in matrix.items()]
+
+
+def difference_rows(differences: Mapping[str, Difference]) -> list[dict[str, str]]:
+    """Return one row per outcome: both means, their difference with its interval, the p-value or why there is none."""
+    rows = []
+    for name, d in differences.items():
+        is_error = name.endswith("error")
+        scale, digits = (100.0, 2) if is_error else (1.0, 3)
+        mean_a, mean_b = (
+            MISSING if mean is None else percent(mean) if is_error else plain(mean, 3) for mean in (d.mean_a, d.mean_b)
+        )
+        rows.append(
+            {
+                "outcome": f"{name} (percentage points)" if is_error else f"log₁₀ {name}",
+                "selected": f"{mean_a} (n = {d.n_a})",
+                "control": f"{mean_b} (n = {d.n_b})",
+                "difference": interval_text(d.interval, scale, digits) if d.interval else d.reason or MISSING,
+                "p_value": MISSING if d.p_value is None else p_text(d.p_value),
+            }
+        )
+    return rows
+
+
+def reason_groups(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> list[ReasonGroup]:
+    """Return the candidates that are never ranked, grouped by reason, the largest group first.
+
+    Reasons that differ only in their numbers ("120 parameters, at most 100 allowed") are one group.
+    """
+    excluded = [("failed" if c.feasible else "infeasible", c.status, c.architecture) for c in candidates if not c.is_ok]
+    excluded += [("training failed", t.status, t.architecture) for t in trained if not t.is_ok]
+    excluded = [(kind, "no reason recorded" if s == STATUS_OK else s, a) for kind, s, a in excluded]
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for kind, reason, architecture in excluded:
+        pattern = re.sub(r"\d+(?:[.,_]\d+)*(?:e[+-]?\d+)?", "…", reason)
+        groups.setdefault((kind, pattern), []).append((reason, architecture))
+    rows = []
+    for (kind, pattern), members in groups.items():
+        is_one_reason = len(Counter(reason for reason, _ in members)) == 1
+        reason, architecture = members[0]
+        rows.append(ReasonGroup(kind, reason if is_one_reason else pattern, len(members), describe(architecture)))
+    return sorted(rows, key=lambda g: (-g.n, g.kind, g.reason))
+
+
+def protocol_rows(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return a nested protocol as rows of (dotted key, value in words), in its own order."""
+    return list(_flatten(protocol, ""))
+
+
+def _flatten(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, item in value.items():
+        path = f"{prefix}{key}"
+        if isinstance(item, Mapping) and item:
+            yield from _flatten(item, f"{path}.")
+        else:
+            yield path, _value_text(item)
+
+
+def _value_text(value: Any) -> str:
+    if value is None or value in ({}, [], ()):
+        return MISSING
+    if isinstance(value, (list, tuple)) and not any(isinstance(v, (list, tuple, Mapping)) for v in value):
+        return ", ".join(map(_value_text, value))
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _cell(c: Correlations) -> dict[str, Any]:
+    named = (("Pearson", c.pearson), ("Spearman", c.spearman), ("Kendall", c.kendall))
+    lines = [(name, interval_text(i), i.excludes_zero) for name, i in named if i is not None]
+    return {"lines": lines, "reason": c.reason, "n": c.n}

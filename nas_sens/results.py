@@ -1,0 +1,164 @@
+"""What a study found: ranking, the trained networks, export."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from . import export
+from .architectures import ArchitectureSpec, load_spec
+from .errors import InvalidInputError
+from .records import ScoredCandidate, TrainedCandidate
+from .storage import DEFAULT_STORAGE, StudyStorage
+
+RANK_BY = ("val_loss", "val_error", "predicted_loss", "log10_sensitivity_after", "params")
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A study's outcome.
+
+    Attributes:
+        name: Name of the study.
+        protocol: The study as declared, JSON-like.
+        candidates: Every candidate, in the order in which they were stored.
+        trials: Every trained candidate, best validation loss first, failed ones last.
+    """
+
+    name: str
+    protocol: dict[str, Any]
+    candidates: tuple[ScoredCandidate, ...]
+    trials: tuple[TrainedCandidate, ...]
+
+    @property
+    def best(self) -> TrainedCandidate:
+        """The trained candidate with the smallest validation loss.
+
+        Raises:
+            InvalidInputError: Nothing is trained yet.
+        """
+        if not self.trials or not self.trials[0].is_ok:
+            raise InvalidInputError(
+                f"the study {self.name!r} has no trained candidate yet; run a search or train first"
+            )
+        return self.trials[0]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the trained candidates, one a row, best first."""
+        rows = [{k: v for k, v in asdict(t).items() if k != "curve"} for t in self.trials]
+        return pd.DataFrame(rows, columns=[k for k in TrainedCandidate.__dataclass_fields__ if k != "curve"])
+
+
+def storage_url(given: str | None) -> str:
+    """Return the storage URL: the given one, else ``OPTUNA_STORAGE``, else an SQLite file in the working directory."""
+    return given or os.environ.get("OPTUNA_STORAGE") or DEFAULT_STORAGE
+
+
+def read_result(storage: StudyStorage, name: str, *, by: str = "val_loss") -> SearchResult:
+    """Return what is in the database of a study.
+
+    Args:
+        storage: The database.
+        name: The study.
+        by: Figure to rank trained candidates by, smaller first; one of :data:`RANK_BY`.
+
+    Raises:
+        InvalidInputError: There is no such study, or ``by`` is unknown.
+    """
+    if by not in RANK_BY:
+        raise InvalidInputError(f"a ranking must be by one of {', '.join(RANK_BY)}; given {by!r}")
+    protocol = json.loads(storage.attributes(name)["study"])
+    trained = sorted(storage.trained(name), key=lambda t: (not t.is_ok, _key(getattr(t, by)), t.digest))
+    return SearchResult(name, protocol, tuple(storage.scored(name)), tuple(trained))
+
+
+def _key(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def trial_of_rank(result: SearchResult, rank: int) -> TrainedCandidate:
+    """Return the trained candidate at a rank, 1 being the best.
+
+    Raises:
+        InvalidInputError: There is no such rank.
+    """
+    ranked = [t for t in result.trials if t.is_ok]
+    if not 1 <= rank <= len(ranked):
+        there = f"1 to {len(ranked)}" if ranked else "none, as nothing is trained yet"
+        raise InvalidInputError(f"rank {rank} of study {result.name!r} does not exist; ranks: {there}")
+    return ranked[rank - 1]
+
+
+def load_model(
+    source: str | Path,
+    name: str | None = None,
+    *,
+    rank: int = 1,
+    artifacts: str | Path | None = None,
+    device: torch.device | str = "cpu",
+) -> nn.Module:
+    """Return a trained network in evaluation mode, from a study or from an exported folder.
+
+    Args:
+        source: Storage URL of the study, or an exported folder if ``name`` is None.
+        name: The study.
+        rank: Place in the ranking by validation loss, 1 being the best.
+        artifacts: Artifact folder of the storage; None for the default of the URL.
+        device: Where to put the network.
+
+    Raises:
+        InvalidInputError: There is no such study, rank or folder.
+        StorageError: The weights are missing or corrupt.
+    """
+    if name is None:
+        return export.read_model(source, device=device)
+    with tempfile.TemporaryDirectory() as folder:
+        fetch_model(_open(source, artifacts), name, rank, Path(folder))
+        return export.read_model(folder, device=device)
+
+
+def load_architecture(source: str | Path, name: str, *, rank: int = 1) -> ArchitectureSpec:
+    """Return the architecture at a rank of a study, to train it elsewhere."""
+    return load_spec(trial_of_rank(read_result(_open(source, None), name), rank).architecture)
+
+
+def export_model(
+    source: str | StudyStorage, name: str, destination: str | Path, *, rank: int = 1, artifacts: Path | None = None
+) -> Path:
+    """Write a trained network to a folder that ``timm.create_model("local-dir:…", pretrained=True)`` loads.
+
+    Raises:
+        InvalidInputError: The folder is not empty, or there is no such study or rank.
+        StorageError: The weights are missing.
+    """
+    destination = Path(destination)
+    export.check_destination(destination)
+    storage = source if isinstance(source, StudyStorage) else _open(source, artifacts)
+    with tempfile.TemporaryDirectory() as folder:
+        fetch_model(storage, name, rank, Path(folder))
+        export.read_model(folder)  # what is handed out loads
+        export.publish(Path(folder), destination)
+    return destination
+
+
+def fetch_model(storage: StudyStorage, name: str, rank: int, folder: Path) -> TrainedCandidate:
+    """Copy the files of a trained network into ``folder`` and return its record."""
+    trial = trial_of_rank(read_result(storage, name), rank)
+    assert trial.number is not None
+    for filename in (export.CONFIG, export.WEIGHTS):
+        storage.fetch_artifact(name, trial.number, filename, folder / filename)
+    return trial
+
+
+def _open(source: str | Path, artifacts: str | Path | None) -> StudyStorage:
+    folder = None if artifacts is None else Path(artifacts)
+    return StudyStorage(str(source), artifacts=folder, must_exist=True)

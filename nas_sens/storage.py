@@ -1,0 +1,277 @@
+"""Studies in an SQL database: the only file that opens an Optuna storage. Records in, records out.
+
+Ownership: a study may be written by several processes at once. Optuna's own rows are written through Optuna's storage
+interface. One small table beside them, ``nas_sens_claims``, says which process works on which architecture, so that
+none is trained twice; a claim of a process that died is taken over.
+"""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore, download_artifact, get_all_artifact_meta
+from optuna.distributions import BaseDistribution
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
+
+from .claims import Claims
+from .errors import InvalidInputError, StorageError
+from .records import ScoredCandidate, TrainedCandidate
+from .space.sampling import quiet_optuna
+
+DEFAULT_STORAGE = "sqlite:///nas_sens.db"
+_SUFFIX = "/train"
+_SCORED = tuple(f.name for f in fields(ScoredCandidate) if f.name not in ("number", "params_sampled"))
+_TRAINED = tuple(f.name for f in fields(TrainedCandidate) if f.name not in ("number", "curve"))
+
+
+def hide_password(url: str) -> str:
+    """Return a storage URL without its password."""
+    try:
+        return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return re.sub(r"(?<=:)[^:@/]+(?=@)", "***", url)
+
+
+def default_artifacts(url: str) -> Path:
+    """Return the artifact folder of a storage: beside an SQLite file, otherwise in the working directory."""
+    parsed = sqlalchemy.engine.make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        path = Path(parsed.database)
+        return path.with_name(f"{path.stem}_artifacts")
+    return Path("nas_sens_artifacts")
+
+
+class StudyStorage:
+    """A database with its artifact folder.
+
+    Args:
+        url: SQLAlchemy URL of an SQLite, PostgreSQL or MySQL database.
+        artifacts: Folder for trained weights; None for the default of the URL.
+        must_exist: Whether an SQLite file must be there already (reading commands create nothing).
+
+    Raises:
+        InvalidInputError: The URL is malformed, or the file does not exist though it must.
+        StorageError: The database cannot be opened.
+    """
+
+    def __init__(self, url: str = DEFAULT_STORAGE, *, artifacts: Path | None = None, must_exist: bool = False) -> None:
+        self.url = url
+        self.shown_url = hide_password(url)
+        try:
+            parsed = sqlalchemy.engine.make_url(url)
+        except SQLAlchemyError as error:
+            raise InvalidInputError(
+                f"the storage must be a database URL such as {DEFAULT_STORAGE}; given {self.shown_url!r}"
+            ) from error
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        if is_sqlite:
+            self._check_sqlite(parsed.database, must_exist)
+        connect = {"timeout": 60} if is_sqlite else {}
+        try:
+            with quiet_optuna():
+                self._rdb = RDBStorage(url, engine_kwargs={"connect_args": connect})
+            self._storage = optuna.storages.get_storage(self._rdb)
+            self.claims = Claims(self._rdb.engine)
+        except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
+            raise StorageError(f"cannot open the storage {self.shown_url}: {_first_line(error)}") from error
+        self.artifacts = artifacts if artifacts is not None else default_artifacts(url)
+
+    def _check_sqlite(self, database: str | None, must_exist: bool) -> None:
+        if not database or database == ":memory:":
+            raise InvalidInputError("the storage must be a file or a server, as a study has to outlive the command")
+        path = Path(database)
+        if not path.parent.is_dir():
+            raise InvalidInputError(f"the folder of the storage {self.shown_url} does not exist; create it first")
+        if must_exist and not path.is_file():
+            raise InvalidInputError(
+                f"there is no database {str(path)!r}; run a search first, or name the right one with --storage"
+            )
+
+    # -- studies ------------------------------------------------------------------------------------------------------
+
+    def study_names(self) -> list[str]:
+        """Return the names of all studies that nas_sens made (without those of their trainings)."""
+        with self._guard():
+            studies = self._storage.get_all_studies()
+        return sorted(s.study_name for s in studies if "space_digest" in s.user_attrs)
+
+    def exists(self, name: str) -> bool:
+        """Return whether a study of this name is there, whoever made it."""
+        with self._guard():
+            return any(s.study_name == name for s in self._storage.get_all_studies())
+
+    def create(self, name: str, attributes: Mapping[str, Any]) -> None:
+        """Create study ``name`` and ``name/train`` with user attributes; both or none must exist before."""
+        with self._guard(), quiet_optuna():
+            for study_name, metric in ((name, "log10_sensitivity"), (name + _SUFFIX, "val_loss")):
+                study = optuna.create_study(
+                    storage=self._storage, study_name=study_name, direction="minimize", load_if_exists=True
+                )
+                for key, value in attributes.items():
+                    study.set_user_attr(key, value)
+                self._storage.set_study_system_attr(study._study_id, "study:metric_names", [metric])
+
+    def attributes(self, name: str) -> dict[str, Any]:
+        """Return the user attributes of a study.
+
+        Raises:
+            InvalidInputError: There is no such study, or nas_sens did not make it.
+        """
+        if not self.exists(name):
+            names = self.study_names()
+            there = f"there are: {', '.join(names)}" if names else "it holds none yet"
+            raise InvalidInputError(f"no study {name!r} in {self.shown_url}; {there}")
+        with self._guard():
+            attributes = dict(self._storage.get_study_user_attrs(self._storage.get_study_id_from_name(name)))
+        if "space_digest" not in attributes:
+            raise InvalidInputError(
+                f"the study {name!r} in {self.shown_url} was not made by nas_sens; give another name with --name"
+            )
+        return attributes
+
+    # -- scored candidates --------------------------------------------------------------------------------------------
+
+    def scored(self, name: str) -> list[ScoredCandidate]:
+        """Return all candidates of a study, in the order in which they were stored."""
+        return [_to_scored(t) for t in self._trials(name) if "digest" in t.user_attrs]
+
+    def add_scored(
+        self, name: str, candidates: Iterable[tuple[ScoredCandidate, Mapping[str, BaseDistribution]]]
+    ) -> None:
+        """Store candidates with the distributions of their parameters, each as one finished trial.
+
+        Candidates that another process stored meanwhile are left out.
+        """
+        with self._guard(), self.claims.hold(name, "scores"):
+            there = {c.digest for c in self.scored(name)}
+            study_id = self._storage.get_study_id_from_name(name)
+            for candidate, distributions in candidates:
+                if candidate.digest not in there:
+                    self._storage.create_new_trial(study_id, _scored_trial(candidate, distributions))
+
+    # -- trained candidates -------------------------------------------------------------------------------------------
+
+    def trained(self, name: str) -> list[TrainedCandidate]:
+        """Return all finished trainings of a study, in the order in which they were finished."""
+        trials = self._trials(name + _SUFFIX)
+        return [_to_trained(t) for t in trials if t.state.is_finished() and "n_seeds" in t.user_attrs]
+
+    def add_trained(
+        self, name: str, record: TrainedCandidate, source: ScoredCandidate, artifacts: Mapping[str, Path]
+    ) -> TrainedCandidate:
+        """Store a training as one finished trial, its artifacts first, and return it with its number.
+
+        Args:
+            name: Name of the study.
+            record: The training's figures.
+            source: The scored candidate it is a training of.
+            artifacts: File name to file.
+        """
+        distributions = next(t.distributions for t in self._trials(name) if t.number == source.number)
+        with self._guard():
+            # All in one row-creating call: a process killed at any moment leaves no half-written trial.
+            template = create_trial(
+                state=TrialState.COMPLETE if record.is_ok else TrialState.FAIL,
+                value=record.val_loss if record.is_ok else None,
+                params=dict(source.params_sampled),
+                distributions=distributions,
+                user_attrs={k: getattr(record, k) for k in _TRAINED if getattr(record, k) is not None},
+                system_attrs=self._write_artifacts(artifacts),
+                intermediate_values=dict(enumerate(record.curve, 1)),
+            )
+            study_id = self._storage.get_study_id_from_name(name + _SUFFIX)
+            trial_id = self._storage.create_new_trial(study_id, template)
+            return replace(record, number=self._storage.get_trial(trial_id).number)
+
+    def _write_artifacts(self, artifacts: Mapping[str, Path]) -> dict[str, str]:
+        """Copy files into the artifact store and return the attributes by which Optuna finds them."""
+        attributes = {}
+        try:
+            self.artifacts.mkdir(parents=True, exist_ok=True)
+            store = FileSystemArtifactStore(self.artifacts)
+            for filename, path in artifacts.items():
+                mimetype = mimetypes.guess_type(filename)[0] or "application/octet-stream"
+                meta = ArtifactMeta(artifact_id=str(uuid.uuid4()), filename=filename, mimetype=mimetype, encoding=None)
+                with path.open("rb") as file:
+                    store.write(meta.artifact_id, file)
+                attributes[f"artifacts:{meta.artifact_id}"] = json.dumps(asdict(meta))
+        except OSError as error:
+            raise StorageError(f"cannot write into the artifact folder {self.artifacts}: {error.strerror}") from error
+        return attributes
+
+    def fetch_artifact(self, name: str, number: int, filename: str, destination: Path) -> None:
+        """Copy an artifact of a training trial to ``destination``.
+
+        Raises:
+            StorageError: The trial has no such artifact, or its file is missing.
+        """
+        trial = next(t for t in self._trials(name + _SUFFIX) if t.number == number)
+        metas = get_all_artifact_meta(trial, storage=self._storage)
+        ids = [m.artifact_id for m in metas if m.filename == filename]
+        if not ids:
+            raise StorageError(f"training trial {number} of study {name!r} has no artifact {filename!r}")
+        try:
+            download_artifact(
+                artifact_store=FileSystemArtifactStore(self.artifacts),
+                artifact_id=ids[-1],
+                file_path=str(destination),
+            )
+        except (OSError, optuna.artifacts.exceptions.ArtifactNotFound) as error:
+            raise StorageError(
+                f"the artifact {filename!r} of training trial {number} of study {name!r} is not in {self.artifacts}; "
+                "name the right folder with --artifacts"
+            ) from error
+
+    # -- helpers ------------------------------------------------------------------------------------------------------
+
+    def _trials(self, name: str) -> list[FrozenTrial]:
+        with self._guard():
+            study_id = self._storage.get_study_id_from_name(name)
+            return self._storage.get_all_trials(study_id, deepcopy=False)
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Turn database errors into one line."""
+        try:
+            yield
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            cause = error.__cause__ or error
+            raise StorageError(f"the storage {self.shown_url} failed: {_first_line(cause)}") from error
+
+
+def _scored_trial(candidate: ScoredCandidate, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
+    attributes = {k: getattr(candidate, k) for k in _SCORED if getattr(candidate, k) is not None}
+    return create_trial(
+        state=TrialState.COMPLETE if candidate.is_ok else TrialState.FAIL,
+        value=candidate.log10_sensitivity if candidate.is_ok else None,
+        params=dict(candidate.params_sampled),
+        distributions=dict(distributions),
+        user_attrs=attributes,
+    )
+
+
+def _to_scored(trial: FrozenTrial) -> ScoredCandidate:
+    attributes = {k: trial.user_attrs[k] for k in _SCORED if k in trial.user_attrs}
+    return ScoredCandidate(**attributes, number=trial.number, params_sampled=trial.params)
+
+
+def _to_trained(trial: FrozenTrial) -> TrainedCandidate:
+    attributes = {k: trial.user_attrs[k] for k in _TRAINED if k in trial.user_attrs}
+    curve = tuple(v for _, v in sorted(trial.intermediate_values.items()))
+    return TrainedCandidate(**attributes, number=trial.number, curve=curve)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,142 @@
+"""StudySpec: everything that a search is declared by, and what may change when it is resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf
+from pydantic.dataclasses import dataclass as declared
+
+from .data import DataSpec
+from .declarations import locate, read_toml, validate
+from .errors import InvalidInputError
+from .identity import digest
+from .scoring import ScoreSpec
+from .selection import SelectSpec
+from .space import SamplerName, SearchSpace, load_space
+from .training import TrainSpec
+
+_CONFIG = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+_SECTIONS = {"data": DataSpec, "score": ScoreSpec, "select": SelectSpec, "train": TrainSpec}
+# What may differ when a study is resumed: it only adds to what is there, or says where things lie.
+_FREE = ("name", "description", "select", "search.n_candidates", "data.root", "data.download")
+
+
+@declared(frozen=True, kw_only=True, config=_CONFIG)
+class SearchSpec:
+    """How candidates are sampled.
+
+    Args:
+        sampler: ``auto``, ``random``, ``qmc``, ``tpe``, ``nsga2``, ``gp`` or ``enumerate``.
+        n_candidates: Number of unique feasible candidates to score.
+        seed: Seed of everything but the data split.
+    """
+
+    sampler: SamplerName = "auto"
+    n_candidates: Annotated[int, Field(ge=1)] = 500
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+@declared(frozen=True, kw_only=True, config=_CONFIG)
+class StudySpec:
+    """A declared study.
+
+    Args:
+        name: Name of the study in the database.
+        search_space: A SearchSpace, or the name or path of one.
+        data: Which data.
+        description: What it is for.
+        score: How untrained candidates are scored.
+        search: How candidates are sampled.
+        select: Which are trained.
+        train: How they are trained.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\s][^/]*$")]
+    search_space: Annotated[InstanceOf[SearchSpace], BeforeValidator(load_space)]
+    data: DataSpec
+    description: str = ""
+    score: ScoreSpec = field(default_factory=ScoreSpec)
+    search: SearchSpec = field(default_factory=SearchSpec)
+    select: SelectSpec = field(default_factory=SelectSpec)
+    train: TrainSpec = field(default_factory=TrainSpec)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the declaration as JSON-like values, the search space written out."""
+        sections: dict[str, Any] = {k: asdict(getattr(self, k)) for k in ("data", "score", "search", "select", "train")}
+        space = self.search_space.to_dict()
+        return {"name": self.name, "description": self.description, "search_space": space, **sections}
+
+
+def load_study(source: str | Path | StudySpec) -> StudySpec:
+    """Return the study of a bundled name or of a TOML file; a StudySpec is returned as it is.
+
+    Raises:
+        InvalidInputError: There is no such study, or its declaration is wrong.
+    """
+    if isinstance(source, StudySpec):
+        return source
+    path = locate(source, "studies")
+    table = read_toml(path)
+    values: dict[str, Any] = {"name": path.stem, **table}
+    if isinstance(table.get("search_space"), str):
+        values["search_space"] = load_space(table["search_space"], beside=path.parent)
+    for key, cls in {**_SECTIONS, "search": SearchSpec}.items():
+        if key in values:
+            values[key] = validate(cls, values[key], source=str(path), where=key)
+    return validate(StudySpec, values, source=str(path))
+
+
+def from_dict(stored: Mapping[str, Any]) -> StudySpec:
+    """Return the study that ``to_dict`` wrote."""
+    values = dict(stored)
+    space = values.pop("search_space")
+    sections: dict[str, Any] = {k: validate(c, values.pop(k), source="stored study") for k, c in _SECTIONS.items()}
+    search = validate(SearchSpec, values.pop("search"), source="stored study")
+    return StudySpec(**values, search_space=SearchSpace(**space), search=search, **sections)
+
+
+def check_resumable(stored: StudySpec, given: StudySpec, *, is_trained: bool, where: str) -> None:
+    """Raise an InvalidInputError unless ``given`` only continues ``stored``.
+
+    Args:
+        stored: The study in the database.
+        given: The study that was asked for.
+        is_trained: Whether candidates were trained already, so that ``[train]`` may not change any more.
+        where: The database, for the message.
+    """
+    if stored.search_space.digest != given.search_space.digest:
+        raise InvalidInputError(
+            f"the study {given.name!r} in {where} was made with another search space: digest "
+            f"{stored.search_space.digest} stored, {given.search_space.digest} given "
+            f"({_differences(stored.search_space.to_dict(), given.search_space.to_dict(), ('name', 'description'))}); "
+            "restore the space, or start a new study with --name"
+        )
+    free = (*_FREE, "search_space", *(() if is_trained else ("train",)))
+    old, new = stored.to_dict(), given.to_dict()
+    if differences := _differences(old, new, free):
+        digests = [digest({k: v for k, v in _flat(d).items() if not _is_free(k, free)}) for d in (old, new)]
+        raise InvalidInputError(
+            f"the study {given.name!r} in {where} was made with another protocol: digest {digests[0]} stored, "
+            f"{digests[1]} given ({differences}); restore these values, or start a new study with --name"
+        )
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], free: tuple[str, ...]) -> str:
+    a, b = _flat(old), _flat(new)
+    keys = [k for k in sorted({*a, *b}) if a.get(k) != b.get(k) and not _is_free(k, free)]
+    return "; ".join(f"{k}: {a.get(k, 'absent')!r} stored, {b.get(k, 'absent')!r} given" for k in keys)
+
+
+def _is_free(key: str, free: tuple[str, ...]) -> bool:
+    return any(key == f or key.startswith(f + ".") for f in free)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
