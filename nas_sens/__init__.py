@@ -1,6 +1,6 @@
 """Neural architecture search by pre-training output sensitivity."""
 
-from . import timm_registry as timm_registry  # registers "nas_sens" with timm, so that exports load
+from . import timm_hook as _timm_hook
 from .architectures import ArchitectureSpec, load_spec
 from .architectures.cnn import CNNSpec
 from .architectures.fc import FCSpec
@@ -16,6 +16,8 @@ from .selection import Candidate, Pick, SelectSpec, select
 from .space import SearchSpace, load_space
 from .study import SearchSpec, StudySpec, load_study
 from .training import TrainSpec
+
+_timm_hook.install()
 
 __version__ = "0.1.0"
 

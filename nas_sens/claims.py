@@ -11,7 +11,7 @@ from pathlib import Path
 
 import sqlalchemy
 from sqlalchemy import Column, Float, MetaData, String, Table
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 STALE_SECONDS = 600.0
 
@@ -40,7 +40,11 @@ class Claims:
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self._engine = engine
         self._worker = f"{socket.gethostname()}:{os.getpid()}:{_start_time(os.getpid())}"
-        _METADATA.create_all(engine, checkfirst=True)
+        try:
+            _METADATA.create_all(engine, checkfirst=True)
+        except (OperationalError, ProgrammingError):
+            if not sqlalchemy.inspect(engine).has_table(_TABLE.name):  # else another process was first
+                raise
 
     def take(self, study: str, item: str) -> bool:
         """Claim an item; return whether this process has it now."""
@@ -106,7 +110,8 @@ def _start_time(pid: int) -> str:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    return stat.rpartition(")")[2].split()[19]
+    state, *rest = stat.rpartition(")")[2].split()
+    return "" if state in ("Z", "X") else rest[18]  # a zombie works no more, though nobody has reaped it
 
 
 def _exists(pid: int) -> bool:

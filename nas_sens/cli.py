@@ -20,7 +20,6 @@ from .display import TerminalProgress, print_out, show_rows
 from .errors import InvalidInputError, NasSensError
 from .metrics import metric_names
 from .records import STATUS_OK, TrainedCandidate, describe
-from .report import write_report
 from .selection import RULES
 from .space import load_space
 from .storage import StudyStorage, hide_password
@@ -207,6 +206,8 @@ def _open(storage: str | None, artifacts: Path | None) -> StudyStorage:
 
 
 def _write_report(result: results.SearchResult, path: Path) -> Path:
+    from .report import write_report  # statistics and figures take a second to import, and few commands need them
+
     return write_report(
         path, name=result.name, protocol=result.protocol, candidates=result.candidates, trained=result.trials
     )

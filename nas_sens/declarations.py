@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ValidationError
 
@@ -65,7 +66,7 @@ def locate(source: str | Path, kind: str, *, beside: Path | None = None) -> Path
     if str(source) in names:
         return names[str(source)]
     for folder in (beside, Path()):
-        if folder is not None and (folder / source).is_file():
+        if folder is not None and os.path.isfile(folder / source):  # unlike is_file, never raises
             return folder / source
     what = {"search_spaces": "search space", "studies": "study"}[kind]
     raise InvalidInputError(
@@ -109,6 +110,16 @@ def validate(cls: type[T], values: Mapping[str, Any], *, source: str, where: str
         raise InvalidInputError(f"{source}: {_one_line(cls, (unknown or problems)[0], where)}") from error
 
 
+def changed(value: T, *, where: str, **changes: Any) -> T:
+    """Return a pydantic dataclass with some fields changed.
+
+    Raises:
+        InvalidInputError: A new value is wrong.
+    """
+    fields_now = {f.name: getattr(value, f.name) for f in fields(value) if f.init}  # type: ignore[arg-type]
+    return validate(type(value), {**fields_now, **changes}, source="given", where=where)
+
+
 def _one_line(cls: type, problem: Any, where: str) -> str:
     location = tuple(problem["loc"])
     key = ".".join(part for part in (where, *map(str, location)) if part)
@@ -126,9 +137,7 @@ def _valid_keys(cls: Any, location: tuple[Any, ...]) -> list[str]:
         kinds = {f.name: f.type for f in fields(cls)} if is_dataclass(cls) else {}
         kind = kinds.get(str(part))
         if isinstance(kind, str):
-            import typing
-
-            kind = typing.get_type_hints(cls).get(str(part))
+            kind = get_type_hints(cls).get(str(part))
         if is_dataclass(kind):
             cls = kind
     return [f.name for f in fields(cls) if f.init] if is_dataclass(cls) else []

@@ -1,4 +1,4 @@
-"""Choice of the device."""
+"""Choice of the device, and what it has no room for."""
 
 from __future__ import annotations
 
@@ -28,3 +28,8 @@ def resolve_device(name: str | torch.device) -> torch.device:
             f"device {name!r} is not there: {torch.cuda.device_count()} CUDA devices found; use --device cpu or auto"
         )
     return device
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether PyTorch could not allocate memory, on a GPU or on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

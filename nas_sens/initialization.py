@@ -21,6 +21,8 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
+from .errors import InvalidInputError
+
 InitScheme = Literal[
     "standard_normal",
     "xavier_uniform",
@@ -51,10 +53,10 @@ def initialize_(
 
     Raises:
         NotImplementedError: A layer with parameters of its own is none of the known ones.
-        ValueError: The scheme is unknown.
+        InvalidInputError: The scheme is unknown.
     """
     if scheme not in INIT_SCHEMES:
-        raise ValueError(f"initialisation scheme must be one of {', '.join(INIT_SCHEMES)}; got {scheme!r}")
+        raise InvalidInputError(f"initialisation scheme must be one of {', '.join(INIT_SCHEMES)}; given {scheme!r}")
     for name, layer in module.named_modules():
         if isinstance(layer, _LAYERS):
             _draw_weight_(layer.weight, scheme, generator)

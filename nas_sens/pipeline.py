@@ -17,6 +17,7 @@ import torch
 from . import export
 from .architectures import load_spec
 from .data import Splits, load_data
+from .declarations import changed
 from .device import resolve_device
 from .errors import InvalidInputError
 from .identity import canonical_json, derive_seed
@@ -104,8 +105,8 @@ def override(
     ]
     for section, key, value in changes:
         if value is not None:
-            spec = replace(spec, **{section: replace(getattr(spec, section), **{key: value})})
-    return spec if name is None else replace(spec, name=name)
+            spec = replace(spec, **{section: changed(getattr(spec, section), where=section, **{key: value})})
+    return spec if name is None else changed(spec, where="", name=name)
 
 
 def open_session(

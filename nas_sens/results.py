@@ -8,9 +8,8 @@ import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 from torch import nn
 
@@ -19,6 +18,9 @@ from .architectures import ArchitectureSpec, load_spec
 from .errors import InvalidInputError
 from .records import ScoredCandidate, TrainedCandidate
 from .storage import DEFAULT_STORAGE, StudyStorage
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RANK_BY = ("val_loss", "val_error", "predicted_loss", "log10_sensitivity_after", "params")
 
@@ -54,6 +56,8 @@ class SearchResult:
 
     def frame(self) -> pd.DataFrame:
         """Return the trained candidates, one a row, best first."""
+        import pandas as pd
+
         rows = [{k: v for k, v in asdict(t).items() if k != "curve"} for t in self.trials]
         return pd.DataFrame(rows, columns=[k for k in TrainedCandidate.__dataclass_fields__ if k != "curve"])
 

@@ -14,10 +14,11 @@ from torch import nn
 
 from .architectures import ArchitectureSpec, count_flops, count_params
 from .data import Splits
+from .device import is_out_of_memory as is_out_of_memory
 from .errors import InfeasibleArchitectureError, InvalidInputError
 from .identity import make_generator
 from .initialization import InitScheme, initialize_
-from .metrics.output_sensitivity import evaluation_mode, mean_output_noise
+from .metrics.output_sensitivity import evaluation_mode, output_noise_variance
 from .records import STATUS_OK, ScoredCandidate
 from .space import Proposal, SearchSpace
 
@@ -36,12 +37,12 @@ class ScoreSpec:
         noise_std: Standard deviation of the input noise, in the units that the network sees.
         n_inputs: Number of validation inputs (or fewer if there are not so many).
         seeds: Number of random networks, and of noise draws, per candidate.
-        after_softmax: Whether to measure behind a softmax; a comparator.
+        after_softmax: Whether to measure behind a softmax; a comparator (see `metrics.output_sensitivity`).
     """
 
     metric: Literal["output_sensitivity"] = "output_sensitivity"
     estimator: Literal["auto", "monte_carlo"] = "auto"
-    probe_init: InitScheme | Literal["own"] = "standard_normal"
+    probe_init: Literal["own", InitScheme] = "standard_normal"
     noise_std: Annotated[float, Field(gt=0)] = 0.1
     n_inputs: Annotated[int, Field(ge=2)] = 128
     seeds: Positive = 4
@@ -95,9 +96,8 @@ class Probe:
     def sensitivity(self, model: nn.Module, i: int) -> torch.Tensor:
         """Return S_θ of one network under the ``i``-th noise, a float64 scalar on the device; does not wait for it."""
         y = model(self.pairs[i])
-        if self.spec.after_softmax:
-            y = y.softmax(dim=1)
-        return mean_output_noise(y[: self.n_inputs], y[self.n_inputs :]).var()
+        clean, noisy = y[: self.n_inputs], y[self.n_inputs :]
+        return output_noise_variance(clean, noisy, after_softmax=self.spec.after_softmax)
 
     def mean_sensitivity(self, model: nn.Module) -> torch.Tensor:
         """Return S_θ of one network, the mean over all noise draws, without waiting for it."""
@@ -171,8 +171,3 @@ def assess(space: SearchSpace, proposal: Proposal, splits: Splits, probe: Probe)
         estimator=result.estimator,
         status=result.status,
     )
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Return whether PyTorch could not allocate memory, on a GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

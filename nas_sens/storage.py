@@ -32,6 +32,7 @@ from .space.sampling import quiet_optuna
 
 DEFAULT_STORAGE = "sqlite:///nas_sens.db"
 _SUFFIX = "/train"
+_SQLITE_TIMEOUT_SECONDS = 60.0  # how long to wait for other processes that write
 _SCORED = tuple(f.name for f in fields(ScoredCandidate) if f.name not in ("number", "params_sampled"))
 _TRAINED = tuple(f.name for f in fields(TrainedCandidate) if f.name not in ("number", "curve"))
 
@@ -78,7 +79,7 @@ class StudyStorage:
         is_sqlite = parsed.get_backend_name() == "sqlite"
         if is_sqlite:
             self._check_sqlite(parsed.database, must_exist)
-        connect = {"timeout": 60} if is_sqlite else {}
+        connect = {"timeout": _SQLITE_TIMEOUT_SECONDS} if is_sqlite else {}
         try:
             with quiet_optuna():
                 self._rdb = RDBStorage(url, engine_kwargs={"connect_args": connect})
@@ -105,7 +106,8 @@ class StudyStorage:
         """Return the names of all studies that nas_sens made (without those of their trainings)."""
         with self._guard():
             studies = self._storage.get_all_studies()
-        return sorted(s.study_name for s in studies if "space_digest" in s.user_attrs)
+        names = (s.study_name for s in studies if "space_digest" in s.user_attrs)
+        return sorted(n for n in names if not n.endswith(_SUFFIX))
 
     def exists(self, name: str) -> bool:
         """Return whether a study of this name is there, whoever made it."""

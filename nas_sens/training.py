@@ -156,8 +156,8 @@ def _train_epoch(
     total = torch.zeros((), device=x.device)
     n = 0
     for rows in permutation.split(batch_size):
-        if len(rows) == 1 and len(x) > 1:
-            continue  # batch normalisation cannot train on a single sample
+        if len(rows) == 1 and n > 0 and batch_size > 1:
+            continue  # batch normalisation cannot train on a single sample that is left over
         loss = functional.cross_entropy(model(x[rows]), y[rows])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

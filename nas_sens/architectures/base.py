@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..device import is_out_of_memory
 from ..errors import InfeasibleArchitectureError
 from ..identity import canonical_json, digest
 from ..initialization import InitScheme, initialize_
@@ -124,6 +125,8 @@ def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             module.eval()(torch.zeros((1, *input_shape), device=parameter.device, dtype=parameter.dtype))
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise InfeasibleArchitectureError(f"the layers do not fit inputs of shape {input_shape}: {error}") from error
     finally:
         module.train(mode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,10 @@ def load(options: LoadOptions) -> Samples:
     path = Path(options.argument).expanduser()
     source = f"npz:{options.argument}"
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise InvalidInputError(f"{source}: is a single array (.npy); save x and y together with numpy.savez")
+        with loaded as archive:
             x, y = ("x_train", "y_train") if "x_train" in archive else ("x", "y")
             if missing := [key for key in (x, y) if key not in archive]:
                 raise InvalidInputError(
@@ -31,7 +35,7 @@ def load(options: LoadOptions) -> Samples:
                 )
             arrays = [archive[x], archive[y]]
             arrays += [archive[key] for key in ("x_test", "y_test") if key in archive]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, InvalidInputError):
             raise
         raise InvalidInputError(f"{source}: cannot be read as a NumPy archive without pickles: {error}") from error

@@ -107,8 +107,10 @@ def _labels(y: np.ndarray, n: int, what: str) -> torch.Tensor:
     if y.shape != (n,):
         raise InvalidInputError(f"{what} must have one label for each of {n} inputs, shape ({n},); given {y.shape}")
     if y.dtype.kind not in "ui":
-        if y.dtype.kind != "f" or not np.array_equal(y, np.round(y)):
+        if y.dtype.kind != "f":
             raise InvalidInputError(f"{what} must hold integer class labels; given an array of type {y.dtype}")
+        if (wrong := y[~(np.isfinite(y) & (y == np.round(y)))]).size:
+            raise InvalidInputError(f"{what} must hold integer class labels; given {wrong[0]}")
         y = y.astype(np.int64)
     if y.min() < 0:
         raise InvalidInputError(f"{what} must be labels from 0 upwards; given {y.min()}")

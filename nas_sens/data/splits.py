@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as declared
-from sklearn.model_selection import train_test_split
 
 from ..errors import InvalidInputError
 from .samples import Samples
@@ -140,6 +139,8 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
 def _hold_out(
     rows: np.ndarray, labels: np.ndarray, fraction: float, spec: DataSpec, key: str
 ) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.model_selection import train_test_split  # seconds to import, and not every command needs data
+
     try:
         kept, held = train_test_split(rows, test_size=fraction, stratify=labels[rows], random_state=spec.seed)
     except ValueError as error:
@@ -151,13 +152,15 @@ def _hold_out(
 
 
 def _at_most(rows: np.ndarray, labels: np.ndarray, n: int | None, spec: DataSpec) -> np.ndarray:
+    """Return ``n`` random rows with every class in proportion, to the nearest sample; ``rows`` if there are no more."""
     if n is None or n >= len(rows):
         return rows
-    try:
-        kept, _ = train_test_split(rows, train_size=n, stratify=labels[rows], random_state=spec.seed)
-    except ValueError as error:
-        raise InvalidInputError(f"data {spec.name!r}: cannot take {n} of {len(rows)} samples ({error})") from error
-    return np.sort(kept)
+    shuffled = np.random.default_rng(spec.seed).permutation(rows)
+    position = np.empty(len(rows))  # of a row among those of its class, in (0, 1)
+    for c in np.unique(labels[rows]):
+        members = np.flatnonzero(labels[shuffled] == c)
+        position[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.sort(shuffled[np.argsort(position, kind="stable")[:n]])
 
 
 def _balanced(rows: np.ndarray, labels: np.ndarray, n: int, spec: DataSpec) -> np.ndarray:

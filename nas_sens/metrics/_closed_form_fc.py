@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._closed_form_draws import Draw, scheme_variances
 from ._closed_form_kernels import rectify
 from ._closed_form_moments import Moments
-from ._closed_form_rules import Draw, scheme_variances
 
 _BATCH_NORM_EPS = 1e-5  # torch.nn.BatchNorm1d's, which FCSpec uses
 

@@ -12,7 +12,8 @@ from torch import fx, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from ._closed_form_rules import RULES, Erf, NoClosedFormError
+from ._closed_form_draws import NoClosedFormError
+from ._closed_form_rules import RULES, Erf
 
 POOLS = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,9 @@ from ..errors import InvalidInputError
 
 Array = npt.NDArray[np.float64]
 
+MAX_POSITIONS = 1024  # of a feature map with position-by-position moments: 8 · 1024² numbers = 64 MiB for every input
+CROSS_BYTES = 2**28  # position-by-position moments held at a time
+
 
 class Moments:
     """Second moments at one place of a network; rules build new ones and never alter what they were given.
@@ -37,7 +40,7 @@ class Moments:
         planes: a, b, k_00, k_01, k_10, k_11, d stacked along the first axis, (3 n + 4 m, *map): what is linear in the
             moments is done once for all. True moments are ``planes * exp(log_scale)``.
         n: Number of inputs.
-        m: Number of pairs; pair q joins the inputs q and q + 1 (mod n).
+        m: Number of pairs; the first n - 1 join the inputs q and q + 1, see :func:`pair_indices` for more.
         log_scale: Natural logarithm of the moments' unit: a float, or one per column of a batch.
         n_channels: Channels (features after a linear layer).
         is_flat: Whether the network flattened its map: a linear layer may follow, a convolution may not.
@@ -48,6 +51,7 @@ class Moments:
         flips: Weights whose common sign flip flips the value's sign, None if there are none.
         cross: Position-by-position moments in the same unit, (same, pair): (2, 2, n, *map, *map) with entries
             E z_p(x_i^s) z_p'(x_i^t), and (2, 2, m, *map, *map) between partners; None where no pool lies downstream.
+        pixels: In place of ``cross`` while ``is_input``: the inputs without and with noise, (2, n, C, H, W).
     """
 
     __slots__ = (
@@ -61,6 +65,7 @@ class Moments:
         "m",
         "n",
         "n_channels",
+        "pixels",
         "planes",
     )
 
@@ -78,6 +83,7 @@ class Moments:
         layers: frozenset[int] = frozenset(),
         flips: frozenset[int] | None = None,
         cross: tuple[Array, Array] | None = None,
+        pixels: Array | None = None,
     ) -> None:
         self.planes = planes
         self.n = n
@@ -90,6 +96,7 @@ class Moments:
         self.layers = layers
         self.flips = flips
         self.cross = cross
+        self.pixels = pixels
 
     def replace(self, **changes: Any) -> Moments:
         """Return a copy with some attributes changed; arrays are shared."""
@@ -125,8 +132,8 @@ class Moments:
 
     def partners(self, values: Array) -> tuple[Array, Array]:
         """Return the entries of ``values`` (2, n, ...) at both ends of every pair, (2, m, ...) each."""
-        right = values[:, :1] if self.n == 1 else values[:, 1 : self.m + 1]
-        return values[:, : self.m], right
+        left, right = pair_indices(self.n, self.m)
+        return values[:, left], values[:, right]
 
 
 def stack_planes(variance: Array, pair: Array, difference: Array) -> Array:
@@ -144,12 +151,14 @@ class InputMoments:
     Args:
         x: Inputs in float64 and in random order, (n, *input_shape).
         noise_std: Standard deviation σ of the input noise.
-        n_pairs: Number of pairs of neighbours that stand for all pairs of different inputs.
+        n_pairs: Number of pairs that stand for all pairs of different inputs.
+        n_noise: Noise draws for every input, for networks with average pooling only.
     """
 
     x: Array
     noise_std: float
     n_pairs: int
+    n_noise: int
 
     @classmethod
     def from_inputs(
@@ -159,6 +168,7 @@ class InputMoments:
         *,
         n_inputs: int | None = None,
         n_pairs: int | None = None,
+        n_noise: int | None = None,
     ) -> InputMoments:
         """Return the moments of ``x``, or of a random part of it.
 
@@ -170,8 +180,11 @@ class InputMoments:
             x: Inputs, (n, *input_shape), on any device.
             noise_std: Standard deviation of the input noise, in the units of ``x``.
             n_inputs: Number of inputs to use; None for all.
-            n_pairs: Number of pairs; None for one less than inputs. They serve the small second term of E_θ[S], for
-                which 2 are enough, and the relative sensitivity, which needs more. They are most of the cost.
+            n_pairs: Number of pairs of different inputs, at most n (n - 1) / 2; None for n - 1. They serve the second
+                term of E_θ[S], which is small for small noise without average pools (2 are then enough), and the
+                relative sensitivity. They are most of the cost.
+            n_noise: Noise draws for every input, for networks with average pooling only (the others need none); None
+                for as many as make 64 noisy inputs.
 
         Raises:
             InvalidInputError: ``noise_std`` is not positive, there is no input, or an input is not finite.
@@ -189,7 +202,10 @@ class InputMoments:
         values = values[order]
         if not np.isfinite(values).all():
             raise InvalidInputError("inputs must be finite, but some are NaN or infinite")
-        return cls(values, float(noise_std), _pairs(len(values), n_pairs))
+        if n_noise is not None and n_noise < 1:
+            raise InvalidInputError(f"n_noise must be at least 1; given {n_noise}")
+        n_draws = math.ceil(64 / len(values)) if n_noise is None else n_noise
+        return cls(values, float(noise_std), _pairs(len(values), n_pairs), n_draws)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -213,36 +229,72 @@ class InputMoments:
             return self._moments(self.x, is_flat=False)
         return self._moments(self.x.reshape(self.n, -1), is_flat=self.x.ndim == 2)
 
-    def with_cross(self) -> Moments:
-        """Return :attr:`maps` with all pixel-by-pixel moments, for networks with average pooling."""
-        maps, x = self.maps, self.x
-        sides = maps.map_shape
-        left, right = maps.partners(x[None])
-        n_channels = x.shape[1]
-        same = np.einsum("nchw,ncuv->nhwuv", x, x) / n_channels
-        pair = np.einsum("nchw,ncuv->nhwuv", left[0], right[0]) / n_channels
-        noise = self.noise_std**2 * np.eye(math.prod(sides)).reshape(*sides, *sides)
-        same4 = np.stack([np.stack([same, same]), np.stack([same, same + noise])])
-        return maps.replace(cross=(same4, np.broadcast_to(pair, (2, 2, *pair.shape)).copy()))
+    def with_pixels(self) -> list[Moments]:
+        """Return moments of images under noise that is drawn, in parts, for networks with average pooling.
 
-    def chunks(self, size: int) -> list[InputMoments]:
-        """Return the inputs in parts of about ``size``, never of one input unless there is only one."""
-        n_parts = max(1, min(math.ceil(self.n / size), self.n // 2))
-        parts = np.array_split(self.x, n_parts)
-        return [
-            InputMoments(part, self.noise_std, _pairs(len(part), math.ceil(self.n_pairs / n_parts))) for part in parts
-        ]
+        Patches that overlap share noise. Behind an activation its effect on their product is of the same order in σ as
+        d itself, and the inputs' few channels do not average it away, so that its expectation is not enough here.
+        Draws come from a fixed seed; the whole list of inputs is repeated ``n_noise`` times.
+        """
+        x = np.tile(self.x, (self.n_noise, 1, 1, 1))
+        noisy = x + self.noise_std * np.random.default_rng(1).standard_normal(x.shape)
+        size = max(2, CROSS_BYTES // (64 * min(math.prod(x.shape[2:]), MAX_POSITIONS) ** 2))
+        n_parts = max(1, min(math.ceil(len(x) / size), len(x) // 2))
+        parts = []
+        for z in np.array_split(np.stack([x, noisy]), n_parts, axis=1):
+            n = z.shape[1]
+            m = _pairs(n, None if self.n_pairs >= self.n - 1 else math.ceil(self.n_pairs * n / self.n))
+            left, right = pair_indices(n, m)
+            pair = np.mean(z[:, None, left] * z[None, :, right], axis=3)
+            planes = stack_planes(np.mean(z**2, axis=2), pair, np.mean((z[1] - z[0]) ** 2, axis=1))
+            parts.append(Moments(planes, n, m, n_channels=x.shape[1], is_flat=False, is_input=True, pixels=z))
+        return parts
 
     def _moments(self, x: Array, *, is_flat: bool) -> Moments:
         # The noise enters by its expectation: E z(x')² = z(x)² + σ², E z(x_i) z(x'_i) = z(x_i)², and k_st = k_00.
         n, m = self.n, self.n_pairs
+        left, right = pair_indices(n, m)
         square = np.mean(x**2, axis=1)
-        cross = np.mean(x[:m] * (x if n == 1 else x[1 : m + 1]), axis=1)
+        cross = np.mean(x[left] * x[right], axis=1)
         noise = np.full_like(square, self.noise_std**2)
         planes = stack_planes(np.stack([square, square + noise]), np.stack([[cross] * 2] * 2), noise)
         return Moments(planes, n, m, n_channels=x.shape[1], is_flat=is_flat, is_input=True)
 
 
 def _pairs(n: int, n_pairs: int | None) -> int:
-    most = max(1, n - 1)
-    return most if n_pairs is None else min(n_pairs, most)
+    return min(max(1, n - 1) if n_pairs is None else n_pairs, max(1, n * (n - 1) // 2))
+
+
+@lru_cache(maxsize=64)
+def pair_indices(n: int, m: int) -> tuple[Any, Any]:
+    """Return both ends of ``m`` pairs of ``n`` inputs: neighbours first, then inputs 2, 3, … apart.
+
+    Slices, which need no copy, as long as neighbours are enough. A single input is its own partner: with noises of
+    its own, as that is what the variance over ε alone takes.
+    """
+    if n == 1:
+        return slice(0, 1), slice(0, 1)
+    if m < n:
+        return slice(0, m), slice(1, m + 1)
+    pairs = [(i, i + apart) for apart in range(1, n) for i in range(n - apart)][:m]
+    left, right = np.array(pairs).T
+    return left, right
+
+
+def renormalised(moments: Moments) -> Moments:
+    """Return the same moments in another unit if they come near the limits of float64."""
+    peak = float(moments.variance.max())
+    if peak == 0 or 1e-100 < peak < 1e100:
+        return moments
+    return in_unit(moments, moments.log_scale + math.log(peak))
+
+
+def in_unit(moments: Moments, log_scale: float) -> Moments:
+    """Return the same moments in the unit exp(log_scale)."""
+    factor = math.exp(min(moments.log_scale - log_scale, 700.0))  # only a dead branch comes near that
+    return moments.replace(planes=moments.planes * factor, cross=scaled(moments.cross, factor), log_scale=log_scale)
+
+
+def scaled(cross: tuple[Array, Array] | None, factor: float) -> tuple[Array, Array] | None:
+    """Return position-by-position moments times ``factor``."""
+    return None if cross is None else (cross[0] * factor, cross[1] * factor)

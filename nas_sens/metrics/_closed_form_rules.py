@@ -8,231 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..errors import InvalidInputError, NasSensError
-from ..initialization import INIT_SCHEMES, InitScheme
+from ..errors import InvalidInputError
+from ._closed_form_draws import Draw, NoClosedFormError
 from ._closed_form_kernels import activate, erf_covariance, gelu_covariance, rectify
-from ._closed_form_moments import Array, Moments
-
-MAX_POSITIONS = 1024  # of a feature map with position-by-position moments: 8 · 1024² numbers = 64 MiB for every input
-
-WeightDraw = InitScheme | Literal["current"]
-
-
-class NoClosedFormError(NasSensError):
-    """The closed form does not cover a module or the way it is used; Monte Carlo does."""
-
-
-@dataclass(frozen=True)
-class Draw:
-    """How weights are drawn: an initialisation scheme, or "current" for the variances of the module's own weights."""
-
-    init: WeightDraw
-    scale: float
-
-    def __post_init__(self) -> None:
-        if self.init not in (*INIT_SCHEMES, "current"):
-            raise InvalidInputError(f"init must be one of {', '.join(INIT_SCHEMES)} or current; given {self.init!r}")
-        if not 0 <= self.scale < math.inf:
-            raise InvalidInputError(f"init_scale must be finite and at least 0; given {self.scale}")
-
-    def variances(self, layer: nn.Linear | nn.Conv2d) -> tuple[float, float]:
-        """Return the variances of a weight and of a bias of ``layer``."""
-        weight, bias = layer.weight, layer.bias
-        if self.init != "current":
-            n_out, n_in, *kernel = weight.shape
-            area = math.prod(kernel)
-            variances = scheme_variances(
-                self.init, n_in * area, n_out * area, n_out, self.scale, has_bias=bias is not None
-            )
-            return float(variances[0]), float(variances[1])
-        if weight.is_meta:
-            raise InvalidInputError('init="current" needs a module with weights, but these are on the meta device')
-        weight_variance = weight.detach().double().square().mean().item() * self.scale**2
-        return weight_variance, 0.0 if bias is None else bias.detach().double().square().mean().item()
-
-
-def scheme_variances(
-    scheme: str, fan_in: Any, fan_out: Any, n_out: Any, scale: float, *, has_bias: bool
-) -> tuple[Any, Any]:
-    """Return the variances of a weight and of a bias that :func:`nas_sens.initialization.initialize_` draws.
-
-    Args:
-        scheme: One of :data:`nas_sens.initialization.INIT_SCHEMES`.
-        fan_in: Input channels of a group times kernel area; a number or, as the next two, an array.
-        fan_out: Output channels times kernel area.
-        n_out: Output channels.
-        scale: Factor on the weights (not on biases).
-        has_bias: Whether the layer has biases.
-    """
-    weight: Any
-    bias: Any = 0.0
-    if scheme == "standard_normal":
-        weight, bias = 1.0, 1.0
-    elif scheme in ("xavier_uniform", "xavier_normal"):
-        weight = 2 / (fan_in + fan_out)
-    elif scheme in ("he_uniform", "he_normal"):
-        weight = 2 / fan_in
-    elif scheme == "lecun_normal":
-        weight = 1 / fan_in
-    elif scheme == "orthogonal":  # orthonormal rows or columns, whichever are fewer, of the (n_out, fan_in) matrix
-        weight = 1 / np.maximum(fan_in, n_out)
-    elif scheme == "torch_default":  # U(±1/√fan_in)
-        weight = bias = 1 / (3 * fan_in)
-    else:
-        raise InvalidInputError(f"no variances known for initialisation scheme {scheme!r}")
-    return weight * scale**2, bias if has_bias else 0.0
-
-
-# ------------------------------------------------------------------------------------------------ layers with weights
-
-
-def linear(module: nn.Linear, moments: Moments, draw: Draw) -> Moments:
-    """Σ over all features: t ← n_in σ_w² mean(t) + σ_b², but d ← n_in σ_w² mean(d)."""
-    planes = moments.planes
-    if planes.ndim > 1:
-        if not moments.is_flat:
-            raise NoClosedFormError("it acts on a feature map; flatten it first")
-        planes = planes.mean(axis=tuple(range(1, planes.ndim)))
-    n_features = moments.n_channels * math.prod(moments.map_shape)
-    if module.in_features != n_features:
-        raise InvalidInputError(f"a linear layer expects {module.in_features} features but gets {n_features}")
-    return _affine(module, moments, planes, None, module.in_features, module.out_features, draw)
-
-
-def conv2d(module: nn.Conv2d, moments: Moments, draw: Draw) -> Moments:
-    """Sum over the kernel's window, zeros beyond the border, times channels of a group and weight variance."""
-    if module.padding_mode != "zeros":
-        raise NoClosedFormError(f"padding_mode={module.padding_mode!r} has no rule, only zeros")
-    if moments.is_flat or len(moments.map_shape) != 2:
-        raise InvalidInputError("a convolution needs inputs of shape (n, channels, height, width)")
-    if module.in_channels != moments.n_channels:
-        raise InvalidInputError(f"a convolution expects {module.in_channels} channels but gets {moments.n_channels}")
-    if moments.is_input and module.groups > 1:
-        raise NoClosedFormError("a grouped convolution acts on the input itself, whose channels differ")
-    windows = [_window(module, axis, side) for axis, side in enumerate(moments.map_shape)]
-    rows, columns = (_window_matrix(side, *w) for side, w in zip(moments.map_shape, windows, strict=True))
-    planes = rows @ (moments.planes @ columns.T)
-    cross = moments.cross
-    for axis, window in enumerate(windows):
-        if cross is not None:
-            axes = (axis + 3, axis + 5)
-            cross = (_window_sum(cross[0], axes, *window), _window_sum(cross[1], axes, *window))
-    fan_in = module.in_channels // module.groups
-    return _affine(module, moments, planes, cross, fan_in, module.out_channels, draw)
-
-
-def _window(module: nn.Conv2d, axis: int, side: int) -> tuple[int, list[tuple[slice, slice]]]:
-    """Return the output's side along one axis and, for each tap of the kernel, the outputs and inputs that it joins."""
-    kernel, dilation, stride = module.kernel_size[axis], module.dilation[axis], module.stride[axis]
-    span = dilation * (kernel - 1) + 1
-    if module.padding == "same":
-        before, after = (span - 1) // 2, span - 1 - (span - 1) // 2
-    else:
-        before = after = 0 if isinstance(module.padding, str) else int(module.padding[axis])
-    n_out = (side + before + after - span) // stride + 1
-    if n_out < 1:
-        raise InvalidInputError(f"a kernel spanning {span} is larger than its padded feature map of {side}")
-    taps = []
-    for tap in range(kernel):
-        offset = tap * dilation - before  # input = output * stride + offset
-        first = max(0, -(offset // stride))
-        last = min(n_out - 1, (side - 1 - offset) // stride)
-        if first <= last:
-            inputs = slice(first * stride + offset, last * stride + offset + 1, stride)
-            taps.append((slice(first, last + 1), inputs))
-    return n_out, taps
-
-
-def _window_matrix(side: int, n_out: int, taps: list[tuple[slice, slice]]) -> Array:
-    """Return the matrix (n_out, side) of zeros and ones that sums over the taps along one axis."""
-    matrix = np.zeros((n_out, side))
-    positions = np.arange(max(side, n_out))
-    for outputs, inputs in taps:
-        matrix[positions[outputs], positions[inputs]] = 1.0
-    return matrix
-
-
-def _window_sum(t: Array, axes: tuple[int, ...], n_out: int, taps: list[tuple[slice, slice]]) -> Array:
-    """Return the sum over the kernel's taps, moved along all ``axes`` together, zeros beyond the border."""
-    shape = list(t.shape)
-    for axis in axes:
-        shape[axis] = n_out
-    total = np.zeros(shape)
-    source, target = [slice(None)] * t.ndim, [slice(None)] * t.ndim
-    for outputs, inputs in taps:
-        for axis in axes:
-            source[axis], target[axis] = inputs, outputs
-        total[tuple(target)] += t[tuple(source)]
-    return total
-
-
-def _affine(
-    module: nn.Linear | nn.Conv2d,
-    moments: Moments,
-    planes: Array,
-    cross: tuple[Array, Array] | None,
-    fan_in: int,
-    n_out: int,
-    draw: Draw,
-) -> Moments:
-    """Return moments behind a layer of fresh weights; the second moment of its argument is ``fan_in * planes``."""
-    key = id(module.weight)
-    if key in moments.layers:
-        raise NoClosedFormError("its weights are used twice on one path")
-    weight_variance, bias_variance = draw.variances(module)
-    gain = fan_in * weight_variance
-    log_scale = moments.log_scale + math.log(gain) if gain > 0 else -math.inf
-    log_bias = math.log(bias_variance) if bias_variance > 0 else -math.inf
-    if max(log_scale, log_bias) == -math.inf:
-        planes, cross, log_scale = planes * 0, None if cross is None else (cross[0] * 0, cross[1] * 0), 0.0
-    elif log_bias > log_scale + 200:  # change the unit so that nothing overflows
-        factor = math.exp(log_scale - log_bias)
-        planes, cross, log_scale = planes * factor, _scaled(cross, factor), log_bias
-    out = moments.replace(
-        planes=planes,
-        cross=cross,
-        log_scale=log_scale,
-        n_channels=n_out,
-        is_gaussian=True,
-        is_input=False,
-        layers=moments.layers | {key},
-        flips=frozenset({key}),
-    )
-    if bias_variance:
-        shift = math.exp(log_bias - log_scale)
-        if planes is moments.planes:
-            out.planes = planes.copy()
-        out.planes[: out.n_covariant] += shift
-        if cross is not None:
-            out.cross = (cross[0] + shift, cross[1] + shift)
-    return out if not out.map_shape else renormalised(out)
-
-
-def renormalised(moments: Moments) -> Moments:
-    """Return the same moments in another unit if they come near the limits of float64."""
-    peak = float(moments.variance.max())
-    if peak == 0 or 1e-100 < peak < 1e100:
-        return moments
-    return _in_unit(moments, moments.log_scale + math.log(peak))
-
-
-def _in_unit(moments: Moments, log_scale: float) -> Moments:
-    factor = math.exp(moments.log_scale - log_scale)
-    return moments.replace(planes=moments.planes * factor, cross=_scaled(moments.cross, factor), log_scale=log_scale)
-
-
-def _scaled(cross: tuple[Array, Array] | None, factor: float) -> tuple[Array, Array] | None:
-    return None if cross is None else (cross[0] * factor, cross[1] * factor)
-
-
-# --------------------------------------------------------------------------------------------- layers without weights
+from ._closed_form_layers import conv2d, linear
+from ._closed_form_moments import Array, Moments, in_unit, renormalised, scaled
 
 
 def identity(module: Any, moments: Moments, draw: Draw) -> Moments:
@@ -266,7 +52,7 @@ def batch_norm(module: nn.BatchNorm1d | nn.BatchNorm2d, moments: Moments, draw: 
     if moments.is_input:
         raise NoClosedFormError("it acts on the input itself, whose channels differ")
     if factor == 0:
-        return moments.replace(planes=moments.planes * 0, cross=_scaled(moments.cross, 0.0))
+        return moments.replace(planes=moments.planes * 0, cross=scaled(moments.cross, 0.0))
     return moments.replace(log_scale=moments.log_scale + math.log(factor))
 
 
@@ -380,8 +166,9 @@ def add(first: Moments, second: Moments) -> Moments:
     ]
     if not any(is_free):
         raise NoClosedFormError("its two summands are correlated: neither ends in a linear layer of its own")
-    log_scale = max(first.log_scale, second.log_scale)
-    first, second = _in_unit(first, log_scale), _in_unit(second, log_scale)
+    alive = [branch.log_scale for branch in (first, second) if branch.variance.any()]
+    log_scale = max(alive, default=0.0)
+    first, second = in_unit(first, log_scale), in_unit(second, log_scale)
     cross = None
     if first.cross is not None and second.cross is not None:
         cross = (first.cross[0] + second.cross[0], first.cross[1] + second.cross[1])

@@ -6,6 +6,9 @@ Symbols:
     ε       input noise, i.i.d. N(0, noise_std²)            (n, *input_shape)
     ε_y     f(x + ε) − f(x)                                 (n, K)
     S_θ     Var over x and ε of (1/K) Σ_k ε_y^k             scalar, one network
+
+Behind a softmax the K outputs sum to 1, so that their mean never moves and eq. 2 is 0 for every network. There S_θ is
+(1/K²) Σ_k Var(ε_y^k) instead, what eq. 2 gives for outputs whose noises are uncorrelated.
 """
 
 from __future__ import annotations
@@ -45,13 +48,14 @@ def output_sensitivity(
         generator: Source of the noise, on the device of ``x``; torch's global generator if None.
         n_noise: Noise draws for each input.
         after_softmax: Whether to put a softmax on the logits; a comparator (the paper's Table I: it predicts worse).
+            The variance is then the mean over outputs, divided by K (see the top of this file).
         batch_size: Inputs per forward pass; None for all at once.
 
     Returns:
         S_θ, a float; 0.0 for a dead network, inf or nan where the outputs are not finite.
 
     Raises:
-        InvalidInputError: ``noise_std`` is not positive or there are fewer than two inputs.
+        InvalidInputError: ``noise_std`` is not positive, there are fewer than two inputs, or they are integers.
 
     Example:
         >>> import torch
@@ -69,19 +73,23 @@ def output_sensitivity(
         raise InvalidInputError(
             f"a variance needs at least 2 inputs and 1 noise draw each; given {len(x)} inputs and n_noise = {n_noise}"
         )
+    if not x.is_floating_point():
+        raise InvalidInputError(f"noise needs floating-point inputs; given {x.dtype}; convert them first")
     with evaluation_mode(model):
-        clean = _outputs(model, x, after_softmax, batch_size)
-        means = []
+        clean = _outputs(model, x, batch_size)
+        noisy = []
         for _ in range(n_noise):
             noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-            noisy = _outputs(model, noise.mul_(noise_std).add_(x), after_softmax, batch_size)
-            means.append(mean_output_noise(clean, noisy))
-        return float(torch.cat(means).var())
+            noisy.append(_outputs(model, noise.mul_(noise_std).add_(x), batch_size))
+        return float(output_noise_variance(clean.repeat(n_noise, 1), torch.cat(noisy), after_softmax=after_softmax))
 
 
-def mean_output_noise(clean: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
-    """Return (1/K) Σ_k ε_y^k in float64 (n,) from outputs (n, K) without and with input noise."""
-    return (noisy.double() - clean.double()).mean(dim=1)
+def output_noise_variance(clean: torch.Tensor, noisy: torch.Tensor, *, after_softmax: bool) -> torch.Tensor:
+    """Return S_θ, a float64 scalar on the device, from logits (n, K) without and with input noise."""
+    clean, noisy = clean.double(), noisy.double()
+    if after_softmax:
+        return (noisy.softmax(dim=1) - clean.softmax(dim=1)).var(dim=0).mean() / clean.shape[1]
+    return (noisy - clean).mean(dim=1).var()
 
 
 @contextmanager
@@ -96,6 +104,5 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def _outputs(model: nn.Module, x: torch.Tensor, after_softmax: bool, batch_size: int | None) -> torch.Tensor:
-    y = model(x) if batch_size is None else torch.cat([model(part) for part in x.split(batch_size)])
-    return y.softmax(dim=1) if after_softmax else y
+def _outputs(model: nn.Module, x: torch.Tensor, batch_size: int | None) -> torch.Tensor:
+    return model(x) if batch_size is None else torch.cat([model(part) for part in x.split(batch_size)])

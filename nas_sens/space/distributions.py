@@ -13,6 +13,8 @@ from ..architectures import ArchitectureSpec
 from ..declarations import nearest
 from ..errors import InvalidInputError
 
+FAMILY = "family"  # the trial parameter that chooses a family in a union of several
+
 _NUMERIC_KEYS = ("type", "low", "high", "log", "step")
 _KEYS = {"int": _NUMERIC_KEYS, "float": _NUMERIC_KEYS, "categorical": ("type", "choices")}
 _SCALARS = (bool, int, float, str)
@@ -139,4 +141,4 @@ def iterate_values(distribution: BaseDistribution) -> Iterator[Any]:
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
     step = 1 if distribution.step is None else distribution.step
     for i in range(n_values(distribution) or 0):
-        yield distribution.low + i * step
+        yield min(distribution.low + i * step, distribution.high)  # 0.1 + 2 * 0.1 is above 0.3

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import optuna
@@ -19,7 +19,10 @@ from optuna.trial import Trial, TrialState
 
 from ..architectures import ArchitectureSpec
 from ..errors import InvalidInputError
-from .search_space import FAMILY, SearchSpace
+from .distributions import FAMILY
+
+if TYPE_CHECKING:
+    from .search_space import SearchSpace
 
 SamplerName = Literal["auto", "random", "qmc", "tpe", "nsga2", "gp", "enumerate"]
 

@@ -16,9 +16,9 @@ from ..architectures import ArchitectureSpec, families
 from ..declarations import find, locate, nearest, read_toml, validate
 from ..errors import InvalidInputError
 from ..identity import digest
-from .distributions import check_against_family, iterate_values, n_values, parse_parameter, to_declared
+from .distributions import FAMILY, check_against_family, iterate_values, n_values, parse_parameter, to_declared
+from .sampling import Proposer
 
-FAMILY = "family"
 _MEASURED = ("params", "flops")
 
 
@@ -138,10 +138,10 @@ class SearchSpace:
     def enumerate(self) -> Iterator[dict[str, Any]]:
         """Yield the trial parameters of every combination of a finite space, family by family."""
         for family in sorted(self.families):
-            names, distributions = zip(*sorted(self.distributions(family).items()), strict=True) or ((), ())
+            distributions = dict(sorted(self.distributions(family).items()))
             chosen = {FAMILY: family} if self.family_distribution is not None else {}
-            for values in itertools.product(*(list(iterate_values(d)) for d in distributions)):
-                yield {**chosen, **dict(zip(names, values, strict=True))}
+            for values in itertools.product(*(list(iterate_values(d)) for d in distributions.values())):
+                yield {**chosen, **dict(zip(distributions, values, strict=True))}
 
     def sample(self, *, seed: int = 0) -> ArchitectureSpec:
         """Return one random architecture that meets the constraints on declared parameters.
@@ -151,8 +151,6 @@ class SearchSpace:
         Raises:
             InvalidInputError: 10,000 random architectures broke the constraints.
         """
-        from .sampling import Proposer
-
         proposer = Proposer(self, sampler="random", seed=seed, n_candidates=1)
         for _ in range(10_000):
             proposal = proposer.ask()
@@ -197,13 +195,13 @@ def _parse_families(declared: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(declared, Mapping) or not declared:
         raise InvalidInputError(f"at least one family table is required; valid: {', '.join(families())}")
     parsed: dict[str, dict[str, Any]] = {}
-    for name, parameters in declared.items():
-        family = find(families(), name, "architecture family")
+    for name in sorted(declared, key=str):  # so that what samplers see does not depend on the order of the declaration
+        family, parameters = find(families(), name, "architecture family"), declared[name]
         if not isinstance(parameters, Mapping):
             raise InvalidInputError(f"{name} must be a table of parameters; given {parameters!r}")
         valid = [f.name for f in fields(family) if f.init]
         parsed[name] = {}
-        for key, value in parameters.items():
+        for key, value in sorted(parameters.items()):
             if key not in valid:
                 raise InvalidInputError(f"unknown key {f'{name}.{key}'!r}; {nearest(key, valid)}")
             parsed[name][key] = parse_parameter(value, f"{name}.{key}")

@@ -1,0 +1,30 @@
+"""What several tests share: small real data, and a watch on the global random state."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nas_sens.data import DataSpec, Splits, load_data
+
+
+@pytest.fixture(scope="session")
+def digits() -> Splits:
+    """200 training, 180 validation and 150 test digits of 8×8 pixels, raw in [0, 1]."""
+    return load_data(DataSpec(name="digits", train_samples=200, val_samples=180, test_samples=150))
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """A generator of its own for every test."""
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def same_global_rng():
+    """Fail the test if it leaves torch's or NumPy's global random state other than it found it."""
+    before, np_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    yield
+    assert torch.equal(torch.get_rng_state(), before), "torch's global random state was altered"
+    assert (np.random.get_state()[1] == np_before).all(), "NumPy's global random state was altered"  # noqa: NPY002

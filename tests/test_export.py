@@ -1,0 +1,92 @@
+"""Exports load where and how they are said to, in a fresh process, and broken ones say what is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import nas_sens as ns
+from nas_sens import export
+
+SPECS = [
+    ns.FCSpec(depth=2, width=7, batch_norm=True, init="he_normal"),
+    ns.CNNSpec(depth=2, channels=3, padding=1, max_pool=True, hidden_units=5, dropout=0.1, batch_norm=True),
+    ns.CNNSpec(depth=1, channels=2),
+]
+
+
+def write(folder: Path, spec: ns.ArchitectureSpec, shape: tuple[int, ...] = (1, 8, 8)) -> torch.nn.Module:
+    model = spec.build(shape, 4, generator=torch.Generator().manual_seed(0))
+    model.train()(torch.rand(16, *shape, generator=torch.Generator().manual_seed(1)))  # moves running statistics
+    folder.mkdir()
+    config = export.model_config(spec, input_shape=shape, n_outputs=4, provenance={"note": "test"})
+    export.write_model(folder, config, model.state_dict())
+    return model.eval()
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.family)
+def test_an_export_gives_the_same_outputs_in_a_fresh_process(tmp_path: Path, spec: ns.ArchitectureSpec) -> None:
+    model = write(tmp_path / "net", spec)
+    x = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(2))
+    torch.save(x, tmp_path / "x.pt")
+    code = """
+import sys, json, torch, timm, nas_sens
+x = torch.load("x.pt")
+with torch.no_grad():
+    ours = nas_sens.load_model("net")(x)
+    model = timm.create_model("local-dir:net", pretrained=True).eval()
+    timms = model(x)
+    other = timm.create_model("local-dir:net", pretrained=True, num_classes=7).eval()(x)
+print(json.dumps([ours.tolist(), timms.tolist(), list(other.shape), model.num_classes]))
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    ours, timms, shape, n_classes = json.loads(run.stdout.strip().splitlines()[-1])
+    with torch.no_grad():
+        expected = model(x)
+    assert torch.equal(torch.tensor(ours), expected)
+    assert torch.equal(torch.tensor(timms), expected)
+    assert shape == [3, 7]
+    assert n_classes == 4
+    assert "warn" not in run.stderr.lower()
+
+
+def test_config_says_what_inputs_the_network_expects(tmp_path: Path) -> None:
+    config = export.model_config(
+        SPECS[2], input_shape=(3, 8, 8), n_outputs=4, mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 3.0), provenance={}
+    )
+    assert config["pretrained_cfg"]["mean"] == [0.1, 0.2, 0.3]
+    assert config["pretrained_cfg"]["std"] == [1.0, 2.0, 3.0]
+    assert config["pretrained_cfg"]["input_size"] == [3, 8, 8]
+    assert json.loads(json.dumps(config)) == config
+
+
+@pytest.mark.parametrize("name", [export.CONFIG, export.WEIGHTS])
+def test_missing_and_corrupt_files_are_one_line(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "net", SPECS[0])
+    content = (tmp_path / "net" / name).read_bytes()
+    (tmp_path / "net" / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ns.StorageError, match="corrupt") as error:
+        ns.load_model(tmp_path / "net")
+    assert "\n" not in str(error.value)
+    (tmp_path / "net" / name).unlink()
+    with pytest.raises(ns.InvalidInputError, match=f"has no {name}"):
+        ns.load_model(tmp_path / "net")
+
+
+def test_publishing_is_all_or_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "net", SPECS[0])
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("keep")
+    with pytest.raises(ns.InvalidInputError, match="new or empty"):
+        export.publish(tmp_path / "net", tmp_path / "full")
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["mine.txt"]
+    (tmp_path / "empty").mkdir()
+    for destination in (tmp_path / "empty", tmp_path / "deep" / "er"):
+        export.publish(tmp_path / "net", destination)
+        assert sorted(p.name for p in destination.iterdir()) == [export.CONFIG, export.WEIGHTS]
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".nas-sens")]

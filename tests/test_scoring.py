@@ -1,0 +1,199 @@
+"""Scores of untrained candidates: protocol, order, errors, and candidates that cannot be scored."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from nas_sens.architectures import count_flops, count_params
+from nas_sens.architectures.cnn import CNNSpec
+from nas_sens.architectures.fc import FCSpec
+from nas_sens.errors import InvalidInputError
+from nas_sens.identity import make_generator
+from nas_sens.initialization import initialize_
+from nas_sens.records import STATUS_OK
+from nas_sens.scoring import Probe, ScoreSpec, assess, score, summarize
+from nas_sens.space import Proposal, SearchSpace
+
+SPEC = ScoreSpec(estimator="monte_carlo", n_inputs=40, seeds=3)
+RTOL = 1e-9
+SPACE = SearchSpace(
+    name="mine",
+    families={
+        "fc": {"depth": {"type": "int", "low": 0, "high": 3}, "width": {"type": "int", "low": 2, "high": 10**9}},
+        "cnn": {"depth": [1, 2], "channels": 3, "kernel": [3, 5, 9]},
+    },
+    constraints={"params": {"max": 10**20}},
+)
+FC = FCSpec(depth=2, width=9)
+CNN = CNNSpec(depth=2, channels=3)
+
+
+def value(architecture, probe, model=None):
+    model = architecture.skeleton((1, 8, 8), 10).to_empty(device="cpu") if model is None else model
+    return score(architecture, model, probe)
+
+
+def proposal(architecture):
+    return Proposal({"family": architecture.family}, architecture, False)
+
+
+@pytest.fixture(scope="module")
+def probe(digits):
+    return Probe(digits.x_val, SPEC, seed=7)
+
+
+def test_a_score_is_the_mean_of_eq_2_over_networks(digits, probe):
+    x = digits.x_val[:40]
+    values = []
+    for i in range(3):
+        model = FC.build((1, 8, 8), 10, generator=torch.Generator())
+        initialize_(model, "standard_normal", generator=make_generator("probe", FC.digest, 7, i))
+        noise = torch.randn(x.shape, generator=make_generator("input noise", 7, i)) * 0.1
+        both = model.eval()(torch.cat([x, x + noise])).detach().double().numpy()
+        values.append(np.var((both[40:] - both[:40]).mean(axis=1), ddof=1))
+    found = value(FC, probe)
+    assert found.log10_sensitivity == pytest.approx(math.log10(np.mean(values)), rel=RTOL)
+    expected_stderr = np.std(values, ddof=1) / math.sqrt(3) / np.mean(values) / math.log(10)
+    assert found.stderr == pytest.approx(expected_stderr, rel=RTOL)
+    assert (found.status, found.estimator) == (STATUS_OK, "monte_carlo")
+
+
+def test_scores_do_not_depend_on_the_order_of_candidates_or_on_the_models_past(digits, same_global_rng):
+    candidates = [FC, CNN, FCSpec(depth=1, width=3, dropout=0.5), FCSpec(depth=1, width=4, batch_norm=True)]
+    forwards = Probe(digits.x_val, SPEC, seed=7)
+    first = [value(c, forwards) for c in candidates]
+    backwards = Probe(digits.x_val, SPEC, seed=7)
+    assert [value(c, backwards) for c in reversed(candidates)] == first[::-1]
+    used = FC.build((1, 8, 8), 10, generator=torch.Generator().manual_seed(5))
+    assert value(FC, forwards, used) == first[0]
+
+
+def test_seed_inputs_and_number_of_networks_matter(digits):
+    base = value(FC, Probe(digits.x_val, SPEC, seed=7))
+    assert value(FC, Probe(digits.x_val, SPEC, seed=8)) != base
+    assert value(FC, Probe(digits.x_val[40:], SPEC, seed=7)) != base
+    assert value(FC, Probe(digits.x_val[:40], SPEC, seed=7)) == base, "only n_inputs inputs are looked at"
+    assert value(FC, Probe(digits.x_val, dataclasses.replace(SPEC, seeds=4), seed=7)) != base
+
+
+def test_the_probe_is_not_the_initialisation_that_training_starts_from(digits):
+    he, scaled = (FCSpec(depth=2, width=9, init="he_normal", init_scale=s) for s in (1.0, 2.0))
+    own = Probe(digits.x_val, dataclasses.replace(SPEC, probe_init="own", seeds=30), seed=7)
+    sn = Probe(digits.x_val, dataclasses.replace(SPEC, seeds=30), seed=7)
+    # Eq. 10 with weights of variance 2 / fan-in, that is 2/64, 2/9, 2/9, in place of 1; a scale of 2 on three layers.
+    ratio = value(he, own).log10_sensitivity - value(he, sn).log10_sensitivity
+    assert ratio == pytest.approx(math.log10(2 / 64 * 2 / 9 * 2 / 9), abs=0.35)
+    assert value(scaled, own).log10_sensitivity - value(he, own).log10_sensitivity == pytest.approx(
+        math.log10(64), abs=0.35
+    )
+    assert value(scaled, sn).log10_sensitivity - value(he, sn).log10_sensitivity == pytest.approx(0, abs=0.35)
+
+
+def test_after_softmax_is_another_measure(digits):
+    probe = Probe(digits.x_val, dataclasses.replace(SPEC, probe_init="he_normal", after_softmax=True), seed=7)
+    assert -8 < value(FC, probe).log10_sensitivity < 0
+
+
+def test_mean_sensitivity_is_the_mean_over_noise_draws(probe, generator):
+    model = FC.build((1, 8, 8), 10, generator=generator).eval()
+    each = [probe.sensitivity(model, i).item() for i in range(3)]
+    assert len(set(each)) == 3
+    assert float(probe.mean_sensitivity(model)) == pytest.approx(np.mean(each), rel=RTOL)
+
+
+@pytest.mark.parametrize(
+    "values", [[2.0, 2.0], [1e-30, 3e-30], [1e200, 2e200, 4e200], [0.0, 1.0, 5.0], [1.0, 3.0, 1.0, 9.0]]
+)
+def test_summary_of_networks(values):
+    found = summarize(values)
+    assert found.log10_sensitivity == pytest.approx(math.log10(np.mean(values)), rel=RTOL, abs=RTOL)
+    relative = np.array(values) / np.mean(values)
+    assert found.stderr == pytest.approx(relative.std(ddof=1) / math.sqrt(len(values)) / math.log(10), rel=RTOL)
+    assert summarize(values[-1:]).stderr is None
+
+
+def test_standard_error_is_that_of_repeated_scores(digits):
+    probes = [Probe(digits.x_val, dataclasses.replace(SPEC, seeds=16), seed=s) for s in range(40)]
+    scores = [value(FC, p) for p in probes]
+    spread = np.std([s.log10_sensitivity for s in scores], ddof=1)
+    assert np.mean([s.stderr for s in scores]) == pytest.approx(spread, rel=0.4)  # sd of 40 values: ±11 %
+
+
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        ([0.0, 0.0], "dead: input noise moves no output of 2 untrained networks (S = 0)"),
+        ([1.0, math.inf, math.nan], "non-finite: the outputs of 2 of 3 untrained networks overflow"),
+        ([0.0, math.nan], "non-finite: the outputs of 1 of 2 untrained networks overflow"),
+    ],
+)
+def test_dead_and_non_finite_have_no_score(values, status):
+    found = summarize(values)
+    assert (found.log10_sensitivity, found.stderr, found.status) == (None, None, status)
+
+
+def test_dead_and_overflowing_candidates_are_found(digits):
+    own = Probe(digits.x_val, dataclasses.replace(SPEC, probe_init="own"), seed=7)
+    assert value(FCSpec(depth=1, width=9, init_scale=0.0), own).status.startswith("dead: ")
+    assert value(FCSpec(depth=2, width=9, init_scale=1e30), own).status.startswith("non-finite: ")
+
+
+def test_assessed_candidates_are_counted_and_scored(digits, probe):
+    for architecture in (FC, CNN):
+        record = assess(SPACE, proposal(architecture), digits, probe)
+        model = architecture.build((1, 8, 8), 10, generator=torch.Generator())
+        assert record.is_ok
+        assert record.params == count_params(model)
+        assert record.flops == count_flops(model, (1, 8, 8))
+        assert json.loads(record.architecture) == architecture.to_dict()
+        assert record.digest == architecture.digest
+        assert record.log10_sensitivity == value(architecture, probe).log10_sensitivity
+        assert record.params_sampled == {"family": architecture.family}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "constraints", "status"),
+    [
+        (CNNSpec(depth=1, channels=3, kernel=9), {}, "infeasible: conv layer 1: a kernel of 9 is larger"),
+        (FC, {"params": {"max": 100}}, "infeasible: params = 775 is above the maximum of 100"),
+        (FC, {"flops": {"min": 10**6}}, "infeasible: flops = 1494 is below the minimum of 1000000"),
+        (FC, {"depth": {"min": 3}}, "infeasible: depth = 2 is below the minimum of 3"),
+    ],
+)
+def test_infeasible_candidates_are_recorded_with_the_reason_and_not_scored(
+    digits, probe, architecture, constraints, status
+):
+    space = SearchSpace(name="mine", families=SPACE.families, constraints=constraints)
+    record = assess(space, proposal(architecture), digits, probe)
+    assert not record.feasible
+    assert not record.is_ok
+    assert record.status.startswith(status)
+    assert (record.log10_sensitivity, record.estimator) == (None, None)
+
+
+def test_too_large_is_a_status(digits, probe):
+    record = assess(SPACE, proposal(FCSpec(depth=2, width=10**8)), digits, probe)  # 40,000 terabytes
+    assert record.status == "too large: the candidate does not fit in memory"
+    assert record.feasible
+    assert not record.is_ok
+    assert record.params > 10**16
+
+
+def test_a_mistake_in_the_code_is_no_status(digits, probe, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Probe, "sensitivity", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        assess(SPACE, proposal(FC), digits, probe)
+
+
+def test_a_single_input_is_refused(digits):
+    with pytest.raises(InvalidInputError, match="at least 2 inputs; given 1"):
+        Probe(digits.x_val[:1], SPEC, seed=0)
