@@ -1,6 +1,10 @@
 """Neural architecture search by pre-training output sensitivity."""
 
-from . import timm_hook as _timm_hook
+from . import threads as _threads
+
+_threads.prefer_sleeping()  # before PyTorch is imported
+
+from . import timm_hook as _timm_hook  # noqa: E402
 from .architectures import ArchitectureSpec, load_spec
 from .architectures.cnn import CNNSpec
 from .architectures.fc import FCSpec

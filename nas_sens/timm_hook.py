@@ -1,7 +1,7 @@
 """Registration with timm at the moment when timm is imported, so that importing nas_sens does not import timm.
 
-``import nas_sens`` promises that ``timm.create_model("local-dir:…", pretrained=True)`` loads exports. Importing timm for
-that at once would double the start-up time of every command, as it brings torchvision and torch._dynamo with it.
+``import nas_sens`` promises that ``timm.create_model("local-dir:…", pretrained=True)`` loads exports. Importing timm at
+once would double the start-up time of every command, as it brings torchvision and torch._dynamo with it.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ import torch
 
 from nas_sens.data import DataSpec, Splits, load_data
 
+torch.set_num_threads(1)  # networks are tiny: more threads cost more than they give, above all on a busy machine
+
 
 @pytest.fixture(scope="session")
 def digits() -> Splits:

@@ -21,11 +21,11 @@ LAYERS: list[set[str]] = [
     {"metrics"},
     {"space"},
     {"scoring", "training", "selection", "claims", "statistics"},
-    {"storage", "export", "report", "timm_registry", "study"},
+    {"storage", "export", "report", "timm_registry", "timm_hook", "study"},
     {"results"},
     {"pipeline", "display"},
     {"cli"},
-    {"__init__"},
+    {"__init__", "__main__"},
 ]
 UNITS = dict.fromkeys(("report_tables", "report_text", "figures", "figure_style"), "report")
 MAY_IMPORT_OPTUNA = {"space", "storage", "pipeline"}

@@ -18,7 +18,11 @@ from nas_sens.records import CONTROL
 from nas_sens.results import read_result
 from nas_sens.storage import StudyStorage
 
-FC = {"depth": {"type": "int", "low": 1, "high": 3}, "width": {"type": "int", "low": 4, "high": 24}, "init": "he_normal"}
+FC = {
+    "depth": {"type": "int", "low": 1, "high": 3},
+    "width": {"type": "int", "low": 4, "high": 24},
+    "init": "he_normal",
+}
 
 
 def tiny(**changes: object) -> ns.StudySpec:
@@ -238,7 +242,7 @@ def test_a_diverging_training_is_a_failed_trial_and_never_ranked(tmp_path: Path)
 def test_a_space_that_nothing_satisfies_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "_INFEASIBLE_IN_A_ROW", 20)
     space = ns.SearchSpace(name="none", families={"fc": FC}, constraints={"params": {"max": 1}})
-    with pytest.raises(ns.InvalidInputError, match="in a row were infeasible.*params = .* above the maximum of 1"):
+    with pytest.raises(ns.InvalidInputError, match=r"in a row were infeasible.*params = .* above the maximum of 1"):
         ns.search(tiny(search_space=space), storage=url(tmp_path))
 
 

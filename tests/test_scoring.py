@@ -104,7 +104,7 @@ def test_mean_sensitivity_is_the_mean_over_noise_draws(probe, generator):
     model = FC.build((1, 8, 8), 10, generator=generator).eval()
     each = [probe.sensitivity(model, i).item() for i in range(3)]
     assert len(set(each)) == 3
-    assert float(probe.mean_sensitivity(model)) == pytest.approx(np.mean(each), rel=RTOL)
+    assert probe.mean_sensitivity(model).item() == pytest.approx(np.mean(each), rel=RTOL)
 
 
 @pytest.mark.parametrize(

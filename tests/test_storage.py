@@ -111,7 +111,9 @@ def test_passwords_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("url", ["nas_sens.db", "", "sqlite://", "sqlite:///:memory:", "sqlite:////no/such/folder/a.db"])
+@pytest.mark.parametrize(
+    "url", ["nas_sens.db", "", "sqlite://", "sqlite:///:memory:", "sqlite:////no/such/folder/a.db"]
+)
 def test_unusable_urls_are_wrong_input(url: str) -> None:
     with pytest.raises(ns.InvalidInputError) as error:
         StudyStorage(url)
@@ -137,7 +139,7 @@ def test_studies_of_others_are_not_touched(storage: StudyStorage) -> None:
     assert storage.study_names() == ["study"]
     with pytest.raises(ns.InvalidInputError, match="not made by nas_sens"):
         storage.attributes("theirs")
-    with pytest.raises(ns.InvalidInputError, match="no study 'none'.*study"):
+    with pytest.raises(ns.InvalidInputError, match=r"no study 'none'.*study"):
         storage.attributes("none")
 
 

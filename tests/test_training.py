@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from nas_sens.architectures.cnn import CNNSpec
@@ -46,9 +47,27 @@ def test_training_is_deterministic_bit_for_bit(digits, architecture, same_global
     assert plain(first)["state"] != plain(train(architecture, digits, SPEC, seed=2))["state"]
 
 
-def test_dropout_is_on_while_training(digits):
-    without = dataclasses.replace(DROPOUT, dropout=0.0)
-    assert train(DROPOUT, digits, SPEC, seed=1).curve != train(without, digits, SPEC, seed=1).curve
+def test_training_is_in_training_mode_and_evaluation_is_not(digits, monkeypatch):
+    modes = set()
+    forward = nn.Dropout.forward
+
+    def spy(self, x):
+        modes.add((self.training, torch.is_grad_enabled()))
+        return forward(self, x)
+
+    monkeypatch.setattr(nn.Dropout, "forward", spy)
+    outcome = train(DROPOUT, digits, SPEC, seed=1)
+    assert modes == {(True, True), (False, False)}
+    assert outcome.state["2.num_batches_tracked"] == 3 * math.ceil(200 / 32)
+
+
+@pytest.mark.parametrize(("batch_size", "steps"), [(1, 200), (3, 67), (32, 7), (199, 1), (200, 1), (500, 1)])
+def test_every_sample_is_used_but_for_a_single_one_left_over(digits, batch_size, steps):
+    spec = CNNSpec(depth=1, channels=2, batch_norm=True)
+    outcome = train(spec, digits, TrainSpec(epochs=1, batch_size=batch_size), seed=1)
+    assert outcome.status == STATUS_OK
+    assert outcome.state["1.num_batches_tracked"] == steps
+    assert outcome.curve[0] < 4
 
 
 def test_the_loss_falls_and_the_digits_are_learnt(digits):
@@ -155,13 +174,6 @@ def test_divergence_is_a_status(digits):
     assert math.isnan(outcome.val_loss)
     assert outcome.state == {}
     assert all(math.isfinite(v) for v in outcome.curve)
-
-
-@pytest.mark.parametrize("batch_size", [1, 3, 199, 200, 500])
-def test_every_batch_size_trains(digits, batch_size):
-    outcome = train(FC, digits, TrainSpec(epochs=1, batch_size=batch_size), seed=1)
-    assert outcome.status == STATUS_OK
-    assert outcome.curve[0] < 4
 
 
 def test_a_single_sample_left_over_does_not_stop_batch_normalisation(digits):

@@ -234,10 +234,16 @@ class InputMoments:
 
         Patches that overlap share noise. Behind an activation its effect on their product is of the same order in σ as
         d itself, and the inputs' few channels do not average it away, so that its expectation is not enough here.
-        Draws come from a fixed seed; the whole list of inputs is repeated ``n_noise`` times.
+        Draws come from a fixed seed; the list of inputs is repeated ``n_noise`` times, each time in another order with
+        other partners, because behind a pool the second term of E_θ[S] may nearly equal the first.
         """
-        x = np.tile(self.x, (self.n_noise, 1, 1, 1))
-        noisy = x + self.noise_std * np.random.default_rng(1).standard_normal(x.shape)
+        rng = np.random.default_rng(1)
+        order = np.concatenate([rng.permutation(self.n) for _ in range(self.n_noise)])
+        for i in range(self.n, len(order), self.n):
+            if order[i] == order[i - 1] and self.n > 1:  # an input is no partner of itself
+                order[i], order[i + 1] = order[i + 1], order[i]
+        x = self.x[order]
+        noisy = x + self.noise_std * rng.standard_normal(x.shape)
         size = max(2, CROSS_BYTES // (64 * min(math.prod(x.shape[2:]), MAX_POSITIONS) ** 2))
         n_parts = max(1, min(math.ceil(len(x) / size), len(x) // 2))
         parts = []

@@ -137,12 +137,15 @@ def test_batches_do_not_matter(batch_size):
 
 
 def test_float32_networks_are_accumulated_in_float64():
-    specs = {"generator": seeded(), "dtype": torch.float64}
-    model = FCSpec(depth=2, width=50, init="standard_normal").build((64,), 10, **specs)
+    model = FCSpec(depth=2, width=50, init="standard_normal").build((64,), 10, generator=seeded(), dtype=torch.float64)
     x = inputs(200, 64)
     noise = torch.randn(x.shape, generator=seeded(1), dtype=torch.float32)
     precise = (model(x + 0.1 * noise.double()) - model(x)).mean(dim=1).var().item()
-    assert output_sensitivity(model.float(), x.float(), generator=seeded(1)) == pytest.approx(precise, rel=FLOAT32_RTOL)
+    model, x = model.float(), x.float()
+    found = output_sensitivity(model, x, generator=seeded(1))
+    assert found == pytest.approx(precise, rel=FLOAT32_RTOL)
+    difference = model(noise.mul(0.1).add(x)).double() - model(x).double()
+    assert found == pytest.approx(difference.mean(dim=1).var().item(), rel=FLOAT64_RTOL)
 
 
 def test_the_generator_decides_and_the_global_state_is_left(same_global_rng):
