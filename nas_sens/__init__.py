@@ -11,6 +11,7 @@ from .architectures.fc import FCSpec
 from .data import DataSpec, Splits, load_data
 from .errors import InfeasibleArchitectureError, InvalidInputError, NasSensError, StorageError
 from .initialization import INIT_SCHEMES, initialize_
+from .metrics.closed_form import NoClosedFormError, closed_form_sensitivity
 from .metrics.output_sensitivity import output_sensitivity
 from .metrics.predicted_loss import predicted_loss
 from .pipeline import search
@@ -35,6 +36,7 @@ __all__ = [
     "InfeasibleArchitectureError",
     "InvalidInputError",
     "NasSensError",
+    "NoClosedFormError",
     "Pick",
     "ScoreSpec",
     "SearchResult",
@@ -45,6 +47,7 @@ __all__ = [
     "StorageError",
     "StudySpec",
     "TrainSpec",
+    "closed_form_sensitivity",
     "export_model",
     "initialize_",
     "load_architecture",

@@ -1,7 +1,7 @@
 """Figures of the report as inline SVG: one panel per picture, so that a page can put them side by side or in a column.
 
 Every function is pure and deterministic (fixed hash salt, no date) and returns None where there is nothing to draw.
-Numbers come in the units of the records: sensitivities as log10, losses in nats, errors as fractions.
+Numbers come in the units of the records: sensitivities as log10, losses as they are, errors as fractions.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -58,10 +58,13 @@ class Quantity:
 LOG10_S_BEFORE = Quantity(label="log₁₀ S before training", get=lambda t: t.log10_sensitivity_before)
 LOG10_S_AFTER = Quantity(label="log₁₀ S after training", get=lambda t: t.log10_sensitivity_after)
 PARAMS = Quantity(label="parameters (log axis)", get=lambda t: float(t.params), is_log=True, to_text=compact)
-TEST_LOSS = Quantity(
-    label="test loss (nats, log axis)", get=lambda t: t.test_loss, get_sd=lambda t: t.test_loss_sd, is_log=True
-)
-TEST_ERROR = Quantity(label="test error (%)", get=lambda t: t.test_error, get_sd=lambda t: t.test_error_sd, scale=100.0)
+TEST_LOSS = Quantity(label="test loss", get=lambda t: t.test_loss, get_sd=lambda t: t.test_loss_sd, is_log=True)
+TEST_ERROR = Quantity(label="test error", get=lambda t: t.test_error, get_sd=lambda t: t.test_error_sd, scale=100.0)
+
+
+def with_unit(quantity: Quantity, unit: str) -> Quantity:
+    """Return the same axis with the unit in its label."""
+    return replace(quantity, label=f"{quantity.label} ({unit}{', log axis' if quantity.is_log else ''})")
 
 
 def outcome_figure(
@@ -72,7 +75,7 @@ def outcome_figure(
     *,
     title: str,
     description: str,
-    draw_prediction: bool = False,
+    predicted_by: str | None = None,
 ) -> str | None:
     """Return a scatter of one trained quantity against another, selected and control networks marked differently.
 
@@ -83,7 +86,7 @@ def outcome_figure(
         y: Vertical axis, with error bars of one standard deviation over seeds.
         title: Above the panel, usually the correlation.
         description: Alternative text.
-        draw_prediction: Whether to add the loss that equation 9 predicts, for a loss on the vertical axis.
+        predicted_by: Name of the equation whose predicted loss is drawn too, for a loss on the vertical axis.
     """
     groups = {
         is_control: [t for t in trained if (t.chosen_by == CONTROL) is is_control and _is_drawable(t, x, y)]
@@ -101,8 +104,8 @@ def outcome_figure(
                 _draw_group(axes, xs, ys, np.array([y.scale * (y.get_sd(t) or 0.0) for t in members]), is_control)
                 shown_x += list(xs)
                 shown_y += list(ys)
-        if draw_prediction:
-            shown_y += _draw_prediction(axes, [t for members in groups.values() for t in members], x)
+        if predicted_by is not None:
+            shown_y += _draw_prediction(axes, [t for members in groups.values() for t in members], x, predicted_by)
         _set_axis(axes, "x", x, shown_x)
         _set_axis(axes, "y", y, shown_y)
         add_legend(figure, axes)
@@ -157,7 +160,7 @@ def distribution_figure(
     return render_svg(key, description, draw)
 
 
-def curves_figure(key: str, trained: Sequence[TrainedCandidate], *, description: str) -> str | None:
+def curves_figure(key: str, trained: Sequence[TrainedCandidate], *, unit: str, description: str) -> str | None:
     """Return the validation loss after each epoch of all trained networks, log axis, the best one emphasised."""
     drawn = [(t, curve) for t in trained if np.isfinite(curve := _positive(t.curve)).any()]
     if not drawn:
@@ -184,14 +187,14 @@ def curves_figure(key: str, trained: Sequence[TrainedCandidate], *, description:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         values = np.concatenate([curve[np.isfinite(curve)] for _, curve in drawn])
-        axes.set_ylabel("validation loss (nats, log axis)")
+        axes.set_ylabel(f"validation loss ({unit}, log axis)")
         set_log_axis(axes, "y", values)
         add_legend(figure, axes)
 
     return render_svg(key, description, draw)
 
 
-def best_so_far_figure(key: str, trained: Sequence[TrainedCandidate], *, description: str) -> str | None:
+def best_so_far_figure(key: str, trained: Sequence[TrainedCandidate], *, unit: str, description: str) -> str | None:
     """Return the smallest validation loss found so far against the number of networks trained, per group."""
     in_order = sorted(trained, key=lambda t: (t.number is None, t.number or 0))
     series = {}
@@ -218,7 +221,7 @@ def best_so_far_figure(key: str, trained: Sequence[TrainedCandidate], *, descrip
         axes.set_xlabel("networks trained in the group")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         values = np.concatenate([best[np.isfinite(best)] for best in series.values()])
-        axes.set_ylabel("best validation loss so far (nats)")
+        axes.set_ylabel(f"best validation loss so far ({unit})")
         set_log_axis(axes, "y", values)
         add_legend(figure, axes)
 
@@ -246,14 +249,14 @@ def _draw_group(axes: Axes, xs: np.ndarray, ys: np.ndarray, sds: np.ndarray, is_
     )
 
 
-def _draw_prediction(axes: Axes, members: Sequence[TrainedCandidate], x: Quantity) -> list[float]:
-    """Draw equation 9's loss in the order of x; return the losses drawn."""
+def _draw_prediction(axes: Axes, members: Sequence[TrainedCandidate], x: Quantity, equation: str) -> list[float]:
+    """Draw the predicted loss in the order of x; return the losses drawn."""
     pairs = sorted(
         (x.get(t) or 0.0, t.predicted_loss) for t in members if t.predicted_loss is not None and t.predicted_loss > 0
     )
     if pairs:
         xs, losses = zip(*pairs, strict=True)
-        axes.plot(xs, losses, color=INK, linestyle=":", marker=".", markersize=5, label="predicted by eq. 9")
+        axes.plot(xs, losses, color=INK, linestyle=":", marker=".", markersize=5, label=f"predicted by {equation}")
         return list(losses)
     return []
 

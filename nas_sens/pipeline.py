@@ -21,7 +21,7 @@ from .declarations import changed
 from .device import resolve_device
 from .errors import InvalidInputError
 from .identity import canonical_json, derive_seed
-from .metrics.predicted_loss import predicted_loss
+from .metrics.predicted_loss import predicted_loss, predicted_mse
 from .progress import Progress, SilentProgress
 from .records import CONTROL, STATUS_OK, ScoredCandidate, TrainedCandidate, describe
 from .results import SearchResult, read_result, storage_url
@@ -151,6 +151,11 @@ def _sampling(spec: StudySpec) -> dict[str, Any]:
 
 
 def _study_attributes(spec: StudySpec, splits: Splits) -> dict[str, Any]:
+    if spec.score.after_softmax and splits.task == "regression":
+        raise InvalidInputError(
+            f"after_softmax = true in [score] needs classes, but data {spec.data.name!r} is for regression: the softmax of "
+            "one output is always 1; set it to false"
+        )
     return {
         "nas_sens_version": version("nas-sens"),
         "study": canonical_json(spec.to_dict()),
@@ -158,6 +163,7 @@ def _study_attributes(spec: StudySpec, splits: Splits) -> dict[str, Any]:
         "data_fingerprint": splits.fingerprint,
         "input_shape": list(splits.input_shape),
         "n_outputs": splits.n_outputs,
+        "task": splits.task,
         "input_second_moment": splits.input_second_moment,
     }
 
@@ -303,7 +309,7 @@ def _train_one(session: Session, candidate: ScoredCandidate, chosen_by: str, rea
                 n_outputs=splits.n_outputs,
                 mean=splits.mean,
                 std=splits.std,
-                provenance=_provenance(spec, record),
+                provenance=_provenance(spec, record, splits),
             )
             export.write_model(Path(folder), config, best.state)
             artifacts = {f: Path(folder) / f for f in (export.CONFIG, export.WEIGHTS)}
@@ -339,11 +345,14 @@ def _summarize(
     sensitivity = math.fsum(o.sensitivity for o in outcomes) / len(outcomes)
     if sensitivity > 0 and math.isfinite(sensitivity):
         figures["log10_sensitivity_after"] = math.log10(sensitivity)
-        figures["predicted_loss"] = predicted_loss(
-            sensitivity,
-            n_outputs=session.splits.n_outputs,
-            input_second_moment=session.splits.input_second_moment,
-            noise_std=session.spec.score.noise_std,
+        scales = {
+            "input_second_moment": session.splits.input_second_moment,
+            "noise_std": session.spec.score.noise_std,
+        }
+        figures["predicted_loss"] = (
+            predicted_mse(sensitivity, **scales)
+            if session.splits.task == "regression"
+            else predicted_loss(sensitivity, n_outputs=session.splits.n_outputs, **scales)
         )
     length = max(len(o.curve) for o in outcomes)  # a training that stopped early keeps its last loss
     curves = [o.curve + (o.curve[-1],) * (length - len(o.curve)) for o in outcomes]
@@ -351,6 +360,13 @@ def _summarize(
     return replace(record, generalization_gap=figures["test_error"] - figures["train_error"], **figures)
 
 
-def _provenance(spec: StudySpec, record: TrainedCandidate) -> dict[str, Any]:
+def _provenance(spec: StudySpec, record: TrainedCandidate, splits: Splits) -> dict[str, Any]:
     figures = {k: v for k, v in vars(record).items() if k not in ("curve", "architecture", "number") and v is not None}
-    return {"version": version("nas-sens"), "study": spec.to_dict(), "figures": figures}
+    return {
+        "version": version("nas-sens"),
+        "study": spec.to_dict(),
+        "task": splits.task,
+        "class_names": list(splits.class_names),
+        "feature_names": list(splits.feature_names),
+        "figures": figures,
+    }

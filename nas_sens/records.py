@@ -51,7 +51,8 @@ class ScoredCandidate:
 class TrainedCandidate:
     """One trained architecture: means over training seeds; a trial of study ``NAME/train``.
 
-    Losses are mean cross-entropies in nats, errors are fractions of wrong predictions, sensitivities are log10.
+    Losses are mean cross-entropies in nats and errors fractions of wrong predictions; for regression, mean squared errors
+    and fractions of unexplained variance, 1 - R². Sensitivities are log10.
 
     Attributes:
         digest: Identity of the architecture.
@@ -68,10 +69,12 @@ class TrainedCandidate:
         test_error: Mean over seeds; for the report only.
         train_loss: Mean over seeds, in evaluation mode.
         train_error: Mean over seeds, in evaluation mode.
-        generalization_gap: Test error minus training error (novak2018: training accuracy minus test accuracy).
+        generalization_gap: Test error minus training error (novak2018: training accuracy minus test accuracy); for
+            regression, training R² minus test R².
         log10_sensitivity_before: The candidate's score.
         log10_sensitivity_after: Sensitivity of the trained networks, mean over seeds before the logarithm.
-        predicted_loss: Test loss predicted from ``log10_sensitivity_after`` without labels (forouzesh2020, eq. 9).
+        predicted_loss: Test loss predicted from ``log10_sensitivity_after`` without labels (forouzesh2020, eq. 9; for
+            regression eq. 7).
         val_loss_sd: Sample standard deviation over seeds; None with one seed. So for the other ``_sd``.
         val_error_sd: See ``val_loss_sd``.
         test_loss_sd: See ``val_loss_sd``.

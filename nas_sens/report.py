@@ -32,6 +32,7 @@ from .report_tables import (
 )
 from .report_text import (
     OUTCOMES,
+    Wording,
     best_text,
     counts_text,
     group_differences,
@@ -39,6 +40,7 @@ from .report_text import (
     ranked,
     relation_texts,
     verdict_text,
+    wording_of,
 )
 from .statistics import Correlations
 
@@ -66,7 +68,8 @@ def write_report(
     Args:
         path: The HTML file; its folder is made if needed.
         name: Name of the study.
-        protocol: Nested JSON-like settings of the study, shown as a table.
+        protocol: Nested JSON-like settings of the study, shown as a table; ``data.task`` decides what losses and errors
+            are called.
         candidates: All unique candidates of the study, scored or not.
         trained: All candidates that were trained, successfully or not.
         extra_notes: Remarks of the caller that are shown with the summary.
@@ -104,6 +107,7 @@ def render_report(
     The page renders with few, failed or no candidates too, and says then what is missing. Time grows with the square of
     the number of trained candidates; 10,000 scored candidates and 60 trained ones take a few seconds.
     """
+    wording = wording_of(protocol)
     matrix = correlation_matrix(trained)
     differences = group_differences(trained)
     groups = reason_groups(candidates, trained)
@@ -116,6 +120,7 @@ def render_report(
     )
     return environment.get_template("report.html.j2").render(
         name=name,
+        wording=wording,
         counts=counts_text(candidates, trained),
         best=best_text(trained),
         relations=relation_texts(matrix[SENSITIVITY]),
@@ -124,10 +129,10 @@ def render_report(
         n_trained=len(trained),
         n_ranked=len(ranked(trained)),
         winners=winner_rows(candidates, trained),
-        outcome_panels=_outcome_panels(trained, matrix),
+        outcome_panels=_outcome_panels(trained, matrix, wording),
         distribution=_distribution(candidates, trained),
-        curve_panels=_curve_panels(trained),
-        after_panel=_after_panel(trained, matrix),
+        curve_panels=_curve_panels(trained, wording),
+        after_panel=_after_panel(trained, matrix, wording),
         outcomes=[f"log₁₀ {outcome}" if is_loss else outcome for outcome, _, is_loss in OUTCOMES],
         correlations=correlation_rows(matrix),
         differences=difference_rows(differences),
@@ -144,7 +149,7 @@ def _title(correlation: Correlations) -> str:
     return f"Spearman {interval_text(correlation.spearman)}, n = {correlation.n}"
 
 
-def _outcome_panels(trained: Sequence[TrainedCandidate], matrix: CorrelationMatrix) -> list[Panel]:
+def _outcome_panels(trained: Sequence[TrainedCandidate], matrix: CorrelationMatrix, wording: Wording) -> list[Panel]:
     """Return S before and parameters against test loss and test error, in reading order of two columns."""
     return [
         Panel(
@@ -163,7 +168,10 @@ def _outcome_panels(trained: Sequence[TrainedCandidate], matrix: CorrelationMatr
             ("log₁₀ S before training", "before", figures.LOG10_S_BEFORE, SENSITIVITY),
             ("the number of parameters", "params", figures.PARAMS, PARAMETERS),
         )
-        for y_name, y_key, y in (("test loss", "loss", figures.TEST_LOSS), ("test error", "error", figures.TEST_ERROR))
+        for y_name, y_key, y in (
+            ("test loss", "loss", figures.with_unit(figures.TEST_LOSS, wording.loss_unit)),
+            ("test error", "error", figures.with_unit(figures.TEST_ERROR, wording.error_unit)),
+        )
     ]
 
 
@@ -176,26 +184,32 @@ def _distribution(candidates: Sequence[ScoredCandidate], trained: Sequence[Train
     )
 
 
-def _curve_panels(trained: Sequence[TrainedCandidate]) -> list[Panel]:
+def _curve_panels(trained: Sequence[TrainedCandidate], wording: Wording) -> list[Panel]:
     return [
         Panel(
             heading="Validation loss while training",
             svg=figures.curves_figure(
-                "curves", trained, description="Validation loss after each epoch of every trained network."
+                "curves",
+                trained,
+                unit=wording.loss_unit,
+                description="Validation loss after each epoch of every trained network.",
             ),
             missing="No trained candidate has a training curve.",
         ),
         Panel(
             heading="Best validation loss so far",
             svg=figures.best_so_far_figure(
-                "best", trained, description="Smallest validation loss found against the number of networks trained."
+                "best",
+                trained,
+                unit=wording.loss_unit,
+                description="Smallest validation loss found against the number of networks trained.",
             ),
             missing="No trained candidate has a validation loss.",
         ),
     ]
 
 
-def _after_panel(trained: Sequence[TrainedCandidate], matrix: CorrelationMatrix) -> Panel:
+def _after_panel(trained: Sequence[TrainedCandidate], matrix: CorrelationMatrix, wording: Wording) -> Panel:
     title = _title(matrix[SENSITIVITY_AFTER]["test loss"])
     return Panel(
         heading="Test loss against log₁₀ S after training",
@@ -203,10 +217,10 @@ def _after_panel(trained: Sequence[TrainedCandidate], matrix: CorrelationMatrix)
             "after-loss",
             trained,
             figures.LOG10_S_AFTER,
-            figures.TEST_LOSS,
+            figures.with_unit(figures.TEST_LOSS, wording.loss_unit),
             title=title,
             description=f"Scatter plot of test loss against log₁₀ S after training; {title}.",
-            draw_prediction=True,
+            predicted_by=wording.predicted_by,
         ),
         missing="No trained candidate has both a test loss and log₁₀ S after training.",
     )

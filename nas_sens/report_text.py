@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from .records import CONTROL, ScoredCandidate, TrainedCandidate, describe
 from .statistics import Correlations, Difference, Interval, difference, log10_or_nan
@@ -16,6 +18,52 @@ OUTCOMES = (
     ("validation error", "val_error", False),
     ("test error", "test_error", False),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wording:
+    """What losses, errors and the predicted loss are called, which depends on the task.
+
+    Attributes:
+        loss_unit: Unit of a loss, short enough for an axis.
+        error_unit: Unit of an error, so too.
+        figures: What losses and errors are, for the note above the table of networks.
+        predicted_by: Where the predicted loss comes from.
+        fits: When the prediction can be expected to fit.
+    """
+
+    loss_unit: str
+    error_unit: str
+    figures: str
+    predicted_by: str
+    fits: str
+
+
+CLASSIFICATION = Wording(
+    loss_unit="nats",
+    error_unit="%",
+    figures="Losses are mean cross-entropies in nats, errors shares of wrong predictions",
+    predicted_by="eq. 9",
+    fits="it fits networks that learnt their training set",
+)
+REGRESSION = Wording(
+    loss_unit="MSE",
+    error_unit="1 − R², %",
+    figures=(
+        "Losses are mean squared errors, in the target’s own units squared; errors are shares of unexplained variance, "
+        "1 − R², where 0 % is perfect and 100 % no better than always predicting the mean"
+    ),
+    predicted_by="eq. 7",
+    fits="with one output and no softmax it says more of the order of networks than of the size of the loss",
+)
+
+
+def wording_of(protocol: Mapping[str, Any]) -> Wording:
+    """Return the wording for the task of a study's protocol, ``data.task``; classification where it is not said."""
+    data = protocol.get("data")
+    return REGRESSION if isinstance(data, Mapping) and data.get("task") == "regression" else CLASSIFICATION
+
+
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

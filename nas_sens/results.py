@@ -31,7 +31,7 @@ class SearchResult:
 
     Attributes:
         name: Name of the study.
-        protocol: The study as declared, JSON-like.
+        protocol: The study as declared, JSON-like; ``data.task`` is the one that "auto" came to.
         candidates: Every candidate, in the order in which they were stored.
         trials: Every trained candidate, best validation loss first, failed ones last.
     """
@@ -80,7 +80,9 @@ def read_result(storage: StudyStorage, name: str, *, by: str = "val_loss") -> Se
     """
     if by not in RANK_BY:
         raise InvalidInputError(f"a ranking must be by one of {', '.join(RANK_BY)}; given {by!r}")
-    protocol = json.loads(storage.attributes(name)["study"])
+    attributes = storage.attributes(name)
+    protocol = json.loads(attributes["study"])
+    protocol["data"]["task"] = attributes.get("task", "classification")  # absent from studies before there was regression
     trained = sorted(storage.trained(name), key=lambda t: (not t.is_ok, _key(getattr(t, by)), t.digest))
     return SearchResult(name, protocol, tuple(storage.scored(name)), tuple(trained))
 

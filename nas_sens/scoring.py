@@ -18,11 +18,15 @@ from .device import is_out_of_memory as is_out_of_memory
 from .errors import InfeasibleArchitectureError, InvalidInputError
 from .identity import make_generator
 from .initialization import InitScheme, initialize_
+from .metrics.closed_form import ClosedForm, InputMoments, NoClosedFormError, closed_form
 from .metrics.output_sensitivity import evaluation_mode, output_noise_variance
 from .records import STATUS_OK, ScoredCandidate
 from .space import Proposal, SearchSpace
 
 Positive = Annotated[int, Field(ge=1)]
+
+# S varies by a few per cent from input to input, so that more inputs cost time and change log10 S in the third digit.
+_CLOSED_FORM_INPUTS = 16
 
 
 @declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -31,7 +35,9 @@ class ScoreSpec:
 
     Args:
         metric: The measure; ``output_sensitivity`` is eq. 2 of forouzesh2020.
-        estimator: ``monte_carlo`` averages over random networks; ``auto`` takes the best estimator there is.
+        estimator: ``monte_carlo`` averages over random networks. ``closed_form`` computes the mean over all networks in
+            the limit of wide layers, from at most 16 of the inputs, and fails candidates with a module that has no such
+            form. ``auto`` takes the closed form where there is one, else Monte Carlo; every candidate records which.
         probe_init: Initialisation that networks are probed with: ``own`` for the candidate's own, or any scheme. The
             probe is not the initialisation that training starts from.
         noise_std: Standard deviation of the input noise, in the units that the network sees.
@@ -41,7 +47,7 @@ class ScoreSpec:
     """
 
     metric: Literal["output_sensitivity"] = "output_sensitivity"
-    estimator: Literal["auto", "monte_carlo"] = "auto"
+    estimator: Literal["auto", "closed_form", "monte_carlo"] = "auto"
     probe_init: Literal["own", InitScheme] = "standard_normal"
     noise_std: Annotated[float, Field(gt=0)] = 0.1
     n_inputs: Annotated[int, Field(ge=2)] = 128
@@ -55,9 +61,10 @@ class Score:
 
     Attributes:
         log10_sensitivity: log10 of the mean of S_θ over networks; None unless ``status`` is "ok".
-        stderr: Standard error of ``log10_sensitivity`` over networks, by the delta method; None with one network.
-        estimator: "monte_carlo".
-        status: "ok", or why there is no score: "dead: …" or "non-finite: …".
+        stderr: Standard error of ``log10_sensitivity`` over networks, by the delta method; None with one network and for
+            the closed form, which draws none.
+        estimator: "closed_form" or "monte_carlo".
+        status: "ok", or why there is no score: "dead: …", "non-finite: …" or "no closed form: …".
     """
 
     log10_sensitivity: float | None
@@ -92,6 +99,8 @@ class Probe:
             noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
             pairs.append(torch.cat([x, x + noise * spec.noise_std]))
         self.pairs = tuple(pairs)
+        n = min(self.n_inputs, _CLOSED_FORM_INPUTS)
+        self.moments = InputMoments.from_inputs(x, spec.noise_std, n_inputs=n, n_pairs=max(1, n // 2))
 
     def sensitivity(self, model: nn.Module, i: int) -> torch.Tensor:
         """Return S_θ of one network under the ``i``-th noise, a float64 scalar on the device; does not wait for it."""
@@ -116,6 +125,12 @@ def score(architecture: ArchitectureSpec, model: nn.Module, probe: Probe) -> Sco
     own = probe.spec.probe_init == "own"
     scheme: InitScheme = architecture.init if own else probe.spec.probe_init  # type: ignore[assignment]
     scale = architecture.init_scale if own else 1.0
+    if probe.spec.estimator != "monte_carlo" and not probe.spec.after_softmax:
+        try:
+            return _from_closed_form(closed_form(model.eval(), probe.moments, init=scheme, init_scale=scale))
+        except NoClosedFormError as error:
+            if probe.spec.estimator == "closed_form":
+                return Score(None, None, "closed_form", f"no closed form: {error}")
     values = []
     with evaluation_mode(model):
         for i in range(probe.spec.seeds):
@@ -123,6 +138,12 @@ def score(architecture: ArchitectureSpec, model: nn.Module, probe: Probe) -> Sco
             initialize_(model, scheme, scale=scale, generator=generator)
             values.append(probe.sensitivity(model, i))
     return summarize(torch.stack(values).tolist())
+
+
+def _from_closed_form(result: ClosedForm) -> Score:
+    if result.log10_sensitivity == -math.inf:
+        return Score(None, None, "closed_form", "dead: input noise moves no output of untrained networks (S = 0)")
+    return Score(result.log10_sensitivity, None, "closed_form")
 
 
 def summarize(sensitivities: Sequence[float]) -> Score:

@@ -255,6 +255,8 @@ class StudyStorage:
 
 def _scored_trial(candidate: ScoredCandidate, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
     attributes = {k: getattr(candidate, k) for k in _SCORED if getattr(candidate, k) is not None}
+    if candidate.is_ok:
+        attributes["stderr"] = candidate.stderr  # null where no networks were drawn, but always there
     return create_trial(
         state=TrialState.COMPLETE if candidate.is_ok else TrialState.FAIL,
         value=candidate.log10_sensitivity if candidate.is_ok else None,

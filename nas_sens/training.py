@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from .architectures import ArchitectureSpec
-from .data import Splits
+from .data import Splits, Task
 from .identity import derive_seed, make_generator
 from .metrics.output_sensitivity import evaluation_mode
 from .records import STATUS_OK
@@ -30,7 +30,7 @@ _EVALUATION_BATCH = 2048
 
 @declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
 class TrainSpec:
-    """How candidates are trained, by cross-entropy.
+    """How candidates are trained: by cross-entropy, or by the mean squared error for regression.
 
     Args:
         epochs: At most so many passes over the training set.
@@ -60,8 +60,9 @@ class TrainSpec:
 class Outcome:
     """What one training came to.
 
-    Losses are mean cross-entropies in nats and errors fractions of wrong predictions, both in evaluation mode after the
-    last epoch.
+    Losses are mean cross-entropies in nats and errors fractions of wrong predictions. For regression, losses are mean
+    squared errors in the target's own units squared, and errors fractions of unexplained variance, 1 - R²: 0 is perfect,
+    1 is no better than the mean target of that set, and it can be more. All in evaluation mode after the last epoch.
 
     Attributes:
         status: "ok", or why there are no figures.
@@ -120,7 +121,7 @@ def train(
     with _dropout_stream(device, derive_seed("dropout", architecture.digest, seed)):
         for epoch in range(1, spec.epochs + 1):
             train_loss = _train_epoch(model, optimizer, splits, spec.batch_size, order)
-            val_loss = _evaluate(model, splits.x_val, splits.y_val)[0]
+            val_loss = _evaluate(model, splits.x_val, splits.y_val, splits.task)[0]
             step_loss, val = torch.stack([train_loss, val_loss]).tolist()
             if not (math.isfinite(step_loss) and math.isfinite(val)):
                 return Outcome(
@@ -158,7 +159,7 @@ def _train_epoch(
     for rows in permutation.split(batch_size):
         if len(rows) == 1 and n > 0 and batch_size > 1:
             continue  # batch normalisation cannot train on a single sample that is left over
-        loss = functional.cross_entropy(model(x[rows]), y[rows])
+        loss = _loss(model(x[rows]), y[rows], splits.task)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -167,23 +168,33 @@ def _train_epoch(
     return total / n
 
 
+def _loss(outputs: torch.Tensor, y: torch.Tensor, task: Task, reduction: str = "mean") -> torch.Tensor:
+    if task == "regression":
+        return functional.mse_loss(outputs, y.to(outputs.dtype), reduction=reduction)
+    return functional.cross_entropy(outputs, y, reduction=reduction)
+
+
 @torch.inference_mode()
-def _evaluate(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean cross-entropy and error rate in evaluation mode, on the device."""
+def _evaluate(model: nn.Module, x: torch.Tensor, y: torch.Tensor, task: Task) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mean loss and the error (see `Outcome`) in evaluation mode, on the device."""
     loss = torch.zeros((), device=x.device, dtype=torch.float64)
     wrong = torch.zeros((), device=x.device, dtype=torch.int64)
     with evaluation_mode(model):
         for xs, ys in zip(x.split(_EVALUATION_BATCH), y.split(_EVALUATION_BATCH), strict=True):
             logits = model(xs)
-            loss += functional.cross_entropy(logits.double(), ys, reduction="sum")
-            wrong += (logits.argmax(dim=1) != ys).sum()
+            loss += _loss(logits.double(), ys, task, "sum")
+            if task == "classification":
+                wrong += (logits.argmax(dim=1) != ys).sum()
+    if task == "regression":
+        targets = y.double()
+        return (loss / len(x)).float(), loss / (targets - targets.mean()).square_().sum()
     return (loss / len(x)).float(), wrong.double() / len(x)
 
 
 def _figures(model: nn.Module, splits: Splits) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for part in ("train", "val", "test"):
-        loss, error = _evaluate(model, getattr(splits, f"x_{part}"), getattr(splits, f"y_{part}"))
+        loss, error = _evaluate(model, getattr(splits, f"x_{part}"), getattr(splits, f"y_{part}"), splits.task)
         figures[f"{part}_loss"], figures[f"{part}_error"] = float(loss), float(error)
     return figures
 

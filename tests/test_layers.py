@@ -15,7 +15,7 @@ PACKAGE = Path(nas_sens.__file__).parent
 # From the lowest to the highest. A unit is a file or a folder of the package, or some files that make one thing;
 # a unit imports units of lower layers only. A new file is added here by hand: deciding on its layer is the point.
 LAYERS: list[set[str]] = [
-    {"errors"},
+    {"errors", "threads"},
     {"identity", "declarations", "initialization", "device", "progress", "records"},
     {"architectures", "data"},
     {"metrics"},

@@ -202,7 +202,7 @@ def test_dead_overflowing_and_infeasible_candidates_fail_and_the_search_goes_on(
         spec = tiny(
             name=name,
             search_space=declared,
-            score=ns.ScoreSpec(probe_init="own", n_inputs=16, seeds=2),
+            score=ns.ScoreSpec(estimator="monte_carlo", probe_init="own", n_inputs=16, seeds=2),
             search=ns.SearchSpec(n_candidates=12),
             train=ns.TrainSpec(epochs=1, seeds=1),
         )

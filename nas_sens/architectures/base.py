@@ -17,7 +17,7 @@ from ..device import is_out_of_memory
 from ..errors import InfeasibleArchitectureError
 from ..identity import canonical_json, digest
 from ..initialization import InitScheme, initialize_
-from .activations import Activation
+from .activations import Activation, make_activation
 
 SPEC_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Count = Annotated[int, Field(ge=1)]
@@ -26,25 +26,17 @@ Count0 = Annotated[int, Field(ge=0)]
 
 @dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)
 class ArchitectureSpec(ABC):
-    """Base of all architecture specs; a family is a subclass with a ``family`` name and a ``layers`` method.
+    """Root of all architecture specs; a family is a subclass with a ``family`` name and a ``layers`` method.
 
     Args:
-        activation: Non-linearity after every hidden layer.
         init: Scheme from which training starts (see :mod:`nas_sens.initialization`).
         init_scale: Factor on the initial weights.
-        bias: Whether linear and convolution layers have biases.
-        batch_norm: Whether hidden layers are followed by batch normalisation, before the activation.
-        dropout: Probability with which a hidden unit is dropped while training, after the activation.
     """
 
     family: ClassVar[str]
 
-    activation: Activation = "relu"
     init: InitScheme = "torch_default"
     init_scale: Annotated[float, Field(ge=0)] = 1.0
-    bias: bool = True
-    batch_norm: bool = False
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @abstractmethod
     def layers(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
@@ -103,6 +95,70 @@ class ArchitectureSpec(ABC):
     def digest(self) -> str:
         """The spec's identity: 16 hexadecimal digits of the SHA-256 of its canonical JSON."""
         return digest(self.to_dict())
+
+
+@dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)
+class LayeredSpec(ArchitectureSpec):
+    """Base of the families that put their layers together themselves: the options that all of these share.
+
+    Args:
+        activation: Non-linearity after every hidden layer.
+        bias: Whether linear and convolution layers have biases.
+        batch_norm: Whether hidden layers are followed by batch normalisation, before the activation.
+        dropout: Probability with which a hidden unit is dropped while training, after the activation.
+    """
+
+    activation: Activation = "relu"
+    bias: bool = True
+    batch_norm: bool = False
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    def hidden_linear(self, n_in: int, n_out: int) -> list[nn.Module]:
+        """Return linear, batch norm, activation, dropout, as far as the spec has them."""
+        modules: list[nn.Module] = [nn.Linear(n_in, n_out, bias=self.bias)]
+        if self.batch_norm:
+            modules.append(nn.BatchNorm1d(n_out))
+        modules.append(make_activation(self.activation))
+        if self.dropout:
+            modules.append(nn.Dropout(self.dropout))
+        return modules
+
+    def hidden_conv(self, n_in: int, n_out: int, kernel: int, *, stride: int = 1, padding: int = 0) -> list[nn.Module]:
+        """Return convolution, batch norm and activation, as far as the spec has them."""
+        modules: list[nn.Module] = [nn.Conv2d(n_in, n_out, kernel, stride=stride, padding=padding, bias=self.bias)]
+        if self.batch_norm:
+            modules.append(nn.BatchNorm2d(n_out))
+        modules.append(make_activation(self.activation))
+        return modules
+
+
+def require_images(family: str, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return channels, height and width of an input.
+
+    Raises:
+        InfeasibleArchitectureError: The input is no image.
+    """
+    if len(input_shape) != 3:
+        raise InfeasibleArchitectureError(
+            f"a {family} needs inputs of shape (channels, height, width), but they are {input_shape}"
+        )
+    n_channels, height, width = input_shape
+    return n_channels, height, width
+
+
+def halved(sides: tuple[int, int], what: str) -> tuple[int, int]:
+    """Return the sides of a feature map behind a 2×2 max-pool or its like.
+
+    Args:
+        sides: Height and width before it.
+        what: What halves it, for the error message.
+
+    Raises:
+        InfeasibleArchitectureError: A side is 1.
+    """
+    if min(sides) < 2:
+        raise InfeasibleArchitectureError(f"{what}: a feature map of side {min(sides)} cannot be halved")
+    return sides[0] // 2, sides[1] // 2
 
 
 def count_params(module: nn.Module) -> int:

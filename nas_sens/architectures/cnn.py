@@ -8,12 +8,11 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ..errors import InfeasibleArchitectureError
-from .activations import make_activation
-from .base import SPEC_CONFIG, ArchitectureSpec, Count, Count0
+from .base import SPEC_CONFIG, Count, Count0, LayeredSpec, require_images
 
 
 @dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)
-class CNNSpec(ArchitectureSpec):
+class CNNSpec(LayeredSpec):
     """A plain convolutional network.
 
     Args:
@@ -38,20 +37,11 @@ class CNNSpec(ArchitectureSpec):
 
     def layers(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         """Return ``depth`` × (conv, batch norm, activation, max-pool, dropout), flatten, hidden layer, linear."""
-        if len(input_shape) != 3:
-            raise InfeasibleArchitectureError(
-                f"a cnn needs inputs of shape (channels, height, width), but they are {input_shape}"
-            )
-        n_in, *sides = input_shape
+        n_in, *sides = require_images(self.family, input_shape)
         modules: list[nn.Module] = []
         for i in range(1, self.depth + 1):
             sides = [self._shrink(side, i) for side in sides]
-            modules.append(
-                nn.Conv2d(n_in, self.channels, self.kernel, stride=self.stride, padding=self.padding, bias=self.bias)
-            )
-            if self.batch_norm:
-                modules.append(nn.BatchNorm2d(self.channels))
-            modules.append(make_activation(self.activation))
+            modules += self.hidden_conv(n_in, self.channels, self.kernel, stride=self.stride, padding=self.padding)
             if self.max_pool:
                 modules.append(nn.MaxPool2d(2))
             if self.dropout:
@@ -60,12 +50,7 @@ class CNNSpec(ArchitectureSpec):
         modules.append(nn.Flatten())
         n_features = self.channels * sides[0] * sides[1]
         if self.hidden_units:
-            modules.append(nn.Linear(n_features, self.hidden_units, bias=self.bias))
-            if self.batch_norm:
-                modules.append(nn.BatchNorm1d(self.hidden_units))
-            modules.append(make_activation(self.activation))
-            if self.dropout:
-                modules.append(nn.Dropout(self.dropout))
+            modules += self.hidden_linear(n_features, self.hidden_units)
             n_features = self.hidden_units
         modules.append(nn.Linear(n_features, n_outputs, bias=self.bias))
         return nn.Sequential(*modules)

@@ -3,40 +3,58 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from .activations import make_activation
-from .base import SPEC_CONFIG, ArchitectureSpec, Count, Count0
+from ..errors import InfeasibleArchitectureError
+from .base import SPEC_CONFIG, Count, Count0, LayeredSpec
+
+_MAX_UNITS = 2**31  # of a layer; far beyond any memory, and below the overflow of a float
 
 
 @dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)
-class FCSpec(ArchitectureSpec):
+class FCSpec(LayeredSpec):
     """A fully-connected network.
 
     Args:
         depth: Number of hidden layers; 0 is a linear model.
-        width: Units of every hidden layer.
+        width: Units of the first hidden layer.
+        taper: Factor on the width from one hidden layer to the next, so that hidden layer i = 0, 1, … has
+            ``max(1, round(width · taper^i))`` units; 1 for equal layers.
     """
 
     family: ClassVar[str] = "fc"
 
     depth: Count0
     width: Count
+    taper: Annotated[float, Field(gt=0)] = 1.0
 
     def layers(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         """Return flatten, ``depth`` × (linear, batch norm, activation, dropout), linear."""
         modules: list[nn.Module] = [nn.Flatten()]
         n_in = math.prod(input_shape)
-        for _ in range(self.depth):
-            modules.append(nn.Linear(n_in, self.width, bias=self.bias))
-            if self.batch_norm:
-                modules.append(nn.BatchNorm1d(self.width))
-            modules.append(make_activation(self.activation))
-            if self.dropout:
-                modules.append(nn.Dropout(self.dropout))
-            n_in = self.width
+        for width in self.widths():
+            modules += self.hidden_linear(n_in, width)
+            n_in = width
         modules.append(nn.Linear(n_in, n_outputs, bias=self.bias))
         return nn.Sequential(*modules)
+
+    def widths(self) -> list[int]:
+        """Return the units of every hidden layer.
+
+        Raises:
+            InfeasibleArchitectureError: A layer has more than 2³¹ units.
+        """
+        widths: list[int] = []
+        exact = float(self.width)
+        for i in range(self.depth):
+            if exact > _MAX_UNITS:
+                raise InfeasibleArchitectureError(
+                    f"hidden layer {i + 1} would have {exact:.3g} units, more than 2^31; lower width or taper"
+                )
+            widths.append(max(1, round(exact)))
+            exact *= self.taper
+        return widths

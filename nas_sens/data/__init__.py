@@ -7,10 +7,10 @@ import pkgutil
 
 from ..declarations import find
 from ..errors import InvalidInputError
-from .samples import LoadOptions, Samples
+from .samples import LoadOptions, Samples, Task
 from .splits import DataSpec, Splits, split
 
-__all__ = ["DataSpec", "Samples", "Splits", "dataset_names", "load_data"]
+__all__ = ["DataSpec", "Samples", "Splits", "Task", "dataset_names", "load_data"]
 
 _HELPERS = ("samples", "splits")
 
@@ -33,7 +33,23 @@ def load_data(spec: DataSpec) -> Splits:
     module = importlib.import_module(f"{__name__}.{name}")
     takes_argument = getattr(module, "TAKES_ARGUMENT", False)
     if takes_argument != bool(argument):
-        wanted = f"{name}:PATH" if takes_argument else name
+        wanted = f"{name}:{getattr(module, 'ARGUMENT', 'PATH')}" if takes_argument else name
         raise InvalidInputError(f"data set {name!r} is written {wanted!r}; given {spec.name!r}")
-    samples: Samples = module.load(LoadOptions(argument=argument, root=spec.root, download=spec.download))
+    for key in ("target", "image_size"):
+        if getattr(spec, key) is not None and key not in getattr(module, "OPTIONS", ()):
+            raise InvalidInputError(
+                f"data set {name!r} takes no {key}; given {key} = {getattr(spec, key)!r}; remove it"
+            )
+    size = spec.image_size
+    options = LoadOptions(
+        argument=argument,
+        target=spec.target,
+        task=spec.task,
+        image_size=(size, size) if isinstance(size, int) else size,
+        root=spec.root,
+        download=spec.download,
+    )
+    samples: Samples = module.load(options)
+    if spec.task not in ("auto", samples.task):
+        raise InvalidInputError(f"data set {name!r} is for {samples.task}; given task = {spec.task!r}")
     return split(samples, spec)

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InvalidInputError
-from .samples import LoadOptions, Samples, make_samples
+from .samples import LoadOptions, Samples, Task, make_samples
 
 TAKES_ARGUMENT = True
 
 
 def load(options: LoadOptions) -> Samples:
     """Return the archive's samples; its test set, if it has one, is the test set.
+
+    Labels are classes unless ``options.task`` says "regression".
 
     Raises:
         InvalidInputError: The file cannot be read or lacks the arrays.
@@ -41,4 +43,5 @@ def load(options: LoadOptions) -> Samples:
         raise InvalidInputError(f"{source}: cannot be read as a NumPy archive without pickles: {error}") from error
     if len(arrays) == 3:
         raise InvalidInputError(f"{source}: x_test and y_test must be given together")
-    return make_samples(*arrays, source=source)
+    task: Task = "regression" if options.task == "regression" else "classification"
+    return make_samples(*arrays, source=source, task=task)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 
 from ..errors import InvalidInputError
+
+Task = Literal["classification", "regression"]
+Pair = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +21,17 @@ class LoadOptions:
 
     Attributes:
         argument: Text after the colon of the data set's name (a path), or "".
+        target: Column that is to be predicted; None if it was not given.
+        task: What is to be learnt, or "auto" to tell from the target.
+        image_size: Height and width to resize images to; None to keep theirs.
         root: Folder where downloaded data sets lie.
         download: Whether a data set may be downloaded into ``root``.
     """
 
     argument: str = ""
+    target: str | None = None
+    task: Literal["auto", "classification", "regression"] = "auto"
+    image_size: tuple[int, int] | None = None
     root: str = "data"
     download: bool = False
 
@@ -31,10 +42,15 @@ class Samples:
 
     Attributes:
         x: Inputs, float32 (n, channels, height, width) or (n, features); raw images in [0, 1].
-        y: Labels, int64 (n,), from 0 to ``n_outputs`` - 1.
+        y: Labels, int64 (n,), from 0 to ``n_outputs`` - 1; for regression targets, float32 (n, 1), in their own units.
         x_test: Inputs of the official test set; None if the data set has none.
-        y_test: Labels of the official test set.
-        n_outputs: Number of classes.
+        y_test: Labels or targets of the official test set.
+        x_val: Inputs of the official validation set; None if the data set has none.
+        y_val: Labels or targets of the official validation set.
+        n_outputs: Number of classes; 1 for regression.
+        task: What is to be learnt.
+        class_names: Name of every class, in the order of the labels; empty where labels are only numbers.
+        feature_names: Name of every feature of a table; empty where there are no names.
     """
 
     x: torch.Tensor
@@ -42,10 +58,24 @@ class Samples:
     n_outputs: int
     x_test: torch.Tensor | None = None
     y_test: torch.Tensor | None = None
+    x_val: torch.Tensor | None = None
+    y_val: torch.Tensor | None = None
+    task: Task = "classification"
+    class_names: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()
 
 
 def make_samples(
-    x: np.ndarray, y: np.ndarray, x_test: np.ndarray | None = None, y_test: np.ndarray | None = None, *, source: str
+    x: np.ndarray,
+    y: np.ndarray,
+    x_test: np.ndarray | None = None,
+    y_test: np.ndarray | None = None,
+    *,
+    source: str,
+    val: Pair | None = None,
+    task: Task = "classification",
+    class_names: Sequence[str] = (),
+    feature_names: Sequence[str] = (),
 ) -> Samples:
     """Return checked samples from arrays.
 
@@ -53,34 +83,61 @@ def make_samples(
         x: (n, height, width), (n, height, width, channels), (n, channels, height, width) or (n, features); uint8
             images are divided by 255, floats are taken as they are. The channels are the last axis if that has 1, 3 or
             4 entries and the second has not.
-        y: Integer labels (n,).
+        y: Integer labels (n,), or for regression numbers (n,) or (n, 1).
         x_test: As ``x``, of the official test set.
         y_test: As ``y``, of the official test set.
         source: The data set's name, for error messages.
+        val: As ``x`` and ``y``, of the official validation set.
+        task: What is to be learnt.
+        class_names: Name of every class; empty if they have none.
+        feature_names: Name of every feature; empty if they have none.
 
     Raises:
         InvalidInputError: Shapes, types, labels or values cannot be used.
     """
-    train = _inputs(x, f"{source}: x"), _labels(y, len(x), f"{source}: y")
-    n_outputs = int(train[1].max()) + 1
-    present = len(torch.unique(train[1]))
-    if present < 2:
-        raise InvalidInputError(f"{source}: at least 2 classes are required, given {present}; check the labels")
     if (x_test is None) != (y_test is None):
         raise InvalidInputError(f"{source}: test inputs and test labels must be given together")
-    if x_test is None or y_test is None:
-        return Samples(x=train[0], y=train[1], n_outputs=n_outputs)
-    test = _inputs(x_test, f"{source}: x_test"), _labels(y_test, len(x_test), f"{source}: y_test")
-    if test[0].shape[1:] != train[0].shape[1:]:
-        raise InvalidInputError(
-            f"{source}: training and test inputs must have the same shape; "
-            f"given {tuple(train[0].shape[1:])} and {tuple(test[0].shape[1:])}"
+    read_targets = _labels if task == "classification" else _targets
+    train = _inputs(x, f"{source}: x"), read_targets(y, len(x), f"{source}: y")
+    present = len(torch.unique(train[1]))
+    if present < 2:
+        what = "classes" if task == "classification" else "different targets"
+        raise InvalidInputError(f"{source}: at least 2 {what} are required, given {present}; check the labels")
+    n_outputs = 1 if task == "regression" else max(int(train[1].max()) + 1, len(class_names))
+    test = None if x_test is None or y_test is None else (x_test, y_test)
+    held_out: dict[str, torch.Tensor] = {}
+    for part, pair in (("test", test), ("val", val)):
+        if pair is None:
+            continue
+        inputs = _inputs(pair[0], f"{source}: x_{part}")
+        targets = read_targets(pair[1], len(pair[0]), f"{source}: y_{part}")
+        _check_like_training(
+            inputs, targets, train[0], n_outputs, task, "test" if part == "test" else "validation", source
         )
-    if int(test[1].max()) >= n_outputs:
+        held_out |= {f"x_{part}": inputs, f"y_{part}": targets}
+    return Samples(
+        x=train[0],
+        y=train[1],
+        n_outputs=n_outputs,
+        task=task,
+        class_names=tuple(class_names),
+        feature_names=tuple(feature_names),
+        **held_out,
+    )
+
+
+def _check_like_training(
+    x: torch.Tensor, y: torch.Tensor, x_train: torch.Tensor, n_outputs: int, task: Task, part: str, source: str
+) -> None:
+    if x.shape[1:] != x_train.shape[1:]:
         raise InvalidInputError(
-            f"{source}: test labels must be from 0 to {n_outputs - 1} as in training; given {int(test[1].max())}"
+            f"{source}: training and {part} inputs must have the same shape; "
+            f"given {tuple(x_train.shape[1:])} and {tuple(x.shape[1:])}"
         )
-    return Samples(x=train[0], y=train[1], n_outputs=n_outputs, x_test=test[0], y_test=test[1])
+    if task == "classification" and int(y.max()) >= n_outputs:
+        raise InvalidInputError(
+            f"{source}: {part} labels must be from 0 to {n_outputs - 1} as in training; given {int(y.max())}"
+        )
 
 
 def _inputs(x: np.ndarray, what: str) -> torch.Tensor:
@@ -97,7 +154,8 @@ def _inputs(x: np.ndarray, what: str) -> torch.Tensor:
     values = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
     if scale != 1.0:
         values.div_(scale)
-    if not torch.isfinite(values).all():
+    low, high = torch.aminmax(values)  # both are NaN if one entry is; unlike isfinite, needs no copy
+    if not (torch.isfinite(low) and torch.isfinite(high)):
         raise InvalidInputError(f"{what} must be finite, but holds NaN or infinity; clean or impute the data first")
     return values
 
@@ -110,8 +168,22 @@ def _labels(y: np.ndarray, n: int, what: str) -> torch.Tensor:
         if y.dtype.kind != "f":
             raise InvalidInputError(f"{what} must hold integer class labels; given an array of type {y.dtype}")
         if (wrong := y[~(np.isfinite(y) & (y == np.round(y)))]).size:
-            raise InvalidInputError(f"{what} must hold integer class labels; given {wrong[0]}")
+            raise InvalidInputError(
+                f'{what} must hold integer class labels; given {wrong[0]}; for numbers to predict, set task = "regression"'
+            )
         y = y.astype(np.int64)
     if y.min() < 0:
         raise InvalidInputError(f"{what} must be labels from 0 upwards; given {y.min()}")
     return torch.from_numpy(y.astype(np.int64))
+
+
+def _targets(y: np.ndarray, n: int, what: str) -> torch.Tensor:
+    y = np.asarray(y)
+    if y.shape not in ((n,), (n, 1)):
+        raise InvalidInputError(f"{what} must have one number for each of {n} inputs, shape ({n},); given {y.shape}")
+    if y.dtype.kind not in "uif":
+        raise InvalidInputError(f"{what} must hold numbers to predict; given an array of type {y.dtype}")
+    values = torch.from_numpy(np.ascontiguousarray(y.reshape(n, 1), dtype=np.float32))
+    if not torch.isfinite(values).all():
+        raise InvalidInputError(f"{what} must be finite in float32, but holds NaN, infinity or a number above 3e38")
+    return values

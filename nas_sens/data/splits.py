@@ -1,11 +1,12 @@
-"""Train, validation and test sets as tensors: seeded, stratified, optionally standardised."""
+"""Train, validation and test sets as tensors: seeded, stratified by class, optionally standardised."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -13,10 +14,12 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as declared
 
 from ..errors import InvalidInputError
-from .samples import Samples
+from .samples import Samples, Task
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
+
+_CHUNK_ROWS = 65_536  # statistics are summed in float64 over so many rows at a time, not over a copy of the data
 
 
 @declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
@@ -24,20 +27,31 @@ class DataSpec:
     """Which data a study uses, and how they are split.
 
     Args:
-        name: A data set, as ``nas-sens list data`` shows them, or ``npz:PATH``.
-        train_samples: Size of the class-balanced training subset; None for all that the split leaves.
-        val_fraction: Part of the training data held out for selection.
+        name: A data set, as ``nas-sens list data`` shows them, or one with an argument: ``npz:PATH``, ``csv:PATH``,
+            ``folder:PATH``, ``hf:NAME``.
+        target: Column to predict (``csv``, ``hf``); None where the data set knows it.
+        task: What is to be learnt: ``classification``, ``regression``, or ``auto`` to tell from the data. In tables,
+            ``auto`` takes a target of text or truth values, or of at most 20 different whole numbers, for classes, and
+            any other for a quantity; arrays (``npz``) hold classes unless this says ``regression``.
+        image_size: Pixels to resize images to (``folder``, ``hf``), one number for squares or [height, width]; the
+            aspect is not kept. None where all images have one size.
+        train_samples: Size of the training subset, class-balanced; None for all that the split leaves.
+        val_fraction: Part of the training data held out for selection, unless the data set has a validation set.
         test_fraction: Part held out for the report where the data set has no official test set.
-        val_samples: At most so many validation samples, stratified; None for all.
-        test_samples: At most so many test samples, stratified; None for all.
-        standardize: Subtract the training set's mean and divide by its standard deviation, per channel (images) or
-            per feature; otherwise inputs stay raw, images in [0, 1].
+        val_samples: At most so many validation samples, stratified by class; None for all.
+        test_samples: At most so many test samples, stratified by class; None for all.
+        standardize: Subtract the training set's mean from inputs and divide by its standard deviation, per channel
+            (images) or per feature; otherwise inputs stay raw, images in [0, 1]. The targets of a regression are left
+            in their own units always.
         root: Folder where downloaded data sets lie.
         download: Whether a data set may be downloaded into ``root``.
         seed: Seed of the split.
     """
 
     name: str
+    target: str | None = None
+    task: Literal["auto", "classification", "regression"] = "auto"
+    image_size: Positive | Annotated[tuple[Positive, Positive], Field(strict=False)] | None = None
     train_samples: Positive | None = None
     val_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.2
@@ -51,7 +65,7 @@ class DataSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """Training, validation and test set; inputs float32 (n, *input_shape), labels int64 (n,).
+    """Training, validation and test set; inputs float32 (n, *input_shape), labels int64 (n,) or targets float32 (n, 1).
 
     Attributes:
         name: The data set's name.
@@ -61,9 +75,12 @@ class Splits:
         y_val: Labels that selection may see.
         x_test: Inputs for the report only.
         y_test: Labels for the report only.
-        n_outputs: Number of classes.
+        n_outputs: Number of classes; 1 for regression.
         mean: What was subtracted from the raw inputs, per channel or feature; empty if nothing was.
         std: What they were divided by then.
+        task: What is to be learnt. For regression "labels" are targets in their own units.
+        class_names: Name of every class, in the order of the labels; empty where labels are only numbers.
+        feature_names: Name of every feature of a table, after one-hot encoding; empty where there are no names.
     """
 
     name: str
@@ -76,6 +93,9 @@ class Splits:
     n_outputs: int
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    task: Task = "classification"
+    class_names: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -85,7 +105,7 @@ class Splits:
     @cached_property
     def input_second_moment(self) -> float:
         """Second moment of an entry of the validation inputs, σ_x² of forouzesh2020."""
-        return float(self.x_val.double().square().mean())
+        return float(sum(x.square().sum() for x in _chunks(self.x_val))) / self.x_val.numel()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -95,7 +115,7 @@ class Splits:
             value = getattr(self, f.name)
             if isinstance(value, torch.Tensor):
                 content.update(str(tuple(value.shape)).encode())
-                content.update(value.cpu().contiguous().numpy().tobytes())
+                content.update(value.cpu().contiguous().numpy().reshape(-1).view(np.uint8))
         return content.hexdigest()[:16]
 
     def to(self, device: torch.device | str) -> Splits:
@@ -108,54 +128,80 @@ class Splits:
 def split(samples: Samples, spec: DataSpec) -> Splits:
     """Return the splits of ``samples`` that ``spec`` declares; the same seed gives the same rows.
 
+    Every part is one copy of its rows, and the samples are left as they are: at its peak the data lie in memory twice.
+
     Raises:
-        InvalidInputError: There are too few samples of some class.
+        InvalidInputError: There are too few samples, or too few of some class.
     """
-    labels = samples.y.numpy()
-    train, test = np.arange(len(labels)), None
-    if samples.x_test is None or samples.y_test is None:
+    labels = samples.y.numpy() if samples.task == "classification" else None
+    train = np.arange(len(samples.y))
+    x_test, y_test, x_val, y_val = samples.x_test, samples.y_test, samples.x_val, samples.y_val
+    if x_test is None or y_test is None:
         train, test = _hold_out(train, labels, spec.test_fraction, spec, "test_fraction")
-        x_test, y_test = samples.x[test], samples.y[test]
+        x_test, y_test = samples.x, samples.y
     else:
-        x_test, y_test = samples.x_test, samples.y_test
-    train, val = _hold_out(train, labels, spec.val_fraction, spec, "val_fraction")
+        test = np.arange(len(y_test))
+    if x_val is None or y_val is None:
+        train, val = _hold_out(train, labels, spec.val_fraction, spec, "val_fraction")
+        x_val, y_val = samples.x, samples.y
+    else:
+        val = np.arange(len(y_val))
     if spec.train_samples is not None:
         train = _balanced(train, labels, spec.train_samples, spec)
-    val = _at_most(val, labels, spec.val_samples, spec)
-    keep = torch.from_numpy(_at_most(np.arange(len(y_test)), y_test.numpy(), spec.test_samples, spec))
+    is_regression = labels is None
+    val = _at_most(val, None if is_regression else y_val.numpy(), spec.val_samples, spec)
+    test = _at_most(test, None if is_regression else y_test.numpy(), spec.test_samples, spec)
     result = Splits(
         name=spec.name,
         x_train=samples.x[train],
         y_train=samples.y[train],
-        x_val=samples.x[val],
-        y_val=samples.y[val],
-        x_test=x_test[keep],
-        y_test=y_test[keep],
+        x_val=x_val[val],
+        y_val=y_val[val],
+        x_test=x_test[test],
+        y_test=y_test[test],
         n_outputs=samples.n_outputs,
+        task=samples.task,
+        class_names=samples.class_names,
+        feature_names=samples.feature_names,
     )
-    return _standardize(result) if spec.standardize else result
+    if is_regression:
+        _check_targets_vary(result)
+    return _standardize_(result) if spec.standardize else result
+
+
+def _check_targets_vary(splits: Splits) -> None:
+    for part, y in (("training", splits.y_train), ("validation", splits.y_val), ("test", splits.y_test)):
+        if len(y) < 2 or bool((y == y[0]).all()):
+            raise InvalidInputError(
+                f"data {splits.name!r}: regression needs at least 2 different targets in every part, but the {part} set "
+                f"has {len(y)} {'samples, all with the same target' if len(y) > 1 else 'sample'}; give more data"
+            )
 
 
 def _hold_out(
-    rows: np.ndarray, labels: np.ndarray, fraction: float, spec: DataSpec, key: str
+    rows: np.ndarray, labels: np.ndarray | None, fraction: float, spec: DataSpec, key: str
 ) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.model_selection import train_test_split  # seconds to import, and not every command needs data
 
+    stratify = None if labels is None else labels[rows]
     try:
-        kept, held = train_test_split(rows, test_size=fraction, stratify=labels[rows], random_state=spec.seed)
+        kept, held = train_test_split(rows, test_size=fraction, stratify=stratify, random_state=spec.seed)
     except ValueError as error:
+        how = "" if labels is None else " with every class in both parts"
         raise InvalidInputError(
-            f"data {spec.name!r}: {len(rows)} samples cannot be split by {key} = {fraction} with every class in both "
-            f"parts ({error}); give more data or another fraction"
+            f"data {spec.name!r}: {len(rows)} samples cannot be split by {key} = {fraction}{how} ({error}); "
+            "give more data or another fraction"
         ) from error
     return np.sort(kept), np.sort(held)
 
 
-def _at_most(rows: np.ndarray, labels: np.ndarray, n: int | None, spec: DataSpec) -> np.ndarray:
+def _at_most(rows: np.ndarray, labels: np.ndarray | None, n: int | None, spec: DataSpec) -> np.ndarray:
     """Return ``n`` random rows with every class in proportion, to the nearest sample; ``rows`` if there are no more."""
     if n is None or n >= len(rows):
         return rows
     shuffled = np.random.default_rng(spec.seed).permutation(rows)
+    if labels is None:
+        return np.sort(shuffled[:n])
     position = np.empty(len(rows))  # of a row among those of its class, in (0, 1)
     for c in np.unique(labels[rows]):
         members = np.flatnonzero(labels[shuffled] == c)
@@ -163,9 +209,16 @@ def _at_most(rows: np.ndarray, labels: np.ndarray, n: int | None, spec: DataSpec
     return np.sort(shuffled[np.argsort(position, kind="stable")[:n]])
 
 
-def _balanced(rows: np.ndarray, labels: np.ndarray, n: int, spec: DataSpec) -> np.ndarray:
+def _balanced(rows: np.ndarray, labels: np.ndarray | None, n: int, spec: DataSpec) -> np.ndarray:
     """Return ``n`` rows with equally many of every class; the first classes get the remainder."""
     rng = np.random.default_rng(spec.seed)
+    if labels is None:
+        if n > len(rows):
+            raise InvalidInputError(
+                f"data {spec.name!r}: train_samples = {n}, but the split leaves {len(rows)} training samples; "
+                "lower train_samples"
+            )
+        return np.sort(rng.choice(rows, n, replace=False))
     classes = np.unique(labels)
     chosen = []
     for i, c in enumerate(classes):
@@ -180,18 +233,20 @@ def _balanced(rows: np.ndarray, labels: np.ndarray, n: int, spec: DataSpec) -> n
     return np.sort(np.concatenate(chosen))
 
 
-def _standardize(splits: Splits) -> Splits:
-    axes = tuple(i for i in range(splits.x_train.ndim) if i != 1)
-    mean = splits.x_train.double().mean(axes)
-    std = splits.x_train.double().std(axes, correction=0)
-    std = torch.where(std > 0, std, torch.ones_like(std))
-    shape = (1, -1) + (1,) * (splits.x_train.ndim - 2)
-    shift, scale = mean.float().view(shape), std.float().view(shape)
-    return replace(
-        splits,
-        x_train=(splits.x_train - shift) / scale,
-        x_val=(splits.x_val - shift) / scale,
-        x_test=(splits.x_test - shift) / scale,
-        mean=tuple(mean.tolist()),
-        std=tuple(std.tolist()),
-    )
+def _chunks(x: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield the rows in float64, some at a time."""
+    return (rows.double() for rows in x.split(_CHUNK_ROWS))
+
+
+def _standardize_(splits: Splits) -> Splits:
+    x = splits.x_train
+    axes = tuple(i for i in range(x.ndim) if i != 1)
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    n = x.numel() // x.shape[1]
+    mean = torch.stack([rows.sum(axes) for rows in _chunks(x)]).sum(0) / n
+    variance = torch.stack([(rows - mean.view(shape)).square_().sum(axes) for rows in _chunks(x)]).sum(0) / n
+    # Rounding leaves a constant a tiny deviation from its mean: it must not be blown up.
+    std = torch.where(variance.sqrt() > 1e-12 * mean.abs(), variance.sqrt(), 1.0)
+    for part in (x, splits.x_val, splits.x_test):
+        part.sub_(mean.float().view(shape)).div_(std.float().view(shape))
+    return replace(splits, mean=tuple(mean.tolist()), std=tuple(std.tolist()))

@@ -40,6 +40,8 @@ def conv2d(module: nn.Conv2d, moments: Moments, draw: Draw) -> Moments:
         raise InvalidInputError(f"a convolution expects {module.in_channels} channels but gets {moments.n_channels}")
     if moments.is_input and module.groups > 1:
         raise NoClosedFormError("a grouped convolution acts on the input itself, whose channels differ")
+    if module.groups > 1 and module.in_channels == module.groups:
+        raise NoClosedFormError("a depthwise convolution sums over one channel, which is far from the wide limit")
     windows = [_window(side, *_taps(module, axis)) for axis, side in enumerate(moments.map_shape)]
     (_, _, rows), (_, _, columns) = windows
     planes = rows @ (moments.planes @ columns.T)

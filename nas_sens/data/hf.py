@@ -1,0 +1,143 @@
+"""hf:NAME: a data set of the Hugging Face hub (hf:NAME:CONFIG for one of its configurations), or a folder saved by it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InvalidInputError, NasSensError
+from ._images import stack_images
+from ._table import encode_table, table_samples
+from .samples import LoadOptions, Pair, Samples, make_samples
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+TAKES_ARGUMENT = True
+ARGUMENT = "NAME"
+OPTIONS = ("target", "image_size")
+
+_PARTS = {"train": ("train",), "val": ("validation", "valid", "val"), "test": ("test",)}
+
+
+def load(options: LoadOptions) -> Samples:
+    """Return a data set with one column of images, or with columns of numbers and text as in a CSV file.
+
+    The splits ``train``, ``validation`` and ``test`` are taken where they are there. The target is the column that
+    ``options.target`` names, else the only column of class labels. A name of the hub needs ``download = true``, and lies in
+    ``options.root`` then; a folder that ``save_to_disk`` wrote does not.
+
+    Raises:
+        InvalidInputError: The package ``datasets`` is missing, or the data set cannot be used.
+        NasSensError: The download failed.
+    """
+    source = f"hf:{options.argument}"
+    parts = _parts(_open(options, source), source)
+    features = parts["train"].features
+    target = options.target or _label_column(features, source)
+    if target not in features:
+        raise InvalidInputError(f"{source}: has no column {target!r} to predict; columns: {', '.join(features)}")
+    classes = tuple(getattr(features[target], "names", None) or ())
+    images = [c for c, feature in features.items() if type(feature).__name__ == "Image"]
+    if len(images) > 1:
+        raise InvalidInputError(f"{source}: one column of images is required, given {', '.join(images)}")
+    if images:
+        return _image_samples(parts, images[0], target, classes, options, source)
+    frames = [part.to_pandas() for part in parts.values()]
+    given = LoadOptions(target=target, task="classification" if classes else options.task)
+    table = encode_table(frames, given, source=source)
+    if classes:  # the labels as they are, so that they keep their place in the list of names
+        table = _with_labels(table, [f[target].to_numpy() for f in frames], classes)
+    pairs = dict(zip(parts, table.parts, strict=True))
+    return table_samples(table, source=source, test=pairs.get("test"), val=pairs.get("val"))
+
+
+def _with_labels(table: Any, labels: list[np.ndarray], classes: tuple[str, ...]) -> Any:
+    from dataclasses import replace
+
+    pairs = tuple((x, y) for (x, _), y in zip(table.parts, labels, strict=True))
+    return replace(table, parts=pairs, class_names=classes)
+
+
+def _image_samples(
+    parts: dict[str, Any], column: str, target: str, classes: tuple[str, ...], options: LoadOptions, source: str
+) -> Samples:
+    def picture(part: Any, i: int) -> Image:
+        return part[i][column]
+
+    rows = [(name, part, i) for name, part in parts.items() for i in range(len(part))]
+    pixels = stack_images(
+        [partial(picture, part.select_columns([column]), i) for _, part, i in rows],
+        [f"row {i} of {name}" for name, _, i in rows],
+        options.image_size,
+        source=source,
+    )
+    pairs: dict[str, Pair] = {}
+    start = 0
+    for name, part in parts.items():
+        pairs[name] = pixels[start : start + len(part)], np.asarray(part[target][:])
+        start += len(part)
+    task: Any = "regression" if options.task == "regression" else "classification"
+    return make_samples(
+        *pairs["train"],
+        *pairs.get("test", ()),
+        val=pairs.get("val"),
+        source=source,
+        task=task,
+        class_names=() if task == "regression" else classes,
+    )
+
+
+def _open(options: LoadOptions, source: str) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise InvalidInputError(
+            f"{source}: needs the package datasets; install it with: pip install 'nas-sens[huggingface]'"
+        ) from error
+    folder = Path(options.argument).expanduser()
+    if folder.is_dir():
+        try:
+            return datasets.load_from_disk(str(folder))
+        except (OSError, ValueError) as error:
+            raise InvalidInputError(
+                f"{source}: is no folder that save_to_disk of datasets wrote: {_line(error)}"
+            ) from error
+    if not options.download:
+        raise InvalidInputError(
+            f"{source}: there is no such folder, and a name of the Hugging Face hub needs download = true in [data]"
+        )
+    name, _, configuration = options.argument.partition(":")
+    try:
+        return datasets.load_dataset(name, configuration or None, cache_dir=options.root)
+    except ValueError as error:  # an unknown configuration
+        raise InvalidInputError(f"{source}: {_line(error)}") from error
+    except (OSError, RuntimeError) as error:
+        raise NasSensError(f"data {source!r} could not be downloaded into {options.root!r}: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _parts(loaded: Any, source: str) -> dict[str, Any]:
+    if not isinstance(loaded, dict):
+        return {"train": loaded}
+    found = {part: next((loaded[n] for n in names if n in loaded), None) for part, names in _PARTS.items()}
+    if found["train"] is None:
+        if len(loaded) > 1:
+            raise InvalidInputError(f"{source}: the split 'train' is required; given {', '.join(loaded)}")
+        return {"train": next(iter(loaded.values()))}
+    return {part: data for part, data in found.items() if data is not None}
+
+
+def _label_column(features: Any, source: str) -> str:
+    labels = [c for c, feature in features.items() if type(feature).__name__ == "ClassLabel"]
+    if len(labels) != 1:
+        raise InvalidInputError(
+            f"{source}: the column to predict is required, set target in [data]; columns: {', '.join(features)}"
+        )
+    return labels[0]
