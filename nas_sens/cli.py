@@ -171,14 +171,20 @@ def report(name: str, output: Path, storage: str | None, artifacts: Path | None)
 @click.option("--rank", "rank_", type=click.IntRange(min=1), default=1, show_default=True,
               help="Place in the ranking by validation loss.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A new or empty folder.")
+@click.option("--onnx", is_flag=True, help="Write model.onnx too; needs the extra nas-sens[onnx].")
+@click.option("--license", "licence", default="unknown", show_default=True, help="Licence field of the model card.")
 @storage_options
-def export(name: str, rank_: int, output: Path, storage: str | None, artifacts: Path | None) -> None:
+def export(
+    name: str, rank_: int, output: Path, onnx: bool, licence: str, storage: str | None, artifacts: Path | None
+) -> None:
     """Write a trained network of the study NAME to a folder, ready for use.
 
-    Load it with  nas_sens.load_model(FOLDER)  or, once nas_sens is imported, with
-    timm.create_model("local-dir:FOLDER", pretrained=True).
+    Load it with  torch.export.load("FOLDER/model.pt2").module()  where nas_sens is not installed, with
+    nas_sens.load_model("FOLDER"), or, once nas_sens is imported, with
+    timm.create_model("local-dir:FOLDER", pretrained=True). FOLDER/README.md is the model card.
     """
-    print_out(str(results.export_model(_open(storage, artifacts), name, output, rank=rank_)))
+    database = _open(storage, artifacts)
+    print_out(str(results.export_model(database, name, output, rank=rank_, onnx=onnx, licence=licence)))
 
 
 @cli.command(name="list")

@@ -1,7 +1,8 @@
-"""The chosen network, ready for use: timm's folder format (``config.json`` and ``model.safetensors``)."""
+"""The chosen network, ready for use: timm's folder format, PyTorch's own export and, behind an extra, ONNX."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import tempfile
@@ -19,6 +20,9 @@ from .errors import InvalidInputError, StorageError
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+PROGRAM = "model.pt2"
+ONNX = "model.onnx"
+CARD = "README.md"
 
 
 def model_config(
@@ -92,6 +96,56 @@ def read_model(folder: str | Path, *, device: torch.device | str = "cpu") -> nn.
         message = str(error).splitlines()[0]
         raise StorageError(f"the exported model in {str(folder)!r} is corrupt: {message}") from error
     return model.eval()
+
+
+def write_program(folder: Path, model: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Write ``model.pt2`` by torch.export, with any batch size: it loads where nas_sens is not installed.
+
+    Raises:
+        StorageError: torch.export cannot trace the network.
+    """
+    batch = torch.export.Dim("batch", min=1)
+    example = torch.zeros((2, *input_shape))
+    try:
+        program = torch.export.export(model.eval(), (example,), dynamic_shapes=({0: batch},))
+        torch.export.save(program, folder / PROGRAM)
+    except Exception as error:  # torch.export raises errors of many kinds for what it cannot trace
+        raise StorageError(f"torch.export cannot export this network: {str(error).splitlines()[0]}") from error
+
+
+def write_onnx(folder: Path, model: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Write ``model.onnx`` with any batch size, and check with onnxruntime that it computes the same.
+
+    Raises:
+        InvalidInputError: The packages of the extra ``onnx`` are not installed.
+        StorageError: The network cannot be exported, or onnxruntime computes something else.
+    """
+    if missing := [p for p in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(p) is None]:
+        raise InvalidInputError(f"ONNX needs {', '.join(missing)}; install them by: pip install 'nas-sens[onnx]'")
+    import onnxruntime
+
+    batch = torch.export.Dim("batch", min=1)
+    example = torch.rand((3, *input_shape), generator=torch.Generator().manual_seed(0))
+    path = str(folder / ONNX)
+    try:
+        torch.onnx.export(
+            model.eval(),
+            (example,),
+            path,
+            dynamic_shapes=({0: batch},),
+            dynamo=True,
+            external_data=False,
+            input_names=["input"],
+            output_names=["output"],
+            verbose=False,
+        )
+    except Exception as error:  # as torch.export
+        raise StorageError(f"this network cannot be exported to ONNX: {str(error).splitlines()[0]}") from error
+    given = onnxruntime.InferenceSession(path).run(None, {"input": example.numpy()})[0]
+    with torch.no_grad():
+        expected = model(example)
+    if not torch.allclose(torch.from_numpy(given), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())):
+        raise StorageError("the network exported to ONNX computes something else in onnxruntime; use model.pt2")
 
 
 def publish(source: Path, destination: Path) -> None:

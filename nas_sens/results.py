@@ -16,6 +16,7 @@ from torch import nn
 from . import export
 from .architectures import ArchitectureSpec, load_spec
 from .errors import InvalidInputError
+from .model_card import render_card
 from .records import ScoredCandidate, TrainedCandidate
 from .storage import DEFAULT_STORAGE, StudyStorage
 
@@ -82,7 +83,9 @@ def read_result(storage: StudyStorage, name: str, *, by: str = "val_loss") -> Se
         raise InvalidInputError(f"a ranking must be by one of {', '.join(RANK_BY)}; given {by!r}")
     attributes = storage.attributes(name)
     protocol = json.loads(attributes["study"])
-    protocol["data"]["task"] = attributes.get("task", "classification")  # absent from studies before there was regression
+    protocol["data"]["task"] = attributes.get(
+        "task", "classification"
+    )  # absent from studies before there was regression
     trained = sorted(storage.trained(name), key=lambda t: (not t.is_ok, _key(getattr(t, by)), t.digest))
     return SearchResult(name, protocol, tuple(storage.scored(name)), tuple(trained))
 
@@ -138,22 +141,53 @@ def load_architecture(source: str | Path, name: str, *, rank: int = 1) -> Archit
 
 
 def export_model(
-    source: str | StudyStorage, name: str, destination: str | Path, *, rank: int = 1, artifacts: Path | None = None
+    source: str | StudyStorage,
+    name: str,
+    destination: str | Path,
+    *,
+    rank: int = 1,
+    artifacts: Path | None = None,
+    onnx: bool = False,
+    licence: str = "unknown",
 ) -> Path:
-    """Write a trained network to a folder that ``timm.create_model("local-dir:…", pretrained=True)`` loads.
+    """Write a trained network to a folder, ready for use, and return the folder.
+
+    It holds ``config.json`` and ``model.safetensors``, which ``timm.create_model("local-dir:…", pretrained=True)`` and
+    :func:`load_model` load, ``model.pt2``, which ``torch.export.load`` loads where nas_sens is not installed, and a model
+    card.
+
+    Args:
+        source: Storage URL, or an open storage.
+        name: The study.
+        destination: A new or empty folder.
+        rank: Place in the ranking by validation loss.
+        artifacts: Artifact folder of the storage; None for the default of the URL.
+        onnx: Whether to write ``model.onnx`` too (extra ``onnx``).
+        licence: Licence identifier for the model card.
 
     Raises:
-        InvalidInputError: The folder is not empty, or there is no such study or rank.
-        StorageError: The weights are missing.
+        InvalidInputError: The folder is not empty, or there is no such study or rank, or the extra is not installed.
+        StorageError: The weights are missing, or the network cannot be exported.
     """
     destination = Path(destination)
     export.check_destination(destination)
     storage = source if isinstance(source, StudyStorage) else _open(source, artifacts)
     with tempfile.TemporaryDirectory() as folder:
         fetch_model(storage, name, rank, Path(folder))
-        export.read_model(folder)  # what is handed out loads
+        complete(Path(folder), onnx=onnx, licence=licence)
         export.publish(Path(folder), destination)
     return destination
+
+
+def complete(folder: Path, *, onnx: bool = False, licence: str = "unknown") -> None:
+    """Add ``model.pt2``, the model card and, if asked for, ``model.onnx`` to a folder with configuration and weights."""
+    model = export.read_model(folder)  # what is handed out loads
+    config = json.loads((folder / export.CONFIG).read_text(encoding="utf-8"))
+    shape = tuple(config["model_args"]["input_shape"])
+    export.write_program(folder, model, shape)
+    if onnx:
+        export.write_onnx(folder, model, shape)
+    (folder / export.CARD).write_text(render_card(config, licence=licence), encoding="utf-8")
 
 
 def fetch_model(storage: StudyStorage, name: str, rank: int, folder: Path) -> TrainedCandidate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 import nas_sens as ns
-from nas_sens import export
+from nas_sens import export, results
+from nas_sens.model_card import render_card
 
 SPECS = [
     ns.FCSpec(depth=2, width=7, batch_norm=True, init="he_normal"),
@@ -90,3 +92,78 @@ def test_publishing_is_all_or_nothing(tmp_path: Path) -> None:
         export.publish(tmp_path / "net", destination)
         assert sorted(p.name for p in destination.iterdir()) == [export.CONFIG, export.WEIGHTS]
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".nas-sens")]
+
+
+def complete(folder: Path, spec: ns.ArchitectureSpec, **options: object) -> torch.nn.Module:
+    model = write(folder, spec)
+    results.complete(folder, **options)
+    return model
+
+
+def test_the_program_loads_where_nas_sens_is_not_installed(tmp_path: Path) -> None:
+    model = complete(tmp_path / "net", SPECS[1])
+    code = """
+import sys, json
+sys.modules["nas_sens"] = None  # as if it were not installed
+import torch
+program = torch.export.load("net/model.pt2").module()
+with torch.no_grad():
+    print(json.dumps([program(torch.full((n, 1, 8, 8), 0.5)).tolist() for n in (1, 5)]))
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    with torch.no_grad():
+        expected = model(torch.full((1, 1, 8, 8), 0.5))
+    one, five = json.loads(run.stdout.strip().splitlines()[-1])
+    torch.testing.assert_close(torch.tensor(one), expected)
+    torch.testing.assert_close(torch.tensor(five), expected.expand(5, -1))
+
+
+def test_the_snippets_of_the_model_card_run(tmp_path: Path) -> None:
+    model = complete(tmp_path / "net", SPECS[0], licence="cc-by-4.0")
+    card = (tmp_path / "net" / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nlicense: cc-by-4.0\n")
+    snippets = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    assert len(snippets) == 3
+    with torch.no_grad():
+        expected = model(torch.full((2, 1, 8, 8), 0.5))
+    for snippet in snippets:
+        code = f"{snippet}\nimport torch, json\nprint(json.dumps(model(torch.full((2, 1, 8, 8), 0.5)).tolist()))"
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path / "net", capture_output=True, text=True, check=True
+        )
+        torch.testing.assert_close(torch.tensor(json.loads(run.stdout.strip().splitlines()[-1])), expected)
+
+
+def test_the_model_card_says_what_was_measured() -> None:
+    figures = {"n_seeds": 3, "val_loss": 0.25, "val_loss_sd": 0.0125, "test_error": 0.0625, "chosen_by": "pareto"}
+    config = export.model_config(
+        SPECS[0],
+        input_shape=(1, 8, 8),
+        n_outputs=4,
+        mean=(0.5,),
+        std=(0.25,),
+        provenance={"figures": figures, "study": {"name": "s", "data": {"name": "digits"}}},
+    )
+    card = render_card(config)
+    for text in ("fc depth=2 width=7", "0.25 ± 0.0125", "0.0625", "pareto", "`digits`", "minus 0.5, divided by 0.25"):
+        assert text in card
+    assert "license: unknown" in card
+
+
+def test_onnx_computes_the_same(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model = complete(tmp_path / "net", SPECS[1], onnx=True)
+    session = onnxruntime.InferenceSession(str(tmp_path / "net" / export.ONNX))
+    for n in (1, 5):
+        x = torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(n))
+        with torch.no_grad():
+            expected = model(x)
+        torch.testing.assert_close(torch.from_numpy(session.run(None, {"input": x.numpy()})[0]), expected)
+
+
+def test_onnx_without_its_packages_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "net", SPECS[0])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ns.InvalidInputError, match=r"nas-sens\[onnx\]"):
+        export.write_onnx(tmp_path / "net", torch.nn.Linear(1, 1), (1,))
