@@ -4,10 +4,14 @@ from . import threads as _threads
 
 _threads.prefer_sleeping()  # before PyTorch is imported
 
-from . import timm_hook as _timm_hook  # noqa: E402
+from . import timm_hook as _timm_hook
 from .architectures import ArchitectureSpec, load_spec
+from .architectures.alexnet import AlexNetSpec
 from .architectures.cnn import CNNSpec
 from .architectures.fc import FCSpec
+from .architectures.resnet import ResNetSpec
+from .architectures.timm import TimmSpec
+from .architectures.vgg import VGGSpec
 from .data import DataSpec, Splits, load_data
 from .errors import InfeasibleArchitectureError, InvalidInputError, NasSensError, StorageError
 from .initialization import INIT_SCHEMES, initialize_
@@ -28,6 +32,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "INIT_SCHEMES",
+    "AlexNetSpec",
     "ArchitectureSpec",
     "CNNSpec",
     "Candidate",
@@ -38,6 +43,7 @@ __all__ = [
     "NasSensError",
     "NoClosedFormError",
     "Pick",
+    "ResNetSpec",
     "ScoreSpec",
     "SearchResult",
     "SearchSpace",
@@ -46,7 +52,9 @@ __all__ = [
     "Splits",
     "StorageError",
     "StudySpec",
+    "TimmSpec",
     "TrainSpec",
+    "VGGSpec",
     "closed_form_sensitivity",
     "export_model",
     "initialize_",

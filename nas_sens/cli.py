@@ -187,6 +187,25 @@ def export(
     print_out(str(results.export_model(database, name, output, rank=rank_, onnx=onnx, licence=licence)))
 
 
+@cli.command()
+@click.option("--port", type=click.IntRange(0, 65535),
+              help="Port on 127.0.0.1, 0 for any free one.  [default: 8080, or a free one if that is taken]")  # fmt: skip
+@storage_options
+def dashboard(port: int | None, storage: str | None, artifacts: Path | None) -> None:
+    """Show all studies in optuna-dashboard, on this machine only, until Ctrl-C.
+
+    The address is printed on stdout; no browser is opened.
+    """
+    from .dashboard import serve  # brings a web server along, which no other command needs
+
+    def on_ready(url: str) -> None:
+        print_out(url)
+        sys.stdout.flush()
+        click.echo("listening; Ctrl-C stops it", err=True)
+
+    serve(_open(storage, artifacts), port=port, on_ready=on_ready)
+
+
 @cli.command(name="list")
 @click.argument("what", type=click.Choice(["spaces", "studies", "metrics", "data", "families", "rules"]))
 @format_option
@@ -271,6 +290,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         click.echo(f"nas-sens: error: {error}", err=True)
         sys.exit(2 if isinstance(error, InvalidInputError) else 1)
+    except Exception as error:
+        if debug:
+            raise
+        text = str(error).strip().partition("\n")[0]
+        click.echo(f"nas-sens: error: {type(error).__name__}: {text}; nas-sens --debug … shows where", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichBars
 from rich.table import Table
 
-_PLAIN_SECONDS = 5.0
+_PLAIN_SECONDS = 10.0
 
 
 class TerminalProgress:
@@ -117,7 +117,9 @@ def _cell(name: str, value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{100 * value:.2f} %" if name.endswith("error") else f"{value:.4g}"
+        if name.endswith("error"):
+            return f"{100 * value:.2f} %" if value < 10 else f"{100 * value:.4g} %"
+        return f"{value:.4g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}" if name in ("params", "flops") else str(value)
     return str(value)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from . import export
+from .annotations import annotate
 from .architectures import load_spec
 from .data import Splits, load_data
 from .declarations import changed
@@ -22,19 +23,21 @@ from .device import resolve_device
 from .errors import InvalidInputError
 from .identity import canonical_json, derive_seed
 from .metrics.predicted_loss import predicted_loss, predicted_mse
-from .progress import Progress, SilentProgress
+from .progress import Progress, SilentProgress, Stage
 from .records import CONTROL, STATUS_OK, ScoredCandidate, TrainedCandidate, describe
 from .results import SearchResult, read_result, storage_url
 from .scoring import Probe, assess, is_out_of_memory
 from .selection import Candidate, Pick, control_group, select
-from .space import Proposer
-from .storage import StudyStorage
+from .space import Proposal, Proposer
+from .storage import StudyStorage, redact
 from .study import StudySpec, check_resumable, from_dict, load_study
 from .training import Outcome, mean_and_sd, train
 
 _FLUSH_SECONDS = 2.0
 _FLUSH_COUNT = 64
 _INFEASIBLE_IN_A_ROW = 2_000
+_POLL_SECONDS = 0.5
+_INDEPENDENT_SAMPLERS = ("random", "enumerate")  # whose proposals do not depend on the answers
 
 
 @dataclass(frozen=True)
@@ -125,25 +128,37 @@ def open_session(
     where = resolve_device(device)
     splits = load_data(spec.data)
     database = StudyStorage(storage_url(storage), artifacts=None if artifacts is None else Path(artifacts))
-    if database.exists(spec.name):
-        attributes = database.attributes(spec.name)
-        stored = from_dict(json.loads(attributes["study"]))
-        if spec.search.sampler == "auto":
-            spec = replace(spec, search=replace(spec.search, sampler=stored.search.sampler))
-        is_trained = bool(database.trained(spec.name))
-        check_resumable(stored, spec, is_trained=is_trained, where=database.shown_url)
-        if attributes["data_fingerprint"] != splits.fingerprint:
-            raise InvalidInputError(
-                f"the data of study {spec.name!r} changed: fingerprint {attributes['data_fingerprint']} stored, "
-                f"{splits.fingerprint} given; restore the data, or start a new study with --name"
-            )
-    else:
-        sampler = Proposer(spec.search_space, **_sampling(spec)).sampler
-        spec = replace(spec, search=replace(spec.search, sampler=sampler))
-    database.create(spec.name, _study_attributes(spec, splits))
+    with database.creating(spec.name):
+        if database.exists(spec.name):
+            attributes = database.attributes(spec.name)
+            stored = from_dict(json.loads(attributes["study"]))
+            if spec.search.sampler == "auto":
+                spec = replace(spec, search=replace(spec.search, sampler=stored.search.sampler))
+            is_trained = bool(database.trained(spec.name))
+            check_resumable(stored, spec, is_trained=is_trained, where=database.shown_url)
+            if attributes["data_fingerprint"] != splits.fingerprint:
+                raise InvalidInputError(
+                    f"the data of study {spec.name!r} changed: fingerprint {attributes['data_fingerprint']} stored, "
+                    f"{splits.fingerprint} given; restore the data, or start a new study with --name"
+                )
+        else:
+            sampler = Proposer(spec.search_space, **_sampling(spec)).sampler
+            spec = replace(spec, search=replace(spec.search, sampler=sampler))
+        database.create(spec.name, _study_attributes(spec, splits))
     moved = splits.to(where)
     probe = Probe(moved.x_val, spec.score, seed=spec.search.seed)
-    return Session(spec, database, moved, probe, progress or SilentProgress())
+    session = Session(spec, database, moved, probe, progress or SilentProgress())
+    _annotate(session)
+    return session
+
+
+def _annotate(session: Session) -> None:
+    """Describe the study for the dashboard; a study is worth more than its description, so a failure is only told."""
+    try:
+        annotate(session.storage, session.spec.name)
+    except Exception as error:  # whatever it is: see above
+        text = redact(str(error), session.storage.url).strip().partition("\n")[0]
+        session.progress.message(f"the notes for the dashboard could not be written: {text or type(error).__name__}")
 
 
 def _sampling(spec: StudySpec) -> dict[str, Any]:
@@ -153,8 +168,8 @@ def _sampling(spec: StudySpec) -> dict[str, Any]:
 def _study_attributes(spec: StudySpec, splits: Splits) -> dict[str, Any]:
     if spec.score.after_softmax and splits.task == "regression":
         raise InvalidInputError(
-            f"after_softmax = true in [score] needs classes, but data {spec.data.name!r} is for regression: the softmax of "
-            "one output is always 1; set it to false"
+            f"after_softmax = true in [score] needs classes, but data {spec.data.name!r} is for regression: softmax "
+            "of one output is always 1; set it to false"
         )
     return {
         "nas_sens_version": version("nas-sens"),
@@ -174,46 +189,169 @@ def score_candidates(session: Session) -> None:
     The sampler runs from its start and is answered from the database for what is stored already: a resumed study
     continues as if it had never stopped.
     """
-    spec, space = session.spec, session.spec.search_space
-    proposer = Proposer(space, **_sampling(spec))
-    known = {c.digest: c for c in session.storage.scored(spec.name)}
-    buffer: list[tuple[ScoredCandidate, Mapping[str, Any]]] = []
-    flushed = time.monotonic()
-    n_feasible = n_infeasible_in_a_row = 0
-
-    def flush() -> None:
-        session.storage.add_scored(spec.name, buffer)
-        buffer.clear()
-
+    spec, storage = session.spec, session.storage
     with session.progress.stage("score", spec.search.n_candidates) as stage:
+        if spec.search.sampler in _INDEPENDENT_SAMPLERS:
+            _Scoring(session, stage, n_ahead=spec.search.n_candidates).run()
+        else:
+            # Every proposal depends on the answers before it, so that one process scores and the others wait for it.
+            _wait_for(session, "sampler")
+            try:
+                _Scoring(session, stage, n_ahead=1).run()
+            finally:
+                storage.release(spec.name, "sampler")
+    _annotate(session)
+
+
+def _wait_for(session: Session, item: str) -> None:
+    is_told = False
+    while not session.storage.take(session.spec.name, item):
+        if not is_told:
+            session.progress.message("another process scores the candidates; waiting for it")
+        is_told = True
+        time.sleep(_POLL_SECONDS)
+
+
+class _Scoring:
+    """Scoring of a study's candidates, shared among the processes that work on it.
+
+    Every process draws the same proposals. Those without a score yet are dealt out in blocks, by claims. No more are
+    drawn than would be needed if all of them were feasible, so that the result is that of a single process.
+    """
+
+    def __init__(self, session: Session, stage: Stage, *, n_ahead: int) -> None:
+        self.session, self.stage, self.n_ahead = session, stage, n_ahead
+        self.name, self.space = session.spec.name, session.spec.search_space
+        self.n_wanted = session.spec.search.n_candidates
+        self.block_size = min(_FLUSH_COUNT, max(1, self.n_wanted // 16))
+        self.proposer = Proposer(self.space, **_sampling(session.spec))
+        self.known: dict[str, ScoredCandidate] = {}
+        self.pending: dict[int, Proposal] = {}  # proposals that wait for a score, by their place among unique ones
+        self.buffer: list[tuple[ScoredCandidate, Mapping[str, Any]]] = []
+        self.flushed = time.monotonic()
+        self.n_drawn = self.n_feasible = self.n_infeasible_in_a_row = 0
+        self.is_exhausted = self.is_told = False
+
+    def run(self) -> None:
+        """Score until the study has as many unique feasible candidates as it declares, or all of its space."""
+        self.refresh()
         try:
-            while n_feasible < spec.search.n_candidates:
-                proposal = proposer.ask()
-                if proposal is None:
-                    session.progress.message(
-                        f"the space {space.name!r} is exhausted: {n_feasible} unique feasible candidates"
-                    )
-                    break
-                candidate = known.get(proposal.architecture.digest)
-                if candidate is None:
-                    candidate = assess(space, proposal, session.splits, session.probe)
-                    known[candidate.digest] = candidate
-                    buffer.append((candidate, space.trial_distributions(proposal.params)))
-                proposer.tell(proposal, candidate.log10_sensitivity if candidate.is_ok else None)
-                if candidate.feasible and not proposal.is_repeat:
-                    n_feasible += 1
-                    stage.advance(1)
-                n_infeasible_in_a_row = 0 if candidate.feasible else n_infeasible_in_a_row + 1
-                if n_infeasible_in_a_row >= _INFEASIBLE_IN_A_ROW:
-                    raise InvalidInputError(
-                        f"{_INFEASIBLE_IN_A_ROW:,} candidates in a row were infeasible, the last one because "
-                        f"{candidate.status.removeprefix('infeasible: ')}; widen the constraints of {space.name!r}"
-                    )
-                if len(buffer) >= _FLUSH_COUNT or (buffer and time.monotonic() - flushed > _FLUSH_SECONDS):
-                    flush()
-                    flushed = time.monotonic()
+            while self.draw():
+                if self.n_ahead == 1:
+                    for place in list(self.pending):
+                        self.score(place)
+                    self.flush_sometimes()
+                elif not self.score_a_block():
+                    self.wait()
+            if self.is_exhausted:
+                text = f"the space {self.space.name!r} is exhausted: {self.n_feasible} unique feasible candidates"
+                self.session.progress.message(text)
         finally:
-            flush()
+            self.flush()
+
+    def draw(self) -> bool:
+        """Draw proposals while they are needed for sure; return whether any waits for a score."""
+        while len(self.pending) < self.n_ahead and self.n_feasible + len(self.pending) < self.n_wanted:
+            proposal = self.proposer.ask()
+            if proposal is None:
+                self.is_exhausted = True
+                break
+            if proposal.is_repeat:
+                candidate = self.known.get(proposal.architecture.digest)
+                is_ok = candidate is not None and candidate.is_ok
+                self.proposer.tell(proposal, candidate.log10_sensitivity if candidate and is_ok else None)
+                continue
+            self.pending[self.n_drawn] = proposal
+            self.n_drawn += 1
+            self.settle(self.n_drawn - 1)
+        return bool(self.pending)
+
+    def settle(self, place: int) -> None:
+        """Count a pending proposal if its score is known."""
+        proposal = self.pending[place]
+        candidate = self.known.get(proposal.architecture.digest)
+        if candidate is None:
+            return
+        del self.pending[place]
+        self.proposer.tell(proposal, candidate.log10_sensitivity if candidate.is_ok else None)
+        if candidate.feasible:
+            self.n_feasible += 1
+            self.stage.advance(1)
+        self.n_infeasible_in_a_row = 0 if candidate.feasible else self.n_infeasible_in_a_row + 1
+        if self.n_infeasible_in_a_row >= _INFEASIBLE_IN_A_ROW:
+            raise InvalidInputError(
+                f"{_INFEASIBLE_IN_A_ROW:,} candidates in a row were infeasible, the last one because "
+                f"{candidate.status.removeprefix('infeasible: ')}; widen the constraints of {self.space.name!r}"
+            )
+
+    def score(self, place: int) -> None:
+        """Score a pending proposal, unless it is known meanwhile."""
+        proposal = self.pending[place]
+        if proposal.architecture.digest not in self.known:
+            candidate = _assess(self.session, proposal)
+            self.known[candidate.digest] = candidate
+            self.buffer.append((candidate, self.space.trial_distributions(proposal.params)))
+        self.settle(place)
+
+    def score_a_block(self) -> bool:
+        """Score the first block of pending proposals that no other process works on; return whether there was one."""
+        for block in dict.fromkeys(place // self.block_size for place in self.pending):
+            item = f"scores {self.block_size}:{block}"
+            if not self.session.storage.take(self.name, item):
+                continue
+            try:
+                self.refresh()  # another process may have scored it just now
+                for place in [p for p in self.pending if p // self.block_size == block]:
+                    self.score(place)
+                    self.flush_sometimes()
+            finally:
+                self.flush()
+                self.session.storage.release(self.name, item)
+            return True
+        return False
+
+    def wait(self) -> None:
+        """Wait a moment for the processes that score what is pending."""
+        if not self.is_told:
+            text = f"nothing left to score here; waiting for {len(self.pending)} candidates of other processes"
+            self.session.progress.message(text)
+        self.is_told = True
+        time.sleep(_POLL_SECONDS)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Learn what is stored."""
+        self.known |= {c.digest: c for c in self.session.storage.scored(self.name)}
+        for place in list(self.pending):
+            self.settle(place)
+
+    def flush_sometimes(self) -> None:
+        """Store what is scored if it is much or old."""
+        is_old = time.monotonic() - self.flushed > _FLUSH_SECONDS
+        if len(self.buffer) >= _FLUSH_COUNT or (self.buffer and is_old):
+            self.flush()
+
+    def flush(self) -> None:
+        """Store what is scored."""
+        if self.buffer:
+            self.session.storage.add_scored(self.name, self.buffer)
+        self.buffer.clear()
+        self.flushed = time.monotonic()
+        if self.n_ahead == 1:
+            self.session.storage.beat(self.name, "sampler")
+
+
+def _assess(session: Session, proposal: Proposal) -> ScoredCandidate:
+    try:
+        return assess(session.spec.search_space, proposal, session.splits, session.probe)
+    except MemoryError:  # as Python and NumPy say it; PyTorch's own error is seen to by ``assess``
+        architecture = proposal.architecture
+        return ScoredCandidate(
+            digest=architecture.digest,
+            architecture=architecture.to_json(),
+            params_sampled=dict(proposal.params),
+            status="too large: the candidate does not fit in memory",
+        )
 
 
 def plan_training(
@@ -257,15 +395,29 @@ def train_selected(session: Session) -> None:
         reasons = sorted({c.status.split(":")[0] for c in candidates}) or ["nothing is scored"]
         raise InvalidInputError(f"the study {spec.name!r} has no candidate to train: {', '.join(reasons)}")
     plan = plan_training(spec, candidates, storage.trained(spec.name))
-    with session.progress.stage("train", len(plan) * spec.train.seeds * spec.train.epochs) as stage:
-        for candidate, chosen_by, reason in plan:
-            if not storage.claims.take(spec.name, candidate.digest):
-                continue
-            try:
-                if candidate.digest not in {t.digest for t in storage.trained(spec.name)}:
-                    _train_one(session, candidate, chosen_by, reason, stage.advance)
-            finally:
-                storage.claims.release(spec.name, candidate.digest)
+    n_epochs = spec.train.seeds * spec.train.epochs
+    is_told = False
+    with session.progress.stage("train", len(plan) * n_epochs) as stage:
+        while plan:
+            left = []
+            for candidate, chosen_by, reason in plan:
+                if not storage.take(spec.name, candidate.digest):
+                    left.append((candidate, chosen_by, reason))
+                    continue
+                try:
+                    if candidate.digest in {t.digest for t in storage.trained(spec.name)}:
+                        stage.advance(n_epochs, "trained by another process")
+                    else:
+                        _train_one(session, candidate, chosen_by, reason, stage.advance)
+                finally:
+                    storage.release(spec.name, candidate.digest)
+            if len(left) == len(plan):  # then others work on all of them, and one of them may die
+                if not is_told:
+                    session.progress.message(f"waiting for {len(left)} trainings of other processes")
+                is_told = True
+                time.sleep(_POLL_SECONDS)
+            plan = left
+    _annotate(session)
 
 
 def _train_one(session: Session, candidate: ScoredCandidate, chosen_by: str, reason: str, advance: Any) -> None:
@@ -281,7 +433,7 @@ def _train_one(session: Session, candidate: ScoredCandidate, chosen_by: str, rea
             n_epochs += 1
             advance(1, note)
             if n_epochs % 10 == 0:
-                session.storage.claims.beat(spec.name, candidate.digest)
+                session.storage.beat(spec.name, candidate.digest)
 
         try:
             outcome = train(
@@ -292,8 +444,8 @@ def _train_one(session: Session, candidate: ScoredCandidate, chosen_by: str, rea
                 sensitivity=session.probe.mean_sensitivity,
                 on_epoch=on_epoch,
             )
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                 raise
             outcome = Outcome(status="too large: training does not fit in memory")
         advance(spec.train.epochs - n_epochs, note)  # stopped early

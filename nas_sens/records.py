@@ -51,8 +51,8 @@ class ScoredCandidate:
 class TrainedCandidate:
     """One trained architecture: means over training seeds; a trial of study ``NAME/train``.
 
-    Losses are mean cross-entropies in nats and errors fractions of wrong predictions; for regression, mean squared errors
-    and fractions of unexplained variance, 1 - R². Sensitivities are log10.
+    Losses are mean cross-entropies in nats and errors fractions of wrong predictions; for regression, mean squared
+    errors and fractions of unexplained variance, 1 - R². Sensitivities are log10.
 
     Attributes:
         digest: Identity of the architecture.
@@ -118,16 +118,20 @@ class TrainedCandidate:
         return self.status == STATUS_OK
 
 
+# What tells networks of a family apart at first sight, in the order in which one says it.
+_SHAPE = ("model", "configuration", "depth", "stages", "blocks", "width", "width_factor", "channels")
+
+
 def describe(architecture: str) -> str:
     """Return a short text for an architecture's canonical JSON, such as ``fc depth=3 width=100 init=he_normal``.
 
-    Parameters at a value that says "without" (0, false) and the defaults of scale and activation are left out.
+    Parameters at a value that says "without" (0, false, no arguments) and some defaults are left out.
     """
     values = json.loads(architecture)
     family = values.pop("family")
-    shape = [k for k in ("depth", "width", "channels") if k in values]
+    shape = [k for k in _SHAPE if k in values]
     rest = sorted(k for k in values if k not in shape and k not in ("init_scale", "bias", "activation"))
-    parts = [f"{k}={values[k]}" for k in [*shape, *rest] if values[k] not in (0, False, 0.0)]
+    parts = [f"{k}={_short(values[k])}" for k in [*shape, *rest] if not _is_left_out(k, values[k])]
     if values.get("activation", "relu") != "relu":
         parts.append(f"activation={values['activation']}")
     if values.get("init_scale", 1.0) != 1.0:
@@ -135,3 +139,11 @@ def describe(architecture: str) -> str:
     if values.get("bias") is False:
         parts.append("bias=False")
     return " ".join([family, *parts])
+
+
+def _is_left_out(key: str, value: Any) -> bool:
+    return value in (0, False, 0.0, "", "{}") or (key == "taper" and value == 1.0)
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.3g}" if isinstance(value, float) else value

@@ -116,6 +116,8 @@ def percent(fraction: float | None, sd: float | None = None) -> str:
     """Return a fraction as ``12.30 %`` or, with a standard deviation, ``12.30 ± 0.40 %``; a dash for none."""
     if fraction is None or not math.isfinite(fraction):
         return MISSING
+    if abs(fraction) >= 10:  # a regression can be far worse than the mean
+        return with_spread(number(100 * fraction), number(None if sd is None else 100 * sd, 2)) + "\N{NO-BREAK SPACE}%"
     spread = "" if sd is None or not math.isfinite(sd) else f" ± {100 * sd:.2f}"
     return f"{100 * fraction:.2f}{spread}\N{NO-BREAK SPACE}%"
 

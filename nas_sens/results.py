@@ -85,7 +85,7 @@ def read_result(storage: StudyStorage, name: str, *, by: str = "val_loss") -> Se
     protocol = json.loads(attributes["study"])
     protocol["data"]["task"] = attributes.get(
         "task", "classification"
-    )  # absent from studies before there was regression
+    )  # older studies lack it
     trained = sorted(storage.trained(name), key=lambda t: (not t.is_ok, _key(getattr(t, by)), t.digest))
     return SearchResult(name, protocol, tuple(storage.scored(name)), tuple(trained))
 

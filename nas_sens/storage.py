@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import json
 import mimetypes
+import random
 import re
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.parse import quote_plus
 
 import optuna
 import sqlalchemy
@@ -27,12 +31,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .claims import Claims
 from .errors import InvalidInputError, StorageError
+from .interrupts import finish_first
 from .records import ScoredCandidate, TrainedCandidate
 from .space.sampling import quiet_optuna
 
 DEFAULT_STORAGE = "sqlite:///nas_sens.db"
+NOTE_MARK = "*Written by nas_sens, which keeps it up to date until this line is removed.*"
 _SUFFIX = "/train"
 _SQLITE_TIMEOUT_SECONDS = 60.0  # how long to wait for other processes that write
+_OPEN_ATTEMPTS = 40  # several processes that make the tables of an empty database get in each other's way
 _SCORED = tuple(f.name for f in fields(ScoredCandidate) if f.name not in ("number", "params_sampled"))
 _TRAINED = tuple(f.name for f in fields(TrainedCandidate) if f.name not in ("number", "curve"))
 
@@ -43,6 +50,18 @@ def hide_password(url: str) -> str:
         return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
     except SQLAlchemyError:
         return re.sub(r"(?<=:)[^:@/]+(?=@)", "***", url)
+
+
+def redact(text: str, url: str) -> str:
+    """Return a text without the URL's password."""
+    try:
+        parsed = sqlalchemy.engine.make_url(url)
+    except SQLAlchemyError:
+        return text.replace(url, hide_password(url))
+    if not parsed.password:
+        return text
+    escaped = quote_plus(str(parsed.password))
+    return text.replace(url, hide_password(url)).replace(str(parsed.password), "***").replace(escaped, "***")
 
 
 def default_artifacts(url: str) -> Path:
@@ -81,12 +100,17 @@ class StudyStorage:
             self._check_sqlite(parsed.database, must_exist)
         connect = {"timeout": _SQLITE_TIMEOUT_SECONDS} if is_sqlite else {}
         try:
-            with quiet_optuna():
-                self._rdb = RDBStorage(url, engine_kwargs={"connect_args": connect})
+            self._rdb = _open_database(url, connect)
             self._storage = optuna.storages.get_storage(self._rdb)
             self.claims = Claims(self._rdb.engine)
-        except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
-            raise StorageError(f"cannot open the storage {self.shown_url}: {_first_line(error)}") from error
+        except (
+            SQLAlchemyError,
+            optuna.exceptions.StorageInternalError,
+            ImportError,
+            RuntimeError,
+            ValueError,
+        ) as error:
+            raise StorageError(f"cannot open the storage {self.shown_url}: {self._line(error)}") from error
         self.artifacts = artifacts if artifacts is not None else default_artifacts(url)
 
     def _check_sqlite(self, database: str | None, must_exist: bool) -> None:
@@ -112,18 +136,27 @@ class StudyStorage:
     def exists(self, name: str) -> bool:
         """Return whether a study of this name is there, whoever made it."""
         with self._guard():
-            return any(s.study_name == name for s in self._storage.get_all_studies())
+            studies = {s.study_name: s for s in self._storage.get_all_studies()}
+        if name not in studies:
+            return False
+        if "space_digest" in studies[name].user_attrs or name + _SUFFIX not in studies:
+            return True
+        # Else a process was killed inside ``create``, which makes the companion first.
+        return "space_digest" not in studies[name + _SUFFIX].user_attrs
 
     def create(self, name: str, attributes: Mapping[str, Any]) -> None:
-        """Create study ``name`` and ``name/train`` with user attributes; both or none must exist before."""
+        """Create study ``name`` and ``name/train`` with user attributes, or bring their attributes up to date."""
         with self._guard(), quiet_optuna():
-            for study_name, metric in ((name, "log10_sensitivity"), (name + _SUFFIX, "val_loss")):
+            for study_name, metric in ((name + _SUFFIX, "val_loss"), (name, "log10_sensitivity")):
                 study = optuna.create_study(
                     storage=self._storage, study_name=study_name, direction="minimize", load_if_exists=True
                 )
-                for key, value in attributes.items():
-                    study.set_user_attr(key, value)
                 self._storage.set_study_system_attr(study._study_id, "study:metric_names", [metric])
+                there = self._storage.get_study_user_attrs(study._study_id)
+                # The last one says that the study is ours and complete (see ``exists``).
+                for key, value in sorted(attributes.items(), key=lambda item: item[0] == "space_digest"):
+                    if key not in there or there[key] != value:
+                        study.set_user_attr(key, value)
 
     def attributes(self, name: str) -> dict[str, Any]:
         """Return the user attributes of a study.
@@ -156,7 +189,7 @@ class StudyStorage:
 
         Candidates that another process stored meanwhile are left out.
         """
-        with self._guard(), self.claims.hold(name, "scores"):
+        with self._guard(), finish_first(), self.claims.hold(name, "scores"):
             there = {c.digest for c in self.scored(name)}
             study_id = self._storage.get_study_id_from_name(name)
             for candidate, distributions in candidates:
@@ -182,7 +215,7 @@ class StudyStorage:
             artifacts: File name to file.
         """
         distributions = next(t.distributions for t in self._trials(name) if t.number == source.number)
-        with self._guard():
+        with self._guard(), finish_first():
             # All in one row-creating call: a process killed at any moment leaves no half-written trial.
             template = create_trial(
                 state=TrialState.COMPLETE if record.is_ok else TrialState.FAIL,
@@ -206,10 +239,12 @@ class StudyStorage:
             for filename, path in artifacts.items():
                 mimetype = mimetypes.guess_type(filename)[0] or "application/octet-stream"
                 meta = ArtifactMeta(artifact_id=str(uuid.uuid4()), filename=filename, mimetype=mimetype, encoding=None)
+                attributes[f"artifacts:{meta.artifact_id}"] = json.dumps(asdict(meta))
                 with path.open("rb") as file:
                     store.write(meta.artifact_id, file)
-                attributes[f"artifacts:{meta.artifact_id}"] = json.dumps(asdict(meta))
         except OSError as error:
+            for key in attributes:  # no trial will refer to them
+                (self.artifacts / key.removeprefix("artifacts:")).unlink(missing_ok=True)
             raise StorageError(f"cannot write into the artifact folder {self.artifacts}: {error.strerror}") from error
         return attributes
 
@@ -236,6 +271,83 @@ class StudyStorage:
                 "name the right folder with --artifacts"
             ) from error
 
+    # -- several processes --------------------------------------------------------------------------------------------
+
+    def take(self, name: str, item: str) -> bool:
+        """Claim an item of a study's work; return whether this process has it now."""
+        with self._guard():
+            return self.claims.take(name, item)
+
+    def beat(self, name: str, item: str) -> None:
+        """Show that this process still works on its claim."""
+        with self._guard():
+            self.claims.beat(name, item)
+
+    def release(self, name: str, item: str) -> None:
+        """Give up this process's claim."""
+        with self._guard():
+            self.claims.release(name, item)
+
+    @contextmanager
+    def creating(self, name: str) -> Iterator[None]:
+        """Keep other processes from creating or checking the same study inside the ``with`` block."""
+        while not self.take(name, "create"):
+            time.sleep(0.05)
+        try:
+            yield
+        finally:
+            self.release(name, "create")
+
+    # -- the dashboard ------------------------------------------------------------------------------------------------
+
+    @property
+    def optuna_storage(self) -> optuna.storages.BaseStorage:
+        """Optuna's storage, for Optuna's own tools."""
+        return self._storage
+
+    @property
+    def artifact_store(self) -> FileSystemArtifactStore:
+        """Optuna's store of the artifact folder."""
+        return FileSystemArtifactStore(self.artifacts)
+
+    def annotate(
+        self, name: str, notes: Mapping[tuple[str, int | None], str], plots: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Save notes and plots for optuna-dashboard; what is the same already is not written again.
+
+        Notes without ``NOTE_MARK`` were edited by somebody and are left alone. Notes with it of trials that are not
+        named any more are emptied.
+
+        Args:
+            name: Name of the study.
+            notes: (``"score"`` or ``"train"``, trial number or None for the study) to Markdown, without the mark.
+            plots: Identifier to a Plotly figure as JSON-like values; saved in both studies.
+        """
+        from optuna_dashboard import get_note, save_note, save_plotly_graph_object
+
+        with self._guard(), finish_first(), quiet_optuna(), self.claims.hold(name, "notes"):
+            for part, suffix in (("score", ""), ("train", _SUFFIX)):
+                study = optuna.load_study(study_name=name + suffix, storage=self._storage)
+                before = self._storage.get_study_system_attrs(study._study_id)
+                wanted = {n: f"{text}\n\n{NOTE_MARK}" for (p, n), text in notes.items() if p == part}
+                # What a note is saved for is read by three attributes, which finished trials do not offer otherwise.
+                targets: dict[int | None, Any] = {
+                    t.number: SimpleNamespace(storage=self._storage, study=study, _trial_id=t._trial_id)
+                    for t in self._trials(name + suffix)
+                    if t.number in wanted or f"dashboard:{t._trial_id}:note_ver" in before
+                }
+                for number, target in {None: study, **targets}.items():
+                    there, text = get_note(cast(Any, target)), wanted.get(number, "")
+                    if there != text and (NOTE_MARK in there or (not there and text)):
+                        save_note(cast(Any, target), text)
+                for key, figure in plots.items():
+                    text = json.dumps(figure, allow_nan=False)
+                    prefix = f"dashboard:plot_data:{key}:"
+                    n = sum(k.startswith(prefix) for k in before)
+                    if "".join(before[f"{prefix}{i}"] for i in range(n)) != text:
+                        plot = SimpleNamespace(to_json=lambda text=text: text)
+                        save_plotly_graph_object(study, cast(Any, plot), graph_object_id=key)
+
     # -- helpers ------------------------------------------------------------------------------------------------------
 
     def _trials(self, name: str) -> list[FrozenTrial]:
@@ -250,7 +362,28 @@ class StudyStorage:
             yield
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             cause = error.__cause__ or error
-            raise StorageError(f"the storage {self.shown_url} failed: {_first_line(cause)}") from error
+            raise StorageError(f"the storage {self.shown_url} failed: {self._line(cause)}") from error
+
+    def _line(self, error: BaseException) -> str:
+        """Return the first line of an error without the password, should the database's driver repeat it."""
+        return redact(_first_line(error), self.url)
+
+
+def _open_database(url: str, connect: Mapping[str, Any]) -> RDBStorage:
+    """Open a database and make its tables, though other processes may do so at the same moment."""
+    for attempt in range(1, _OPEN_ATTEMPTS + 1):
+        try:
+            with quiet_optuna():
+                return RDBStorage(url, engine_kwargs={"connect_args": dict(connect)})
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, AssertionError) as error:
+            text = f"{error} {error.__cause__}".lower()
+            is_race = any(
+                t in text for t in ("already exists", "unique", "duplicate", "deadlock", "tuple concurrently")
+            )
+            if attempt == _OPEN_ATTEMPTS or not is_race:
+                raise
+            time.sleep(0.05 + 0.1 * random.random())
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _scored_trial(candidate: ScoredCandidate, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:

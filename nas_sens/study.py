@@ -82,12 +82,21 @@ def load_study(source: str | Path | StudySpec) -> StudySpec:
     path = locate(source, "studies")
     table = read_toml(path)
     values: dict[str, Any] = {"name": path.stem, **table}
-    if isinstance(table.get("search_space"), str):
-        values["search_space"] = load_space(table["search_space"], beside=path.parent)
+    if "search_space" in table:
+        values["search_space"] = _space_of(table["search_space"], path)
     for key, cls in {**_SECTIONS, "search": SearchSpec}.items():
         if key in values:
             values[key] = validate(cls, values[key], source=str(path), where=key)
     return validate(StudySpec, values, source=str(path))
+
+
+def _space_of(declared: Any, path: Path) -> SearchSpace:
+    if not isinstance(declared, str):
+        raise InvalidInputError(f"{path}: search_space must be a name or a path; given {declared!r}")
+    try:
+        return load_space(declared, beside=path.parent)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from error
 
 
 def from_dict(stored: Mapping[str, Any]) -> StudySpec:

@@ -61,8 +61,9 @@ class Outcome:
     """What one training came to.
 
     Losses are mean cross-entropies in nats and errors fractions of wrong predictions. For regression, losses are mean
-    squared errors in the target's own units squared, and errors fractions of unexplained variance, 1 - R²: 0 is perfect,
-    1 is no better than the mean target of that set, and it can be more. All in evaluation mode after the last epoch.
+    squared errors in the target's own units squared, and errors fractions of unexplained variance, 1 - R²: 0 is
+    perfect, 1 no better than the mean target of that set, and it can be more. All in evaluation mode after the last
+    epoch.
 
     Attributes:
         status: "ok", or why there are no figures.

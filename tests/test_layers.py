@@ -16,14 +16,15 @@ PACKAGE = Path(nas_sens.__file__).parent
 # a unit imports units of lower layers only. A new file is added here by hand: deciding on its layer is the point.
 LAYERS: list[set[str]] = [
     {"errors", "threads"},
-    {"identity", "declarations", "initialization", "device", "progress", "records"},
+    {"identity", "declarations", "initialization", "device", "progress", "records", "interrupts"},
     {"architectures", "data"},
     {"metrics"},
     {"space"},
     {"scoring", "training", "selection", "claims", "statistics"},
     {"storage", "export", "report", "timm_registry", "timm_hook", "study"},
     {"results"},
-    {"pipeline", "display"},
+    {"annotations"},
+    {"pipeline", "display", "dashboard"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -1,11 +1,13 @@
-"""Architecture families: one per file, found by looking into this package (and into ``extra`` of :func:`families`)."""
+"""Architecture families: one per file of this package, and those of the entry-point group ``nas_sens.families``."""
 
 from __future__ import annotations
 
 import importlib
 import json
 import pkgutil
+from collections.abc import Iterator
 from functools import lru_cache
+from importlib.metadata import entry_points
 from typing import Any
 
 from ..declarations import find, validate
@@ -15,18 +17,45 @@ from .base import ArchitectureSpec, count_flops, count_params
 __all__ = ["ArchitectureSpec", "count_flops", "count_params", "families", "load_spec"]
 
 
+ENTRY_POINTS = "nas_sens.families"
+
+
 @lru_cache(maxsize=1)
 def families() -> dict[str, type[ArchitectureSpec]]:
-    """Return every architecture family by name: the concrete specs defined in this package's modules."""
+    """Return every architecture family by name: those of this package's modules and those that others install.
+
+    An installed distribution adds families by entry points of the group ``nas_sens.families``, each naming a spec.
+
+    Raises:
+        InvalidInputError: An entry point cannot be loaded, is no family, or has the name of another one.
+    """
     found: dict[str, type[ArchitectureSpec]] = {}
     for info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{info.name}")
         for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, ArchitectureSpec) and value.__module__ == module.__name__:
-                name = getattr(value, "family", None)
-                if name is not None:
-                    found[name] = value
+            if _is_family(value) and value.__module__ == module.__name__:
+                found[value.family] = value
+    for where, value in _installed():
+        if not _is_family(value):
+            raise InvalidInputError(f"{where} must name an ArchitectureSpec with a family; given {value!r}")
+        if value.family in found:
+            raise InvalidInputError(f"{where} adds the family {value.family!r}, which exists already; rename it")
+        found[value.family] = value
     return dict(sorted(found.items()))
+
+
+def _is_family(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, ArchitectureSpec) and hasattr(value, "family")
+
+
+def _installed() -> Iterator[tuple[str, Any]]:
+    for point in entry_points(group=ENTRY_POINTS):
+        where = f"the entry point {point.name!r} = {point.value!r} of {ENTRY_POINTS}"
+        try:
+            value = point.load()
+        except Exception as error:  # whatever the foreign module raises when it is imported
+            raise InvalidInputError(f"{where} cannot be loaded ({error}); repair or uninstall its package") from error
+        yield where, value
 
 
 def load_spec(source: str | dict[str, Any]) -> ArchitectureSpec:

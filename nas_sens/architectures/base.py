@@ -177,7 +177,12 @@ def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """
     parameter = next(module.parameters())
     mode = module.training
+    # The counter's module tracker asks inputs that require a gradient for its function, which views of parameters do
+    # not have under no_grad.
+    trainable = [p for p in module.parameters() if p.requires_grad]
     try:
+        for p in trainable:
+            p.requires_grad_(False)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             module.eval()(torch.zeros((1, *input_shape), device=parameter.device, dtype=parameter.dtype))
     except RuntimeError as error:
@@ -186,4 +191,6 @@ def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
         raise InfeasibleArchitectureError(f"the layers do not fit inputs of shape {input_shape}: {error}") from error
     finally:
         module.train(mode)
+        for p in trainable:
+            p.requires_grad_(True)
     return int(counter.get_total_flops())

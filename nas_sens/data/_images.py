@@ -44,8 +44,8 @@ def stack_images(
             size = size or image.size
             if image_size is None and image.size != size:
                 raise InvalidInputError(
-                    f"{source}: all images must have one size, but {name} has {image.size[1]}×{image.size[0]} pixels and "
-                    f"{names[0]} {size[1]}×{size[0]}; set image_size in [data] to resize them"
+                    f"{source}: all images must have one size, but {name} has {image.size[1]}×{image.size[0]} pixels "
+                    f"and {names[0]} {size[1]}×{size[0]}; set image_size in [data] to resize them"
                 )
     assert size is not None
     height, width = image_size or (size[1], size[0])

@@ -1,4 +1,4 @@
-"""Tables of named columns (pandas) as samples: which column is the target, what it means, and how text becomes numbers."""
+"""Tables of named columns (pandas) as samples: what the target means, and how text becomes numbers."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def encode_table(frames: Sequence[pd.DataFrame], options: LoadOptions, *, source
     classes = _distinct(frames, target)
     if len(classes) > max(2, len(frames[0]) // 2):
         raise InvalidInputError(
-            f"{source}: the target {target!r} has {len(classes)} different values in {len(frames[0])} rows, too many for "
-            'classes; name another target, or set task = "regression" for numbers'
+            f"{source}: the target {target!r} has {len(classes)} different values in {len(frames[0])} rows, too many "
+            'for classes; name another target, or set task = "regression" for numbers'
         )
     place = {c: i for i, c in enumerate(classes)}
     return _table(
@@ -152,8 +152,8 @@ def _encoding(frames: Sequence[pd.DataFrame], column: str, source: str) -> list[
     values = _distinct(frames, column)
     if len(values) > MAX_TEXT_VALUES:
         raise InvalidInputError(
-            f"{source}: the column {column!r} must hold numbers, or text with at most {MAX_TEXT_VALUES} different values "
-            f"to become 0/1 features; given {len(values)} such as {str(values[0])[:40]!r}; remove or encode it"
+            f"{source}: the column {column!r} must hold numbers, or text with at most {MAX_TEXT_VALUES} different "
+            f"values to become 0/1 features; given {len(values)} such as {str(values[0])[:40]!r}; remove or encode it"
         )
     return values
 

@@ -1,4 +1,4 @@
-"""hf:NAME: a data set of the Hugging Face hub (hf:NAME:CONFIG for one of its configurations), or a folder saved by it."""
+"""hf:NAME: a data set of the Hugging Face hub, or hf:NAME:CONFIG, or a folder that its save_to_disk wrote."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def load(options: LoadOptions) -> Samples:
     """Return a data set with one column of images, or with columns of numbers and text as in a CSV file.
 
     The splits ``train``, ``validation`` and ``test`` are taken where they are there. The target is the column that
-    ``options.target`` names, else the only column of class labels. A name of the hub needs ``download = true``, and lies in
-    ``options.root`` then; a folder that ``save_to_disk`` wrote does not.
+    ``options.target`` names, else the only column of class labels. A name of the hub needs ``download = true``, and is
+    kept in ``options.root`` then; a folder that ``save_to_disk`` wrote does not.
 
     Raises:
         InvalidInputError: The package ``datasets`` is missing, or the data set cannot be used.

@@ -169,7 +169,8 @@ def _labels(y: np.ndarray, n: int, what: str) -> torch.Tensor:
             raise InvalidInputError(f"{what} must hold integer class labels; given an array of type {y.dtype}")
         if (wrong := y[~(np.isfinite(y) & (y == np.round(y)))]).size:
             raise InvalidInputError(
-                f'{what} must hold integer class labels; given {wrong[0]}; for numbers to predict, set task = "regression"'
+                f"{what} must hold integer class labels; given {wrong[0]}; "
+                'for numbers to predict, set task = "regression"'
             )
         y = y.astype(np.int64)
     if y.min() < 0:

@@ -19,7 +19,7 @@ from .samples import Samples, Task
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 
-_CHUNK_ROWS = 65_536  # statistics are summed in float64 over so many rows at a time, not over a copy of the data
+_CHUNK_NUMBERS = 2**20  # statistics are summed in float64 over about so many at a time, not over a copy of the data
 
 
 @declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
@@ -115,7 +115,7 @@ class Splits:
             value = getattr(self, f.name)
             if isinstance(value, torch.Tensor):
                 content.update(str(tuple(value.shape)).encode())
-                content.update(value.cpu().contiguous().numpy().reshape(-1).view(np.uint8))
+                content.update(memoryview(value.cpu().contiguous().numpy()).cast("B"))
         return content.hexdigest()[:16]
 
     def to(self, device: torch.device | str) -> Splits:
@@ -173,8 +173,8 @@ def _check_targets_vary(splits: Splits) -> None:
     for part, y in (("training", splits.y_train), ("validation", splits.y_val), ("test", splits.y_test)):
         if len(y) < 2 or bool((y == y[0]).all()):
             raise InvalidInputError(
-                f"data {splits.name!r}: regression needs at least 2 different targets in every part, but the {part} set "
-                f"has {len(y)} {'samples, all with the same target' if len(y) > 1 else 'sample'}; give more data"
+                f"data {splits.name!r}: regression needs at least 2 different targets in every part, but the {part} "
+                f"set has {len(y)} {'samples, all with the same target' if len(y) > 1 else 'sample'}; give more data"
             )
 
 
@@ -235,7 +235,7 @@ def _balanced(rows: np.ndarray, labels: np.ndarray | None, n: int, spec: DataSpe
 
 def _chunks(x: torch.Tensor) -> Iterator[torch.Tensor]:
     """Yield the rows in float64, some at a time."""
-    return (rows.double() for rows in x.split(_CHUNK_ROWS))
+    return (rows.double() for rows in x.split(max(1, _CHUNK_NUMBERS // max(1, x[0].numel()))))
 
 
 def _standardize_(splits: Splits) -> Splits:

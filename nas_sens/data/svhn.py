@@ -1,4 +1,4 @@
-"""SVHN: 99,289 photographs of house numbers of 32×32 pixels in 10 classes, by torchvision from a folder or a download."""
+"""SVHN: 99,289 digits of house numbers of 32×32 pixels in colour, by torchvision from a folder or a download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test loss predicted from the sensitivity of a trained network, without labels (forouzesh2020, eq. 9; eq. 7 for regression)."""
+"""Test loss predicted from a trained network's sensitivity, without labels (forouzesh2020, eq. 9 and 7)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def predicted_loss(sensitivity: float, *, n_outputs: int, input_second_moment: f
 
 
 def predicted_mse(sensitivity: float, *, input_second_moment: float, noise_std: float) -> float:
-    """Return L_MSE ≈ S · σ_x²/σ_ε², the mean squared error of a regression with one output, in the target's units squared.
+    """Return L_MSE ≈ S · σ_x²/σ_ε², the mean squared error of a regression with one output, in squared target units.
 
-    It is eq. 7, ε_variance ≈ (K-1)/K · (S · σ_x²/σ_ε² + Σ), without its factor (K-1)/K, which comes from the softmax that
-    a regression has not (for K = 1 it would be 0): a positively homogeneous network with random weights of mean 0 and no
-    biases has Var_θ f(x) = S · |x|²/(D σ_ε²), whose mean over x this is. As in `predicted_loss`, Σ and the bias are
-    neglected. The paper compares S with L_MSE (section V-E) but not this number: cruder still than eq. 9, as trained
-    weights are far from having mean 0 where targets have not. It says more of order than of size.
+    It is eq. 7, ε_variance ≈ (K-1)/K · (S · σ_x²/σ_ε² + Σ), without its factor (K-1)/K, which comes from the softmax
+    that a regression has not (for K = 1 it would be 0): a positively homogeneous network with random weights of mean 0
+    and no biases has Var_θ f(x) = S · |x|²/(D σ_ε²), whose mean over x this is. As in `predicted_loss`, Σ and the bias
+    are neglected. The paper compares S with L_MSE (section V-E) but not this number: cruder still than eq. 9, as
+    trained weights are far from having mean 0 where targets have not. It says more of order than of size.
 
     Args:
         sensitivity: S_θ or its mean over networks.

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nas_sens.architectures.activations import ACTIVATIONS, make_activation
-from nas_sens.architectures.base import ArchitectureSpec
+from nas_sens.architectures.base import LayeredSpec
 
 TOLERANCE = 1e-12
 DEFINITIONS = {
@@ -24,7 +24,7 @@ DEFINITIONS = {
 
 def test_every_activation_is_tested():
     assert set(DEFINITIONS) == set(ACTIVATIONS)
-    assert get_type_hints(ArchitectureSpec)["activation"].__args__ == ACTIVATIONS
+    assert get_type_hints(LayeredSpec)["activation"].__args__ == ACTIVATIONS
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -10,12 +10,16 @@ from torch import nn
 
 from nas_sens.architectures import count_flops, count_params
 from nas_sens.architectures.fc import FCSpec
+from nas_sens.errors import InfeasibleArchitectureError
+from nas_sens.initialization import initialize_
+from nas_sens.metrics.closed_form import closed_form_sensitivity
+from nas_sens.metrics.output_sensitivity import output_sensitivity
 
 JSON = (
     '{"activation":"relu","batch_norm":false,"bias":true,"depth":3,"dropout":0.0,"family":"fc","init":"torch_default",'
-    '"init_scale":1.0,"width":100}'
+    '"init_scale":1.0,"taper":1.0,"width":100}'
 )
-DIGEST = "5f2f907ebc1065de"
+DIGEST = "7b8e47015ee54ab0"
 TOLERANCE = 1e-12
 
 
@@ -56,3 +60,39 @@ def test_output_equals_matrix_products(generator):
     h = (x.reshape(6, 6) @ a.weight.T + a.bias).clamp(min=0)
     h = (h @ b.weight.T + b.bias).clamp(min=0)
     torch.testing.assert_close(model(x), h @ c.weight.T + c.bias, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("taper", "widths"),
+    [
+        (1.0, [10, 10, 10, 10]),
+        (0.5, [10, 5, 2, 1]),
+        (0.1, [10, 1, 1, 1]),
+        (1.5, [10, 15, 22, 34]),
+        (2.0, [10, 20, 40, 80]),
+    ],
+)
+def test_taper(taper, widths):
+    spec = FCSpec(depth=4, width=10, taper=taper)  # 1.5: 22.5 is rounded to even, 33.75 up
+    assert spec.widths() == widths
+    sizes = [6, *widths, 3]
+    assert count_params(spec.skeleton((6,), 3)) == sum(a * b + b for a, b in pairwise(sizes))
+
+
+def test_a_taper_beyond_all_bounds_is_infeasible():
+    for depth in (20, 2000):
+        with pytest.raises(InfeasibleArchitectureError, match=r"hidden layer 8 would have .* units, more than 2\^31"):
+            FCSpec(depth=depth, width=1000, taper=10.0).skeleton((6,), 3)
+    assert FCSpec(depth=2000, width=3, taper=0.01).widths()[-1] == 1
+
+
+def test_closed_form_of_a_tapered_network_agrees_with_monte_carlo(generator):
+    spec = FCSpec(depth=3, width=120, taper=0.7, bias=False)
+    x = torch.rand(32, 50, generator=generator)
+    expected = closed_form_sensitivity(spec, x, n_outputs=10)
+    values = []
+    for seed in range(40):
+        model = spec.build((50,), 10, generator=torch.Generator().manual_seed(seed))
+        initialize_(model, "standard_normal", generator=torch.Generator().manual_seed(seed))
+        values.append(output_sensitivity(model, x, noise_std=0.1, generator=generator))
+    assert float(torch.tensor(values).mean()) == pytest.approx(expected, rel=0.25)

@@ -1,0 +1,223 @@
+"""Any network of the timm library as a candidate (Wightman, PyTorch Image Models, doi:10.5281/zenodo.4414861).
+
+timm is imported by the functions that need it and not with this module: it takes seconds.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import AfterValidator
+from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
+from torch import fx, nn
+
+from ..device import is_out_of_memory
+from ..errors import InfeasibleArchitectureError
+from ..identity import canonical_json
+from ..initialization import SelfInitialized
+from .base import SPEC_CONFIG, ArchitectureSpec, require_images
+
+# Arguments of timm.create_model that are not the architecture's: given by the data, or about stored weights.
+_NOT_ARCHITECTURE = (
+    *("num_classes", "in_chans", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path"),
+    *("cache_dir", "scriptable", "exportable", "no_jit", "features_only", "device", "dtype"),
+)
+_OWN_ENTRY = "nas_sens"  # by which timm loads our exports: no architecture
+
+# What timm's models raise on sizes or arguments that they cannot take; they check them in many ways, or not at all.
+_REFUSALS = (RuntimeError, ValueError, TypeError, AssertionError, ArithmeticError, LookupError, AttributeError)
+
+
+@lru_cache(maxsize=1024)
+def _known_model(name: str) -> str:
+    import timm
+
+    stem, _, tag = name.partition(".")
+    if tag and timm.is_model(stem):
+        raise PydanticCustomError(
+            "timm_model",
+            "a timm model without the tag of pre-trained weights, which candidates do not have; write {stem}",
+            {"stem": repr(stem)},
+        )
+    if tag or name == _OWN_ENTRY or not timm.is_model(name):
+        names = [n for n in timm.list_models() if n != _OWN_ENTRY]
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "timm.list_models() names them"
+        raise PydanticCustomError("timm_model", "the name of a timm model; {hint}", {"hint": hint})
+    return name
+
+
+def _canonical_arguments(text: str) -> str:
+    try:
+        arguments = json.loads(text)
+        canonical = canonical_json(arguments)
+    except ValueError:
+        arguments = canonical = None
+    if not isinstance(arguments, dict) or canonical is None:
+        raise PydanticCustomError("timm_kwargs", "the JSON text of an object, such as '{\"drop_rate\": 0.1}'")
+    for key in arguments:
+        if key in _NOT_ARCHITECTURE:
+            raise PydanticCustomError(
+                "timm_kwargs", "free of {key}, which is no part of the architecture", {"key": repr(key)}
+            )
+    return canonical
+
+
+@dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)
+class TimmSpec(ArchitectureSpec):
+    """A network of timm, untrained.
+
+    Channels and classes follow the data, and so does ``img_size`` where the model takes it. With ``init`` at
+    "torch_default", training starts from the model's own initialisation, times ``init_scale`` for linear and
+    convolution layers; see :func:`nas_sens.initialization.initialize_` for other schemes.
+
+    Args:
+        model: Name in ``timm.list_models()``, without a tag of pre-trained weights.
+        kwargs: More arguments of ``timm.create_model``, as the JSON text of an object: ``{"drop_path_rate": 0.1}``.
+    """
+
+    family: ClassVar[str] = "timm"
+
+    model: Annotated[str, AfterValidator(_known_model)]
+    kwargs: Annotated[str, AfterValidator(_canonical_arguments)] = "{}"
+
+    def layers(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+        """Return timm's network in a :class:`TimmNetwork`; torch's global random state is left alone.
+
+        Raises:
+            InfeasibleArchitectureError: The input is no image, or the model does not take its size or ``kwargs``.
+        """
+        shape = require_images(self.family, input_shape)
+        network = TimmNetwork(partial(_create, self.model, self.kwargs, shape, n_outputs))
+        if problem := _misfit(network, shape, n_outputs):
+            raise InfeasibleArchitectureError(f"timm's {self.model} does not take inputs of shape {shape}: {problem}")
+        return network
+
+
+class TimmNetwork(SelfInitialized):
+    """A network of timm that can be built on the meta device and draw its own initial weights from a generator.
+
+    Args:
+        make: Returns the network on the current default device; must make the same layers at every call.
+    """
+
+    def __init__(self, make: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self._make = make
+        with _cpu_random_state():
+            try:
+                self.net = make()
+            except RuntimeError as error:
+                if "meta" not in str(error):
+                    raise
+                with torch.device("cpu"):  # a model that looks at values while it is put together
+                    self.net = make().to("meta")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logits (n, n_outputs) for images ``x`` (n, channels, height, width)."""
+        if issubclass(type(x), fx.Proxy):
+            # The closed form traces by fx, and would take weights for drawn by a scheme that the model itself drew.
+            raise NotImplementedError("a timm network initialises itself")
+        return self.net(x)
+
+    def to_empty(self, *, device: torch.device | str | int | None, recurse: bool = True) -> TimmNetwork:
+        """Move to ``device`` without the values of parameters; buffers get theirs, since they are no weights.
+
+        Position tables and the like are computed while a model is put together: no scheme and no stored weights
+        (they are seldom part of a state dict) would ever give them back.
+        """
+        super().to_empty(device=device, recurse=recurse)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.reset_running_stats()
+        is_statistic = ("running_mean", "running_var", "num_batches_tracked")
+        if any(name.rpartition(".")[2] not in is_statistic for name, _ in self.net.named_buffers()):
+            _copy_(dict(self._twin(0).named_buffers()), dict(self.net.named_buffers()))
+        return self
+
+    def reset_(self, generator: torch.Generator | None) -> None:
+        """Draw all parameters as timm does, and put buffers back, in place."""
+        device = None if generator is None else generator.device
+        seed = int(torch.randint(2**62, (), generator=generator, device=device or "cpu"))
+        twin = self._twin(seed)
+        _copy_(dict(twin.named_parameters()), dict(self.net.named_parameters()))
+        _copy_(dict(twin.named_buffers()), dict(self.net.named_buffers()))
+
+    def _twin(self, seed: int) -> nn.Module:
+        # On the CPU whatever the device: the same generator gives the same weights everywhere.
+        with torch.device("cpu"), _cpu_random_state(seed):
+            return self._make()
+
+
+def _create(model: str, kwargs: str, input_shape: tuple[int, int, int], n_outputs: int) -> nn.Module:
+    import timm
+
+    n_channels, height, width = input_shape
+    arguments: dict[str, Any] = {"num_classes": n_outputs, "in_chans": n_channels, **json.loads(kwargs)}
+    attempts = [arguments]
+    if "img_size" not in arguments:
+        attempts.insert(0, {**arguments, "img_size": height if height == width else (height, width)})
+    for attempt in attempts:
+        try:
+            return timm.create_model(model, pretrained=False, **attempt)
+        except TypeError as error:
+            if attempt is not arguments and "img_size" in str(error):
+                continue  # the model takes images of any size
+            raise InfeasibleArchitectureError(
+                f"timm's {model} with kwargs {kwargs} cannot be built: {error}"
+            ) from error
+        except _REFUSALS as error:
+            if isinstance(error, RuntimeError) and (is_out_of_memory(error) or "meta" in str(error)):
+                raise
+            raise InfeasibleArchitectureError(
+                f"timm's {model} with kwargs {kwargs} cannot be built for inputs of {input_shape}: {_brief(error)}"
+            ) from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _misfit(network: TimmNetwork, input_shape: tuple[int, int, int], n_outputs: int) -> str | None:
+    """Return why the network does not take an input; None if it does, or if the meta device cannot tell."""
+    x = torch.zeros(1, *input_shape)
+    if not (x.is_meta and all(p.is_meta for p in network.parameters())):
+        return None
+    try:
+        with torch.no_grad():
+            y = network.eval()(x)
+    except _REFUSALS as error:
+        return None if "meta" in str(error).lower() or isinstance(error, NotImplementedError) else _brief(error)
+    finally:
+        network.train()
+    if not isinstance(y, torch.Tensor) or y.shape != (1, n_outputs):
+        given = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
+        return f"its output must be of shape (1, {n_outputs}), but is {given}"
+    return None
+
+
+def _brief(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def _cpu_random_state(seed: int | None = None) -> Iterator[None]:
+    """Put the CPU's global random state back afterwards; timm draws from no other."""
+    before = torch.get_rng_state()
+    try:
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed CUDA, too
+        yield
+    finally:
+        torch.set_rng_state(before)
+
+
+@torch.no_grad()
+def _copy_(source: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> None:
+    for name, tensor in target.items():
+        tensor.copy_(source[name])
