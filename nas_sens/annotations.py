@@ -1,4 +1,4 @@
-"""What optuna-dashboard shows beside the trials: notes on both studies and on the winners, and a scatter of S and loss."""
+"""What optuna-dashboard shows beside the trials: notes on studies and winners, and a scatter of S and loss."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from .results import SearchResult, read_result
 from .storage import StudyStorage
 
 N_WINNERS = 3
+_NOT_SHOWN = ("root", "download")  # where files lie on one machine is no part of the protocol
 _MOST_POINTS = 1_000  # every 2,045 characters of a plot are one write
 _READING = (
     "S is the variance of the outputs that input noise causes, before training; log10 of it is shown. **That it says "
-    "anything about the loss after training is a hypothesis**, and so is the sign: in some spaces a small S goes with a "
-    "small loss, in others a large one. Compare the selected candidates with the random control group before you believe it."
+    "anything about the loss after training is a hypothesis**, and so is the sign: in some spaces a small S goes with "
+    "a small loss, in others a large one. Compare the selected candidates with the random control group before you "
+    "believe it."
 )
 
 
@@ -38,7 +40,10 @@ def notes(result: SearchResult) -> dict[tuple[str, int | None], str]:
 def scatter(trials: Sequence[TrainedCandidate]) -> dict[str, Any]:
     """Return a Plotly figure of validation loss against log10 S before training, as JSON-like values."""
     ok = [t for t in trials if t.is_ok and t.log10_sensitivity_before is not None][:_MOST_POINTS]
-    groups = {"selected": [t for t in ok if t.chosen_by != CONTROL], "control (random)": [t for t in ok if t.chosen_by == CONTROL]}  # fmt: skip
+    groups = {
+        "selected": [t for t in ok if t.chosen_by != CONTROL],
+        "control (random)": [t for t in ok if t.chosen_by == CONTROL],
+    }
     data = [
         {
             "type": "scatter",
@@ -64,8 +69,8 @@ def _study_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> st
     lines = [
         f"# {result.name}: scored candidates",
         str(result.protocol.get("description", "")),
-        f"{ok} candidates are ranked; {len(result.candidates) - ok} are infeasible or failed (state FAIL, reason in the "
-        f"user attribute `status`). {_READING}",
+        f"{ok} candidates are ranked; {len(result.candidates) - ok} are infeasible or failed (state FAIL, reason in "
+        f"the user attribute `status`). {_READING}",
         f"The trained candidates are in the study `{result.name}/train`.",
         _best_line(result.name, winners),
         _protocol(result.protocol),
@@ -76,9 +81,9 @@ def _study_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> st
 def _training_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> str:
     lines = [
         f"# {result.name}/train: trained candidates",
-        f"{len(result.trials)} of the {len(result.candidates)} candidates of the study `{result.name}` were trained. The "
-        "value of a trial is its validation loss, the mean over training seeds, and its curve the validation loss after "
-        "each epoch; weights are among the artifacts. `chosen_by` says whether the rule or the random control group "
+        f"{len(result.trials)} of the {len(result.candidates)} candidates of `{result.name}` were trained. "
+        "The value of a trial is its validation loss, the mean over training seeds, and its curve the validation loss "
+        "after each epoch; weights are among the artifacts. `chosen_by` says whether the rule or the random control group "
         "chose it. Test figures are for reading only: nothing is selected by them.",
         _READING,
         _best_line(result.name, winners),
@@ -126,8 +131,6 @@ def _number(value: float, sd: float | None) -> str:
 def _protocol(protocol: Mapping[str, Any]) -> str:
     lines = ["## Protocol", f"- search space: {protocol['search_space'].get('name', '')}"]
     for section in ("data", "score", "search", "select", "train"):
-        values = {
-            k: v for k, v in protocol[section].items() if v not in (None, "", False) and k not in ("root", "download")
-        }
+        values = {k: v for k, v in protocol[section].items() if v not in (None, "", False) and k not in _NOT_SHOWN}
         lines.append(f"- {section}: " + ", ".join(f"{k} = {v}" for k, v in values.items()))
     return "\n".join(lines)

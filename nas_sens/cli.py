@@ -189,7 +189,7 @@ def export(
 
 @cli.command()
 @click.option("--port", type=click.IntRange(0, 65535),
-              help="Port on 127.0.0.1, 0 for any free one.  [default: 8080, or a free one if that is taken]")  # fmt: skip
+              help="Port on 127.0.0.1, 0 for any free one.  [default: 8080, else a free one]")  # fmt: skip
 @storage_options
 def dashboard(port: int | None, storage: str | None, artifacts: Path | None) -> None:
     """Show all studies in optuna-dashboard, on this machine only, until Ctrl-C.

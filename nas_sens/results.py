@@ -83,9 +83,7 @@ def read_result(storage: StudyStorage, name: str, *, by: str = "val_loss") -> Se
         raise InvalidInputError(f"a ranking must be by one of {', '.join(RANK_BY)}; given {by!r}")
     attributes = storage.attributes(name)
     protocol = json.loads(attributes["study"])
-    protocol["data"]["task"] = attributes.get(
-        "task", "classification"
-    )  # older studies lack it
+    protocol["data"]["task"] = attributes.get("task", "classification")  # older studies lack it
     trained = sorted(storage.trained(name), key=lambda t: (not t.is_ok, _key(getattr(t, by)), t.digest))
     return SearchResult(name, protocol, tuple(storage.scored(name)), tuple(trained))
 

@@ -39,6 +39,7 @@ DEFAULT_STORAGE = "sqlite:///nas_sens.db"
 NOTE_MARK = "*Written by nas_sens, which keeps it up to date until this line is removed.*"
 _SUFFIX = "/train"
 _SQLITE_TIMEOUT_SECONDS = 60.0  # how long to wait for other processes that write
+_RACES = ("already exists", "unique", "duplicate", "deadlock", "tuple concurrently")
 _OPEN_ATTEMPTS = 40  # several processes that make the tables of an empty database get in each other's way
 _SCORED = tuple(f.name for f in fields(ScoredCandidate) if f.name not in ("number", "params_sampled"))
 _TRAINED = tuple(f.name for f in fields(TrainedCandidate) if f.name not in ("number", "curve"))
@@ -377,9 +378,7 @@ def _open_database(url: str, connect: Mapping[str, Any]) -> RDBStorage:
                 return RDBStorage(url, engine_kwargs={"connect_args": dict(connect)})
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, AssertionError) as error:
             text = f"{error} {error.__cause__}".lower()
-            is_race = any(
-                t in text for t in ("already exists", "unique", "duplicate", "deadlock", "tuple concurrently")
-            )
+            is_race = any(t in text for t in _RACES)
             if attempt == _OPEN_ATTEMPTS or not is_race:
                 raise
             time.sleep(0.05 + 0.1 * random.random())

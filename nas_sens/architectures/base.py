@@ -139,8 +139,9 @@ def require_images(family: str, input_shape: tuple[int, ...]) -> tuple[int, int,
         InfeasibleArchitectureError: The input is no image.
     """
     if len(input_shape) != 3:
+        article = "an" if family[0] in "aeiou" else "a"
         raise InfeasibleArchitectureError(
-            f"a {family} needs inputs of shape (channels, height, width), but they are {input_shape}"
+            f"{article} {family} needs inputs of shape (channels, height, width), but they are {input_shape}"
         )
     n_channels, height, width = input_shape
     return n_channels, height, width

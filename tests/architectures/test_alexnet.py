@@ -43,7 +43,7 @@ def test_counts_equal_those_by_hand(max_pool, shape, area, hidden_units, generat
     [
         ((1, 14, 28), "max-pool after conv layer 5: a feature map of side 1 cannot be halved"),
         ((1, 2, 2), "max-pool after conv layer 1: a feature map of side 1 cannot be halved"),
-        ((10,), r"a alexnet needs inputs|an alexnet needs inputs"),
+        ((10,), "an alexnet needs inputs"),
     ],
 )
 def test_what_does_not_fit_is_infeasible_with_a_reason(shape, reason):

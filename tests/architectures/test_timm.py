@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 import timm
@@ -102,7 +100,7 @@ def test_computed_buffers_survive_the_meta_device(same_global_rng):
     assert any("relative_position_index" in k for k in tables)
     assert all(torch.equal(tensors(model)[k], tensors(own)[k]) for k in tables)
     model.load_state_dict(own.state_dict())
-    x = torch.rand(2, *SHAPE)
+    x = torch.rand(2, *SHAPE, generator=make(0))
     torch.testing.assert_close(model.eval()(x), own.eval()(x))
 
 
@@ -111,7 +109,7 @@ def test_computed_buffers_survive_the_meta_device(same_global_rng):
     [
         ("test_vit", (1, 28, 28), r"test_vit does not take inputs of shape \(1, 28, 28\): .*divisible by patch size"),
         ("test_convnext", (1, 28, 28), r"does not take inputs .*Kernel size can't be greater"),
-        ("test_resnet", (64,), r"a timm needs inputs of shape \(channels, height, width\)|images"),
+        ("test_resnet", (64,), r"a timm model needs inputs of shape \(channels, height, width\)"),
     ],
 )
 def test_inputs_that_do_not_fit_are_infeasible_with_a_reason(model, shape, reason):
@@ -131,7 +129,7 @@ def test_arguments_are_canonical_and_reach_timm():
     assert load_spec(a.to_json()) == a
     network = a.skeleton(SHAPE, 10).net
     assert network.drop_rate == 0.5
-    assert any(isinstance(m, nn.GELU) for m in network.modules())
+    assert any(type(m).__name__ == "GELU" for m in network.modules())
     assert (
         describe(a.to_json()) == 'timm model=test_resnet init=torch_default kwargs={"act_layer":"gelu","drop_rate":0.5}'
     )
@@ -182,8 +180,3 @@ def test_no_closed_form_is_claimed():
     # The variances of "torch_default" are not those of timm's own initialisation.
     with pytest.raises(NoClosedFormError, match="a timm network initialises itself"):
         closed_form(TimmSpec(model="test_resnet"), torch.rand(4, *SHAPE), n_outputs=10)
-
-
-def test_timm_is_imported_only_when_needed():
-    code = "import sys, nas_sens.architectures as a; a.families(); assert 'timm' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torchvision
@@ -42,7 +44,7 @@ def test_whole_network_of_the_paper_has_the_parameters_of_torchvision():
 def test_counts_equal_those_by_hand(generator):
     spec = VGGSpec(configuration=11, width_factor=1 / 32, hidden_units=5, max_pools=2)  # 2, 4, 8, 8, 16, 16, 16, 16
     sizes = [1, 2, 4, 8, 8, 16, 16, 16, 16]
-    convs = sum(9 * a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
+    convs = sum(9 * a * b + b for a, b in pairwise(sizes))
     heads = 16 * 3 * 2 * 5 + 5 + 5 * 5 + 5 + 5 * 7 + 7  # 12×9 pixels are halved to 3×2
     assert count_params(spec.skeleton((1, 12, 9), 7)) == convs + heads
     assert spec.build((1, 12, 9), 7, generator=generator)(torch.rand(2, 1, 12, 9)).shape == (2, 7)

@@ -84,7 +84,9 @@ def test_images_are_resized(tmp_path, size, shape):
     s = load(tmp_path, image_size=size)
     assert s.input_shape == shape
     assert 0.3 < float(s.x_train.mean()) < 0.7
-    with pytest.raises(InvalidInputError, match=r"one size, but x/0.png has 4×9 pixels and cat/0.png 6×4; set image_size"):
+    with pytest.raises(
+        InvalidInputError, match=r"one size, but x/0.png has 4×9 pixels and cat/0.png 6×4; set image_size"
+    ):
         load(tmp_path)
 
 
@@ -183,7 +185,7 @@ def test_hugging_face_tables(tmp_path):
     s = load_data(DataSpec(name=f"hf:{tmp_path}/d", target="price"))
     assert (s.task, s.feature_names) == ("regression", ("a", "b=x", "b=y"))
     torch.testing.assert_close(s.y_train[:, 0], s.x_train[:, 0] * 3)
-    with pytest.raises(InvalidInputError, match="column to predict is required, .*columns: a, b, price"):
+    with pytest.raises(InvalidInputError, match=r"column to predict is required, .*columns: a, b, price"):
         load_data(DataSpec(name=f"hf:{tmp_path}/d"))
     with pytest.raises(InvalidInputError, match="has no column 'z'"):
         load_data(DataSpec(name=f"hf:{tmp_path}/d", target="z"))

@@ -69,7 +69,7 @@ def test_the_task_can_be_said(tmp_path):
     s = table(tmp_path, rows(30, y=lambda i: i % 3), task="regression")
     assert (s.task, s.n_outputs, s.class_names, s.y_train.dtype) == ("regression", 1, (), torch.float32)
     assert by_first_feature(s)[1].tolist() == [[i % 3] for i in range(30)]
-    assert table(tmp_path, rows(84, y=lambda i: i % 21), task="classification").n_outputs == 21
+    assert table(tmp_path, rows(210, y=lambda i: i % 21), task="classification").n_outputs == 21
 
 
 def test_text_features_become_zeros_and_ones_in_the_order_of_the_columns(tmp_path):
@@ -81,8 +81,8 @@ def test_text_features_become_zeros_and_ones_in_the_order_of_the_columns(tmp_pat
 
 
 def test_the_target_may_stand_anywhere(tmp_path):
-    s = table(tmp_path, rows(20, y=lambda i: i % 2), target="a")
-    assert (s.task, s.feature_names) == ("classification", ("y",))
+    s = table(tmp_path, rows(24, y=lambda i: i % 2), target="a")
+    assert (s.task, s.feature_names) == ("regression", ("y",))
 
 
 def test_regression_on_a_table_is_that_of_scikit_learns_data(tmp_path):
