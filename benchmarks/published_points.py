@@ -20,7 +20,7 @@ import torch
 import nas_sens as ns
 from nas_sens.display import TerminalProgress
 
-# forouzesh2020, networks of 4 hidden layers at standard normal: width -> (S after training, test loss), means of 10 runs.
+# forouzesh2020, 4 hidden layers, standard normal: width -> (S after training, test loss), means of 10 runs.
 PUBLISHED = {200: (1.27e8, 35_511.0), 300: (6.08e8, 92_611.0)}
 RESULT = Path(__file__).parent / "results" / "published_points.json"
 

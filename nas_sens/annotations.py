@@ -83,8 +83,8 @@ def _training_note(result: SearchResult, winners: Sequence[TrainedCandidate]) ->
         f"# {result.name}/train: trained candidates",
         f"{len(result.trials)} of the {len(result.candidates)} candidates of `{result.name}` were trained. "
         "The value of a trial is its validation loss, the mean over training seeds, and its curve the validation loss "
-        "after each epoch; weights are among the artifacts. `chosen_by` says whether the rule or the random control group "
-        "chose it. Test figures are for reading only: nothing is selected by them.",
+        "after each epoch; weights are among the artifacts. `chosen_by` says whether the rule or the random control "
+        "group chose it. Test figures are for reading only: nothing is selected by them.",
         _READING,
         _best_line(result.name, winners),
         _protocol(result.protocol),
@@ -131,6 +131,8 @@ def _number(value: float, sd: float | None) -> str:
 def _protocol(protocol: Mapping[str, Any]) -> str:
     lines = ["## Protocol", f"- search space: {protocol['search_space'].get('name', '')}"]
     for section in ("data", "score", "search", "select", "train"):
-        values = {k: v for k, v in protocol[section].items() if v not in (None, "", False) and k not in _NOT_SHOWN}
+        values = {
+            k: v for k, v in protocol[section].items() if v is not False and v not in (None, "") and k not in _NOT_SHOWN
+        }
         lines.append(f"- {section}: " + ", ".join(f"{k} = {v}" for k, v in values.items()))
     return "\n".join(lines)

@@ -63,14 +63,14 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
         "## Inputs and outputs",
         "",
         f"- Input: float32 of shape (batch, {', '.join(map(str, arguments['input_shape']))}), as the data set gives it "
-        f"(images in [0, 1]), minus {_short(preparation['mean'])}, divided by {_short(preparation['std'])}, per channel "
-        "or feature.",
+        f"(images in [0, 1]), minus {_short(preparation['mean'])}, divided by {_short(preparation['std'])}, per "
+        "channel or feature.",
         f"- Output: {arguments['num_classes']} values (logits in classification).",
         "",
         "## Figures",
         "",
-        f"Means over {figures.get('n_seeds', '?')} trainings, ± the standard deviation between them where there is one. "
-        "The weights are those of the training with the smallest validation loss.",
+        f"Means over {figures.get('n_seeds', '?')} trainings, ± the standard deviation between them where there is one. The "
+        "weights are those of the training with the smallest validation loss.",
         "",
         "| figure | value |",
         "|---|---|",

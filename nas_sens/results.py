@@ -151,8 +151,8 @@ def export_model(
     """Write a trained network to a folder, ready for use, and return the folder.
 
     It holds ``config.json`` and ``model.safetensors``, which ``timm.create_model("local-dir:…", pretrained=True)`` and
-    :func:`load_model` load, ``model.pt2``, which ``torch.export.load`` loads where nas_sens is not installed, and a model
-    card.
+    :func:`load_model` load, ``model.pt2``, which ``torch.export.load`` loads where nas_sens is not installed, and a
+    model card.
 
     Args:
         source: Storage URL, or an open storage.
@@ -178,7 +178,7 @@ def export_model(
 
 
 def complete(folder: Path, *, onnx: bool = False, licence: str = "unknown") -> None:
-    """Add ``model.pt2``, the model card and, if asked for, ``model.onnx`` to a folder with configuration and weights."""
+    """Add ``model.pt2``, the model card and, if asked for, ``model.onnx`` to a folder that ``write_model`` wrote."""
     model = export.read_model(folder)  # what is handed out loads
     config = json.loads((folder / export.CONFIG).read_text(encoding="utf-8"))
     shape = tuple(config["model_args"]["input_shape"])

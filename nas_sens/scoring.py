@@ -61,8 +61,8 @@ class Score:
 
     Attributes:
         log10_sensitivity: log10 of the mean of S_θ over networks; None unless ``status`` is "ok".
-        stderr: Standard error of ``log10_sensitivity`` over networks, by the delta method; None with one network and for
-            the closed form, which draws none.
+        stderr: Standard error of ``log10_sensitivity`` over networks, by the delta method; None with one network and
+            for the closed form, which draws none.
         estimator: "closed_form" or "monte_carlo".
         status: "ok", or why there is no score: "dead: …", "non-finite: …" or "no closed form: …".
     """

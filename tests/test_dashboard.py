@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from .test_pipeline import tiny, url
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPTUNA_STORAGE": ""}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
---disable-component-update --disable-sync --virtual-time-budget=15000 --window-size=1300,1600"
+--disable-component-update --disable-sync --virtual-time-budget=8000 --window-size=1300,1600"
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,8 @@ def test_a_taken_port_is_wrong_input(searched: tuple[ns.SearchResult, str]) -> N
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium (apt-get install chromium)")
 def test_a_browser_shows_notes_plot_and_artifacts(searched: tuple[ns.SearchResult, str], tmp_path: Path) -> None:
     def browse(address: str, *flags: str) -> str:
-        command = [str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={tmp_path / 'profile'}", *flags, address]
+        profile = tempfile.mkdtemp(dir=tmp_path)
+        command = [str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={profile}", *(flags or ["--dump-dom"]), address]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
     process = start(searched[1], "--port", "0")

@@ -146,7 +146,7 @@ def test_class_names_reach_the_export(tmp_path):
 
 
 def test_a_softmax_of_one_output_is_refused(tmp_path):
-    with pytest.raises(InvalidInputError, match="after_softmax = true in .score. needs classes, but data 'diabetes'"):
+    with pytest.raises(InvalidInputError, match=r"after_softmax = true in .score. needs classes, but data 'diabetes'"):
         search(study(score=ScoreSpec(after_softmax=True)), storage=f"sqlite:///{tmp_path}/a.db")
 
 

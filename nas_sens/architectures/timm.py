@@ -192,7 +192,7 @@ def _create(model: str, kwargs: str, input_shape: tuple[int, int, int], n_output
 
 
 def _misfit(network: TimmNetwork, input_shape: tuple[int, int, int], n_outputs: int) -> str | None:
-    """Return why a network on the meta device does not take an input; None if it does, or if that device cannot tell."""
+    """Return why a network on the meta device does not take an input; None if it does, or if meta cannot tell."""
     try:
         with torch.no_grad():
             y = network.eval()(torch.zeros(1, *input_shape))

@@ -115,7 +115,7 @@ class Splits:
             value = getattr(self, f.name)
             if isinstance(value, torch.Tensor):
                 content.update(str(tuple(value.shape)).encode())
-                content.update(memoryview(value.cpu().contiguous().numpy()).cast("B"))
+                content.update(value.cpu().contiguous().numpy().data.cast("B"))
         return content.hexdigest()[:16]
 
     def to(self, device: torch.device | str) -> Splits:

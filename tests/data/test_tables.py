@@ -127,7 +127,7 @@ def test_unusable_tables_are_refused_in_one_line(tmp_path, text, options, messag
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(InvalidInputError, match="csv:.*cannot be read .*No such file"):
+    with pytest.raises(InvalidInputError, match=r"csv:.*cannot be read .*No such file"):
         load_data(DataSpec(name=f"csv:{tmp_path}/none.csv", target="y"))
 
 
@@ -141,9 +141,9 @@ def test_the_shipped_tables(name, shape, total):
 
 
 def test_tasks_and_targets_that_do_not_fit_are_refused():
-    with pytest.raises(InvalidInputError, match="'digits' is for classification; given task = 'regression'"):
+    with pytest.raises(InvalidInputError, match=r"'digits' is for classification; given task = 'regression'"):
         load_data(DataSpec(name="digits", task="regression"))
-    with pytest.raises(InvalidInputError, match="'diabetes' takes no target; given target = 'age'"):
+    with pytest.raises(InvalidInputError, match=r"'diabetes' takes no target; given target = 'age'"):
         load_data(DataSpec(name="diabetes", target="age"))
 
 
@@ -154,5 +154,5 @@ def test_regression_from_arrays(tmp_path):
     assert (s.y_val.shape, s.y_test.shape) == ((2, 1), (3, 1))
     for p in PARTS:
         torch.testing.assert_close(getattr(s, f"y_{p}"), getattr(s, f"x_{p}")[:, :1] / 3)
-    with pytest.raises(InvalidInputError, match="one label for each"):
+    with pytest.raises(InvalidInputError, match=r"one label for each"):
         load_data(DataSpec(name=f"npz:{tmp_path}/a.npz"))
