@@ -28,6 +28,9 @@ Positive = Annotated[int, Field(ge=1)]
 # S varies by a few per cent from input to input, so that more inputs cost time and change log10 S in the third digit.
 _CLOSED_FORM_INPUTS = 16
 
+# Their closed form needs the covariances of all pairs of positions, and is less exact than that of other modules.
+_AVERAGE_POOLS = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+
 
 @declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
 class ScoreSpec:
@@ -37,7 +40,8 @@ class ScoreSpec:
         metric: The measure; ``output_sensitivity`` is eq. 2 of forouzesh2020.
         estimator: ``monte_carlo`` averages over random networks. ``closed_form`` computes the mean over all networks in
             the limit of wide layers, from at most 16 of the inputs, and fails candidates with a module that has no such
-            form. ``auto`` takes the closed form where there is one, else Monte Carlo; every candidate records which.
+            form. ``auto`` takes the closed form where there is one and no average pool, else Monte Carlo; every
+            candidate records which.
         probe_init: Initialisation that networks are probed with: ``own`` for the candidate's own, or any scheme. The
             probe is not the initialisation that training starts from.
         noise_std: Standard deviation of the input noise, in the units that the network sees.
@@ -125,7 +129,7 @@ def score(architecture: ArchitectureSpec, model: nn.Module, probe: Probe) -> Sco
     own = probe.spec.probe_init == "own"
     scheme: InitScheme = architecture.init if own else probe.spec.probe_init  # type: ignore[assignment]
     scale = architecture.init_scale if own else 1.0
-    if probe.spec.estimator != "monte_carlo" and not probe.spec.after_softmax:
+    if _takes_closed_form(model, probe.spec):
         try:
             return _from_closed_form(closed_form(model.eval(), probe.moments, init=scheme, init_scale=scale))
         except NoClosedFormError as error:
@@ -138,6 +142,13 @@ def score(architecture: ArchitectureSpec, model: nn.Module, probe: Probe) -> Sco
             initialize_(model, scheme, scale=scale, generator=generator)
             values.append(probe.sensitivity(model, i))
     return summarize(torch.stack(values).tolist())
+
+
+def _takes_closed_form(model: nn.Module, spec: ScoreSpec) -> bool:
+    """Return whether to try the closed form; ``auto`` does not where average pools make it slower than sampling."""
+    if spec.after_softmax or spec.estimator == "monte_carlo":
+        return False
+    return spec.estimator == "closed_form" or not any(isinstance(m, _AVERAGE_POOLS) for m in model.modules())
 
 
 def _from_closed_form(result: ClosedForm) -> Score:

@@ -302,7 +302,13 @@ def closed_form_batch(
     results: dict[int, ClosedForm | NoClosedFormError] = {}
     groups: defaultdict[tuple[int, bool, bool], list[int]] = defaultdict(list)
     for i, model in enumerate(models):
-        if isinstance(model, FCSpec) and model.activation == "relu" and n_outputs is not None and init != "current":
+        if (
+            isinstance(model, FCSpec)
+            and model.taper == 1.0
+            and model.activation == "relu"
+            and n_outputs is not None
+            and init != "current"
+        ):
             groups[model.depth, model.bias, model.batch_norm].append(i)
         else:
             try:

@@ -708,7 +708,6 @@ def test_pools_of_large_maps_are_refused() -> None:
         ({"model": CNNSpec(depth=1, channels=3)}, "n_outputs is required"),
         ({"model": CNNSpec(depth=1, channels=3), "n_outputs": K, "init": "current"}, "needs a module"),
     ],
-    ids=str,
 )
 def test_wrong_arguments_are_explained(change: dict, message: str) -> None:
     arguments = {"model": conv_net().eval(), "x": digits(3), **change}
