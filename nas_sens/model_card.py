@@ -69,7 +69,7 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
         "",
         "## Figures",
         "",
-        f"Means over {figures.get('n_seeds', '?')} trainings, ± the standard deviation between them where there is one. "
+        f"Means over {figures.get('n_seeds', '?')} trainings, ± the standard deviation between them if there is one. "
         "The weights are those of the training with the smallest validation loss.",
         "",
         "| figure | value |",
