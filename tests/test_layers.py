@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     {"metrics"},
     {"space"},
     {"scoring", "training", "selection", "claims", "statistics"},
-    {"storage", "export", "report", "timm_registry", "timm_hook", "study"},
+    {"storage", "export", "model_card", "report", "timm_registry", "timm_hook", "study"},
     {"results"},
     {"annotations"},
     {"pipeline", "display", "dashboard"},

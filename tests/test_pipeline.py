@@ -230,7 +230,10 @@ def test_dead_overflowing_and_infeasible_candidates_fail_and_the_search_goes_on(
 
 
 def test_a_diverging_training_is_a_failed_trial_and_never_ranked(tmp_path: Path) -> None:
-    spec = tiny(train=ns.TrainSpec(epochs=3, seeds=1, optimizer="sgd", learning_rate=1e30))
+    # Saturated tanh units and weights near the largest float32: the logits overflow whatever the first step does.
+    space = ns.SearchSpace(name="wide", families={"fc": {"depth": [1, 2], "width": [64, 96], "activation": "tanh"}})
+    train = ns.TrainSpec(epochs=3, seeds=1, optimizer="sgd", learning_rate=3e38)
+    spec = tiny(search_space=space, search=ns.SearchSpec(n_candidates=4), train=train)
     result = ns.search(spec, storage=url(tmp_path))
     assert all(t.status.startswith("diverged") for t in result.trials)
     with pytest.raises(ns.InvalidInputError, match="no trained candidate"):
