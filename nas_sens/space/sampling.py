@@ -19,6 +19,7 @@ from optuna.trial import Trial, TrialState
 
 from ..architectures import ArchitectureSpec
 from ..errors import InvalidInputError
+from ..identity import derive_seed
 from .distributions import FAMILY
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ SamplerName = Literal["auto", "random", "qmc", "tpe", "nsga2", "gp", "enumerate"
 
 _ENUMERATE_AT_MOST = 2_000_000
 _REPEATS_AT_MOST = 2_000
+_REPEATS_BEFORE_RANDOM = 10
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Proposer:
             with warnings.catch_warnings(), quiet_optuna():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 self._study = optuna.create_study(direction="minimize", sampler=_make_sampler(sampler, seed))
+                self._chance = optuna.create_study(sampler=_make_sampler("random", derive_seed("chance", seed) % 2**32))
 
     def ask(self) -> Proposal | None:
         """Return the next proposal; None if the space is exhausted or gives nothing but repeats."""
@@ -109,6 +112,10 @@ class Proposer:
             return None if params is None else self._proposal(params, None)
         if len(self._seen) == self.space.cardinality or self._repeats >= _REPEATS_AT_MOST:
             return None
+        if self._repeats >= _REPEATS_BEFORE_RANDOM:
+            # A sampler that looks for an optimum stays where it has found one: let chance say where it looks next.
+            chance = self._chance.ask(self._distributions)
+            self._study.enqueue_trial(chance.params)
         trial = self._study.ask(self._distributions)
         return self._proposal({k: trial.params[k] for k in self.space.trial_distributions(trial.params)}, trial)
 
