@@ -24,7 +24,7 @@ from .scoring import ScoreSpec
 from .selection import Candidate, Pick, SelectSpec, select
 from .space import SearchSpace, load_space
 from .study import SearchSpec, StudySpec, load_study
-from .training import TrainSpec
+from .training import Outcome, TrainSpec, train
 
 _timm_hook.install()
 
@@ -42,6 +42,7 @@ __all__ = [
     "InvalidInputError",
     "NasSensError",
     "NoClosedFormError",
+    "Outcome",
     "Pick",
     "ResNetSpec",
     "ScoreSpec",
@@ -68,4 +69,5 @@ __all__ = [
     "predicted_loss",
     "search",
     "select",
+    "train",
 ]

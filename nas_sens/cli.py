@@ -22,7 +22,7 @@ from .metrics import metric_names
 from .records import STATUS_OK, TrainedCandidate, describe
 from .selection import RULES
 from .space import load_space
-from .storage import StudyStorage, hide_password
+from .storage import StudyStorage, hide_password, redact
 from .study import from_dict, load_study
 
 Command = Callable[..., None]
@@ -53,6 +53,7 @@ format_option = click.option(
 run_options = _options(
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
     click.option("-q", "--quiet", is_flag=True, help="No progress on stderr."),
+    click.option("-v", "--verbose", is_flag=True, help="A line on stderr for every candidate scored or trained."),
 )
 study_options = _options(
     click.option("--n-candidates", type=click.IntRange(min=1), help="Override [search] n_candidates."),
@@ -84,9 +85,9 @@ def cli(debug: bool) -> None:
 @run_options
 @format_option
 def search(study: str, n_candidates: int | None, seed: int | None, name: str | None, top_k: int | None, report: Path,
-           storage: str | None, artifacts: Path | None, device: str, quiet: bool, form: str) -> None:  # fmt: skip
+           storage: str | None, artifacts: Path | None, device: str, quiet: bool, verbose: bool, form: str) -> None:  # fmt: skip
     """Sample, score, select, train and report a STUDY; run it again to resume it."""
-    progress = TerminalProgress(quiet=quiet)
+    progress = TerminalProgress(quiet=quiet, verbose=verbose)
     spec = pipeline.override(load_study(study), n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
     session = pipeline.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
     pipeline.score_candidates(session)
@@ -108,9 +109,9 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
 @run_options
 @format_option
 def score(study: str, n_candidates: int | None, seed: int | None, name: str | None, storage: str | None,
-          artifacts: Path | None, device: str, quiet: bool, form: str) -> None:  # fmt: skip
+          artifacts: Path | None, device: str, quiet: bool, verbose: bool, form: str) -> None:  # fmt: skip
     """Sample and score the candidates of a STUDY without training any."""
-    progress = TerminalProgress(quiet=quiet)
+    progress = TerminalProgress(quiet=quiet, verbose=verbose)
     spec = pipeline.override(load_study(study), n_candidates=n_candidates, seed=seed, name=name)
     session = pipeline.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
     pipeline.score_candidates(session)
@@ -126,12 +127,12 @@ def score(study: str, n_candidates: int | None, seed: int | None, name: str | No
 @run_options
 @format_option
 def train(name: str, top_k: int | None, control: int | None, storage: str | None, artifacts: Path | None, device: str,
-          quiet: bool, form: str) -> None:  # fmt: skip
+          quiet: bool, verbose: bool, form: str) -> None:  # fmt: skip
     """Train the next selected candidates of the study NAME, whose candidates are scored."""
     database = _open(storage, artifacts)
     stored = from_dict(json.loads(database.attributes(name)["study"]))
     spec = pipeline.override(stored, top_k=top_k, control=control)
-    progress = TerminalProgress(quiet=quiet)
+    progress = TerminalProgress(quiet=quiet, verbose=verbose)
     session = pipeline.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
     pipeline.train_selected(session)
     result = results.read_result(session.storage, name)
@@ -269,6 +270,12 @@ def _full(trial: TrainedCandidate) -> dict[str, Any]:
     return {k: v for k, v in vars(trial).items() if k != "curve"}
 
 
+def _without_password(text: str, given: Sequence[str]) -> str:
+    """Return a text of unknown origin without the passwords of storage URLs on the command line or in the environment."""
+    urls = [os.environ.get("OPTUNA_STORAGE", ""), *(a.removeprefix("--storage=") for a in given)]
+    return functools.reduce(redact, (u for u in urls if "://" in u), text)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 wrong input, 1 other errors, 130 on Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -293,7 +300,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        text = str(error).strip().partition("\n")[0]
+        text = _without_password(str(error).strip().partition("\n")[0], given)
         click.echo(f"nas-sens: error: {type(error).__name__}: {text}; nas-sens --debug … shows where", err=True)
         sys.exit(1)
 

@@ -23,16 +23,23 @@ class TerminalProgress:
     """Progress as rich bars, or as plain lines where stderr is no terminal.
 
     Args:
-        quiet: Whether to show nothing but warnings.
+        quiet: Whether to show nothing at all.
+        verbose: Whether to show a line for every candidate that is scored or trained, too.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self._is_verbose = verbose
         self._console = Console(stderr=True, quiet=quiet)
         self._is_plain = not self._console.is_terminal
 
     def message(self, text: str) -> None:
         """Show one line."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def detail(self, text: str) -> None:
+        """Show one line if the terminal is verbose."""
+        if self._is_verbose:
+            self.message(text)
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Any]:

@@ -289,6 +289,7 @@ class _Scoring:
         proposal = self.pending[place]
         if proposal.architecture.digest not in self.known:
             candidate = _assess(self.session, proposal)
+            self.session.progress.detail(f"scored {_verdict(candidate)}")
             self.known[candidate.digest] = candidate
             self.buffer.append((candidate, self.space.trial_distributions(proposal.params)))
         self.settle(place)
@@ -339,6 +340,14 @@ class _Scoring:
         self.flushed = time.monotonic()
         if self.n_ahead == 1:
             self.session.storage.beat(self.name, "sampler")
+
+
+def _verdict(candidate: ScoredCandidate) -> str:
+    text = describe(candidate.architecture)
+    if not candidate.is_ok:
+        return f"{text}: {candidate.status}"
+    error = "" if candidate.stderr is None else f" ± {candidate.stderr:.2g}"
+    return f"{text}: log10 S {candidate.log10_sensitivity:.4g}{error} ({candidate.estimator})"
 
 
 def _assess(session: Session, proposal: Proposal) -> ScoredCandidate:
@@ -451,6 +460,8 @@ def _train_one(session: Session, candidate: ScoredCandidate, chosen_by: str, rea
         advance(spec.train.epochs - n_epochs, note)  # stopped early
         outcomes.append(outcome)
     record = _summarize(session, candidate, chosen_by, reason, outcomes)
+    verdict = f"val_loss {record.val_loss:.4g}, val_error {record.val_error:.4g}" if record.is_ok else record.status
+    session.progress.detail(f"trained {note} in {record.seconds:.1f} s: {verdict} ({reason})")
     with tempfile.TemporaryDirectory() as folder:
         artifacts = {}
         if record.is_ok:

@@ -20,6 +20,9 @@ class Progress(Protocol):
     def message(self, text: str) -> None:
         """Show one line."""
 
+    def detail(self, text: str) -> None:
+        """Show one line to those who asked for details."""
+
     def stage(self, name: str, total: int) -> AbstractContextManager[Stage]:
         """Open a stage of ``total`` steps."""
 
@@ -28,6 +31,9 @@ class SilentProgress:
     """Progress that shows nothing."""
 
     def message(self, text: str) -> None:
+        """Show nothing."""
+
+    def detail(self, text: str) -> None:
         """Show nothing."""
 
     @contextmanager

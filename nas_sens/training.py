@@ -115,6 +115,9 @@ def train(
         generator=make_generator("initial weights", architecture.digest, seed, device=device),
         device=device,
     )
+    largest_batch = min(spec.batch_size, len(splits.x_train))
+    if largest_batch < 2 and any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
+        return Outcome(status="untrainable: batch normalisation needs batches of at least 2 samples; raise batch_size")
     optimizer = _make_optimizer(model, spec)
     order = make_generator("order of samples", architecture.digest, seed, device=device)
     curve: list[float] = []

@@ -81,6 +81,28 @@ def test_search_does_the_main_job(folder: Path, searched: subprocess.CompletedPr
     assert "mini" in (folder / "report.html").read_text(encoding="utf-8")
 
 
+def test_verbose_tells_every_candidate_and_quiet_tells_nothing(folder: Path) -> None:
+    loud = run(folder, "search", "mini.toml", "--name", "loud", "-v", "-o", "loud.html")
+    assert sum(line.startswith("scored fc depth=") for line in loud.stderr.splitlines()) == 6
+    assert sum(line.startswith("trained fc depth=") for line in loud.stderr.splitlines()) == 3
+    assert run(folder, "search", "mini.toml", "--name", "hushed", "-q", "-o", "loud.html").stderr == ""
+
+
+def test_an_unforeseen_error_tells_no_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*args: object) -> None:
+        raise ZeroDivisionError("cannot reach postgresql://me:s3cret@host/db")
+
+    monkeypatch.setattr("nas_sens.cli._open", fail)
+    with pytest.raises(SystemExit) as exit_:
+        main(["rank", "mini", "--storage", "postgresql://me:s3cret@host/db"])
+    err = capsys.readouterr().err
+    assert exit_.value.code == 1
+    assert "cannot reach" in err
+    assert "s3cret" not in err
+
+
 def test_reading_commands(
     folder: Path,
     searched: subprocess.CompletedProcess[str],

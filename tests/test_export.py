@@ -118,6 +118,24 @@ with torch.no_grad():
     torch.testing.assert_close(torch.tensor(five), expected.expand(5, -1))
 
 
+def test_an_exported_architecture_is_trained_anew_on_other_data(tmp_path: Path) -> None:
+    write(tmp_path / "net", SPECS[0])
+    spec = ns.load_spec(tmp_path / "net")
+    assert spec == ns.load_spec(str(tmp_path / "net")) == SPECS[0]
+    data = ns.load_data(ns.DataSpec(name="diabetes"))
+    fc = ns.FCSpec(depth=1, width=8, init="he_normal")
+    for architecture, splits in ((fc, data), (spec, ns.load_data(ns.DataSpec(name="digits")))):
+        outcome = ns.train(architecture, splits, ns.TrainSpec(epochs=2), seed=0)
+        model = architecture.build(splits.input_shape, splits.n_outputs)
+        model.load_state_dict(outcome.state)
+        if splits.task == "classification":
+            with torch.no_grad():
+                wrong = (model.eval()(splits.x_test).argmax(1) != splits.y_test).double().mean()
+            assert float(wrong) == outcome.test_error
+    with pytest.raises(ns.InvalidInputError, match="a folder that nas_sens exported"):
+        ns.load_spec(tmp_path / "nothing")
+
+
 def test_the_snippets_of_the_model_card_run(tmp_path: Path) -> None:
     model = complete(tmp_path / "net", SPECS[0], licence="cc-by-4.0")
     card = (tmp_path / "net" / "README.md").read_text(encoding="utf-8")

@@ -321,6 +321,32 @@ def test_a_full_disk_leaves_no_half_artifact(
     assert run(capsys, "train", "tiny", "--storage", url(searched), "--top-k", "3", "-q")[0] == 0
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_disk_that_is_full_for_real(
+    undisturbed: tuple[list[dict[str, object]], set[str], float], tmp_path: Path
+) -> None:
+    def mount(*options: str) -> None:
+        subprocess.run(["mount", *options, str(tmp_path)], check=True)
+
+    mount("-t", "tmpfs", "-o", "size=700k", "tmpfs")
+    try:
+        process = start(tmp_path, url(tmp_path))
+        out, err = process.communicate(timeout=500)
+        assert (process.returncode, out) == (1, "")
+        errors = [line for line in err.splitlines() if "error" in line]
+        assert len(errors) == 1
+        assert "full" in errors[0] or "No space" in errors[0]
+        assert "Traceback" not in err
+        with sqlalchemy.create_engine(url(tmp_path)).connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        mount("-o", "remount,size=64m")
+        assert comparable(finish(start(tmp_path, url(tmp_path)))[0]) == undisturbed[0]
+        check_unique(url(tmp_path))
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
 @pytest.mark.parametrize("harm", ["missing", "cut", "garbage"])
 def test_missing_and_corrupt_artifacts_are_one_line(
     searched: Path, capsys: pytest.CaptureFixture[str], harm: str

@@ -180,6 +180,13 @@ def test_a_single_sample_left_over_does_not_stop_batch_normalisation(digits):
     assert train(DROPOUT, digits, TrainSpec(epochs=1, batch_size=199), seed=1).status == STATUS_OK
 
 
+def test_batches_of_one_cannot_train_batch_normalisation(digits):
+    spec = FCSpec(depth=1, width=4, batch_norm=True)
+    outcome = train(spec, digits, TrainSpec(epochs=1, batch_size=1), seed=0)
+    assert outcome.status.startswith("untrainable: batch normalisation")
+    assert train(FCSpec(depth=1, width=4), digits, TrainSpec(epochs=1, batch_size=1), seed=0).status == "ok"
+
+
 def test_sensitivity_is_measured_on_the_trained_network_in_evaluation_mode(digits):
     seen = []
 

@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from ..declarations import find, validate
@@ -58,12 +59,27 @@ def _installed() -> Iterator[tuple[str, Any]]:
         yield where, value
 
 
-def load_spec(source: str | dict[str, Any]) -> ArchitectureSpec:
-    """Return the spec written as JSON text or as a dict with the key ``family`` (the inverse of ``to_json``).
+def _exported(folder: Path) -> dict[str, Any]:
+    try:
+        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_args"]["architecture"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInputError(
+            f"an architecture must be JSON text or a dict, or a folder that nas_sens exported; given {str(folder)!r}"
+        ) from error
+    return dict(values)
+
+
+def load_spec(source: str | Path | dict[str, Any]) -> ArchitectureSpec:
+    """Return the spec of an exported folder, or written as JSON text or as a dict (the inverse of ``to_json``).
+
+    Args:
+        source: A folder with a ``config.json`` that nas_sens wrote, JSON text, or a dict with the key ``family``.
 
     Raises:
-        InvalidInputError: The text is no JSON, the family is unknown, or a parameter is wrong.
+        InvalidInputError: There is no such folder, the text is no JSON, the family is unknown, or a parameter is wrong.
     """
+    if isinstance(source, Path) or (isinstance(source, str) and not source.lstrip().startswith("{")):
+        source = _exported(Path(source))
     try:
         values = dict(json.loads(source) if isinstance(source, str) else source)
     except (json.JSONDecodeError, TypeError, ValueError) as error:

@@ -51,11 +51,5 @@ class AlexNetSpec(LayeredSpec):
                 sides = halved(sides, f"max-pool after conv layer {i}")
                 modules.append(nn.MaxPool2d(2))
             n_in = n_out
-        modules.append(nn.Flatten())
-        n_in *= sides[0] * sides[1]
-        if self.hidden_units:
-            modules += self.hidden_linear(n_in, self.hidden_units)
-            modules += self.hidden_linear(self.hidden_units, self.hidden_units)
-            n_in = self.hidden_units
-        modules.append(nn.Linear(n_in, n_outputs, bias=self.bias))
+        modules += self.two_layer_head(n_in * sides[0] * sides[1], self.hidden_units, n_outputs)
         return nn.Sequential(*modules)

@@ -123,6 +123,13 @@ class LayeredSpec(ArchitectureSpec):
             modules.append(nn.Dropout(self.dropout))
         return modules
 
+    def two_layer_head(self, n_in: int, n_hidden: int, n_outputs: int) -> list[nn.Module]:
+        """Return flatten, two hidden linear layers (none if ``n_hidden`` is 0) and the linear read-out."""
+        modules: list[nn.Module] = [nn.Flatten()]
+        if n_hidden:
+            modules += [*self.hidden_linear(n_in, n_hidden), *self.hidden_linear(n_hidden, n_hidden)]
+        return [*modules, nn.Linear(n_hidden or n_in, n_outputs, bias=self.bias)]
+
     def hidden_conv(self, n_in: int, n_out: int, kernel: int, *, stride: int = 1, padding: int = 0) -> list[nn.Module]:
         """Return convolution, batch norm and activation, as far as the spec has them."""
         modules: list[nn.Module] = [nn.Conv2d(n_in, n_out, kernel, stride=stride, padding=padding, bias=self.bias)]

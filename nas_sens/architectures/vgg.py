@@ -55,11 +55,5 @@ class VGGSpec(LayeredSpec):
             if stage <= self.max_pools:
                 sides = halved(sides, f"max-pool {stage} of {self.max_pools}")
                 modules.append(nn.MaxPool2d(2))
-        modules.append(nn.Flatten())
-        n_in *= sides[0] * sides[1]
-        if self.hidden_units:
-            modules += self.hidden_linear(n_in, self.hidden_units)
-            modules += self.hidden_linear(self.hidden_units, self.hidden_units)
-            n_in = self.hidden_units
-        modules.append(nn.Linear(n_in, n_outputs, bias=self.bias))
+        modules += self.two_layer_head(n_in * sides[0] * sides[1], self.hidden_units, n_outputs)
         return nn.Sequential(*modules)

@@ -104,6 +104,12 @@ def make_samples(
         what = "classes" if task == "classification" else "different targets"
         raise InvalidInputError(f"{source}: at least 2 {what} are required, given {present}; check the labels")
     n_outputs = 1 if task == "regression" else max(int(train[1].max()) + 1, len(class_names))
+    if task == "classification" and not class_names and present < n_outputs:
+        missing = int(np.setdiff1d(np.arange(n_outputs), train[1].numpy())[0])
+        raise InvalidInputError(
+            f"{source}: labels must be 0 to {n_outputs - 1}, each at least once, but none is {missing}; number the "
+            f"{present} classes from 0 to {present - 1}"
+        )
     test = None if x_test is None or y_test is None else (x_test, y_test)
     held_out: dict[str, torch.Tensor] = {}
     for part, pair in (("test", test), ("val", val)):

@@ -220,6 +220,10 @@ def _balanced(rows: np.ndarray, labels: np.ndarray | None, n: int, spec: DataSpe
             )
         return np.sort(rng.choice(rows, n, replace=False))
     classes = np.unique(labels)
+    if n < len(classes):
+        raise InvalidInputError(
+            f"data {spec.name!r}: train_samples must be at least 1 for each of the {len(classes)} classes; given {n}"
+        )
     chosen = []
     for i, c in enumerate(classes):
         quota = n // len(classes) + (i < n % len(classes))

@@ -73,6 +73,15 @@ def test_wrong_files_are_refused(tmp_path):
             load(tmp_path / name)
 
 
+def test_labels_without_gaps_and_a_sample_of_every_class(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X, y=Y + 1)
+    with pytest.raises(InvalidInputError, match="none is 0; number the 2 classes from 0 to 1"):
+        load(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", x=X, y=Y)
+    with pytest.raises(InvalidInputError, match="at least 1 for each of the 2 classes; given 1"):
+        load(tmp_path / "b.npz", train_samples=1)
+
+
 @pytest.mark.parametrize("name", ["npz", "npz:"])
 def test_a_path_is_required(name):
     with pytest.raises(InvalidInputError, match="data set 'npz' is written 'npz:PATH'"):
