@@ -85,7 +85,8 @@ def cli(debug: bool) -> None:
 @run_options
 @format_option
 def search(study: str, n_candidates: int | None, seed: int | None, name: str | None, top_k: int | None, report: Path,
-           storage: str | None, artifacts: Path | None, device: str, quiet: bool, verbose: bool, form: str) -> None:  # fmt: skip
+           storage: str | None, artifacts: Path | None, device: str, quiet: bool, verbose: bool,
+           form: str) -> None:  # fmt: skip
     """Sample, score, select, train and report a STUDY; run it again to resume it."""
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
     spec = pipeline.override(load_study(study), n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
@@ -109,7 +110,8 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
 @run_options
 @format_option
 def score(study: str, n_candidates: int | None, seed: int | None, name: str | None, storage: str | None,
-          artifacts: Path | None, device: str, quiet: bool, verbose: bool, form: str) -> None:  # fmt: skip
+          artifacts: Path | None, device: str, quiet: bool, verbose: bool,
+           form: str) -> None:  # fmt: skip
     """Sample and score the candidates of a STUDY without training any."""
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
     spec = pipeline.override(load_study(study), n_candidates=n_candidates, seed=seed, name=name)
@@ -127,7 +129,8 @@ def score(study: str, n_candidates: int | None, seed: int | None, name: str | No
 @run_options
 @format_option
 def train(name: str, top_k: int | None, control: int | None, storage: str | None, artifacts: Path | None, device: str,
-          quiet: bool, verbose: bool, form: str) -> None:  # fmt: skip
+          quiet: bool, verbose: bool,
+           form: str) -> None:  # fmt: skip
     """Train the next selected candidates of the study NAME, whose candidates are scored."""
     database = _open(storage, artifacts)
     stored = from_dict(json.loads(database.attributes(name)["study"]))
@@ -271,7 +274,7 @@ def _full(trial: TrainedCandidate) -> dict[str, Any]:
 
 
 def _without_password(text: str, given: Sequence[str]) -> str:
-    """Return a text of unknown origin without the passwords of storage URLs on the command line or in the environment."""
+    """Return a text without the passwords of the storage URLs of the command line and the environment."""
     urls = [os.environ.get("OPTUNA_STORAGE", ""), *(a.removeprefix("--storage=") for a in given)]
     return functools.reduce(redact, (u for u in urls if "://" in u), text)
 
