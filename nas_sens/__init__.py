@@ -19,8 +19,8 @@ from .metrics.closed_form import NoClosedFormError, closed_form_sensitivity
 from .metrics.output_sensitivity import output_sensitivity
 from .metrics.predicted_loss import predicted_loss
 from .pipeline import search
+from .probe import ScoreSpec
 from .results import SearchResult, export_model, load_architecture, load_model
-from .scoring import ScoreSpec
 from .selection import Candidate, Pick, SelectSpec, select
 from .space import SearchSpace, load_space
 from .study import SearchSpec, StudySpec, load_study

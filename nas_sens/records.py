@@ -23,6 +23,9 @@ class ScoredCandidate:
         log10_sensitivity: log10 of the mean output sensitivity over networks; None unless ``status`` is "ok".
         stderr: Standard error of ``log10_sensitivity`` over networks; None with one network.
         estimator: How the sensitivity was computed; None if it was not.
+        log10_relative_sensitivity: log10 of the output noise's power over that of the output signal, which has no
+            scale; None where there is none.
+        n_seeds: Number of random networks drawn; None for the closed form.
         feasible: Whether the architecture fits the input and meets the constraints of its space.
         status: "ok", or the reason why the candidate is never ranked.
         number: Number of its trial; None before it is stored.
@@ -36,6 +39,8 @@ class ScoredCandidate:
     log10_sensitivity: float | None = None
     stderr: float | None = None
     estimator: str | None = None
+    log10_relative_sensitivity: float | None = None
+    n_seeds: int | None = None
     feasible: bool = True
     status: str = STATUS_OK
     number: int | None = None

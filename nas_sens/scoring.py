@@ -1,62 +1,32 @@
-"""Scores of untrained candidates: the mean output sensitivity over several random networks, with its error."""
+"""Scores of untrained candidates: the mean output sensitivity over random networks, with its error."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass as declared
 from torch import nn
 
 from .architectures import ArchitectureSpec, count_flops, count_params
 from .data import Splits
-from .device import is_out_of_memory as is_out_of_memory
-from .errors import InfeasibleArchitectureError, InvalidInputError
+from .device import is_out_of_memory
+from .errors import InfeasibleArchitectureError
 from .identity import make_generator
 from .initialization import InitScheme, initialize_
-from .metrics.closed_form import ClosedForm, InputMoments, NoClosedFormError, closed_form
-from .metrics.output_sensitivity import evaluation_mode, output_noise_variance
+from .metrics.closed_form import ClosedForm, NoClosedFormError, closed_form, closed_form_batch, is_batched
+from .metrics.output_sensitivity import evaluation_mode
+from .probe import Probe, ScoreSpec
 from .records import STATUS_OK, ScoredCandidate
 from .space import Proposal, SearchSpace
 
-Positive = Annotated[int, Field(ge=1)]
+TOO_LARGE = "too large: the candidate does not fit in memory"
 
-# S varies by a few per cent from input to input, so that more inputs cost time and change log10 S in the third digit.
-_CLOSED_FORM_INPUTS = 16
+_SURELY_FITS = 2**26  # parameters, 256 MB
 
 # Their closed form needs the covariances of all pairs of positions, and is less exact than that of other modules.
 _AVERAGE_POOLS = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
-
-
-@declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
-class ScoreSpec:
-    """How untrained candidates are scored.
-
-    Args:
-        metric: The measure; ``output_sensitivity`` is eq. 2 of forouzesh2020.
-        estimator: ``monte_carlo`` averages over random networks. ``closed_form`` computes the mean over all networks in
-            the limit of wide layers, from at most 16 of the inputs, and fails candidates with a module that has no such
-            form. ``auto`` takes the closed form where there is one and no average pool, else Monte Carlo; every
-            candidate records which.
-        probe_init: Initialisation that networks are probed with: ``own`` for the candidate's own, or any scheme. The
-            probe is not the initialisation that training starts from.
-        noise_std: Standard deviation of the input noise, in the units that the network sees.
-        n_inputs: Number of validation inputs (or fewer if there are not so many).
-        seeds: Number of random networks, and of noise draws, per candidate.
-        after_softmax: Whether to measure behind a softmax; a comparator (see `metrics.output_sensitivity`).
-    """
-
-    metric: Literal["output_sensitivity"] = "output_sensitivity"
-    estimator: Literal["auto", "closed_form", "monte_carlo"] = "auto"
-    probe_init: Literal["own", InitScheme] = "standard_normal"
-    noise_std: Annotated[float, Field(gt=0)] = 0.1
-    n_inputs: Annotated[int, Field(ge=2)] = 128
-    seeds: Positive = 4
-    after_softmax: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,79 +39,69 @@ class Score:
             for the closed form, which draws none.
         estimator: "closed_form" or "monte_carlo".
         status: "ok", or why there is no score: "dead: …", "non-finite: …" or "no closed form: …".
+        log10_relative_sensitivity: log10 of E ‖f(x+ε) − f(x)‖² / E Σ_k Var_x f_k(x), expectations over networks; None
+            where the outputs do not depend on the input enough to tell.
+        n_seeds: Number of networks drawn; None for the closed form.
+        draws: Statistics of each network drawn (see `metrics.output_sensitivity.output_noise_statistics`).
     """
 
     log10_sensitivity: float | None
     stderr: float | None
     estimator: str
     status: str = STATUS_OK
-
-
-class Probe:
-    """Inputs with and without noise, drawn once and shared by all candidates so that they can be compared.
-
-    Args:
-        x: Held-out inputs (n, *input_shape) on the device where candidates are scored.
-        spec: How to score.
-        seed: Seed of the study.
-
-    Raises:
-        InvalidInputError: There are fewer than two inputs.
-    """
-
-    def __init__(self, x: torch.Tensor, spec: ScoreSpec, *, seed: int) -> None:
-        if len(x) < 2:
-            raise InvalidInputError(f"scoring needs at least 2 inputs; given {len(x)}")
-        self.spec = spec
-        self.seed = seed
-        x = x[: spec.n_inputs]
-        self.n_inputs = len(x)
-        self.device = x.device
-        pairs = []
-        for i in range(spec.seeds):
-            generator = make_generator("input noise", seed, i, device=x.device)
-            noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-            pairs.append(torch.cat([x, x + noise * spec.noise_std]))
-        self.pairs = tuple(pairs)
-        n = min(self.n_inputs, _CLOSED_FORM_INPUTS)
-        self.moments = InputMoments.from_inputs(x, spec.noise_std, n_inputs=n, n_pairs=max(1, n // 2))
-
-    def sensitivity(self, model: nn.Module, i: int) -> torch.Tensor:
-        """Return S_θ of one network under the ``i``-th noise, a float64 scalar on the device; does not wait for it."""
-        y = model(self.pairs[i])
-        clean, noisy = y[: self.n_inputs], y[self.n_inputs :]
-        return output_noise_variance(clean, noisy, after_softmax=self.spec.after_softmax)
-
-    def mean_sensitivity(self, model: nn.Module) -> torch.Tensor:
-        """Return S_θ of one network, the mean over all noise draws, without waiting for it."""
-        return torch.stack([self.sensitivity(model, i) for i in range(len(self.pairs))]).mean()
+    log10_relative_sensitivity: float | None = None
+    n_seeds: int | None = None
+    draws: tuple[tuple[float, ...], ...] = field(default=(), repr=False, compare=False)
 
 
 @torch.inference_mode()
-def score(architecture: ArchitectureSpec, model: nn.Module, probe: Probe) -> Score:
+def score(
+    architecture: ArchitectureSpec, model: nn.Module, probe: Probe, *, earlier: Score | None = None, n_seeds: int = 0
+) -> Score:
     """Return the score of an untrained candidate; the same for the same candidate, seed and inputs in any order.
 
     Args:
         architecture: The candidate.
         model: Its network on the probe's device; its parameters are drawn anew for every seed.
         probe: Inputs, noise and protocol.
+        earlier: An earlier Monte-Carlo score of the candidate, whose networks are not drawn again.
+        n_seeds: Number of networks; 0 for what the protocol says.
     """
-    own = probe.spec.probe_init == "own"
-    scheme: InitScheme = architecture.init if own else probe.spec.probe_init  # type: ignore[assignment]
-    scale = architecture.init_scale if own else 1.0
-    if _takes_closed_form(model, probe.spec):
+    scheme, scale = probe_initialization(architecture, probe.spec)
+    if earlier is None and _takes_closed_form(model, probe.spec):
         try:
-            return _from_closed_form(closed_form(model.eval(), probe.moments, init=scheme, init_scale=scale))
+            return from_closed_form(closed_form(model.eval(), probe.moments, init=scheme, init_scale=scale))
         except NoClosedFormError as error:
             if probe.spec.estimator == "closed_form":
                 return Score(None, None, "closed_form", f"no closed form: {error}")
-    values = []
+    spec = probe.spec
+    draws = list(earlier.draws) if earlier is not None else []
+    n_wanted = n_seeds or spec.seeds
     with evaluation_mode(model):
-        for i in range(probe.spec.seeds):
-            generator = make_generator("probe", architecture.digest, probe.seed, i, device=probe.device)
-            initialize_(model, scheme, scale=scale, generator=generator)
-            values.append(probe.sensitivity(model, i))
-    return summarize(torch.stack(values).tolist())
+        while True:
+            new = []
+            for i in range(len(draws), n_wanted):
+                generator = make_generator("probe", architecture.digest, probe.seed, i, device=probe.device)
+                initialize_(model, scheme, scale=scale, generator=generator)
+                new.append(probe.statistics(model, i))
+            draws += [tuple(row) for row in torch.stack(new).tolist()] if new else []  # the one wait for the device
+            result = summarize(draws)
+            if n_seeds or not _wants_more(result, spec):
+                return result
+            n_wanted = min(2 * len(draws), spec.max_seeds)
+
+
+def probe_initialization(architecture: ArchitectureSpec, spec: ScoreSpec) -> tuple[InitScheme, float]:
+    """Return the scheme and the factor on the weights that a candidate is probed with."""
+    if spec.probe_init == "own":
+        return architecture.init, architecture.init_scale
+    return spec.probe_init, 1.0
+
+
+def _wants_more(result: Score, spec: ScoreSpec) -> bool:
+    if spec.precision is None or result.stderr is None or result.n_seeds is None:
+        return False
+    return result.stderr > spec.precision and result.n_seeds < spec.max_seeds
 
 
 def _takes_closed_form(model: nn.Module, spec: ScoreSpec) -> bool:
@@ -151,55 +111,147 @@ def _takes_closed_form(model: nn.Module, spec: ScoreSpec) -> bool:
     return spec.estimator == "closed_form" or not any(isinstance(m, _AVERAGE_POOLS) for m in model.modules())
 
 
-def _from_closed_form(result: ClosedForm) -> Score:
+def from_closed_form(result: ClosedForm) -> Score:
+    """Return the score that expectations over all networks amount to."""
     if result.log10_sensitivity == -math.inf:
         return Score(None, None, "closed_form", "dead: input noise moves no output of untrained networks (S = 0)")
-    return Score(result.log10_sensitivity, None, "closed_form")
+    relative = result.log10_relative_sensitivity
+    return Score(
+        result.log10_sensitivity,
+        None,
+        "closed_form",
+        log10_relative_sensitivity=relative if math.isfinite(relative) else None,
+    )
 
 
-def summarize(sensitivities: Sequence[float]) -> Score:
-    """Return the score that one S_θ per network amounts to."""
-    n = len(sensitivities)
+def summarize(draws: Sequence[Sequence[float]]) -> Score:
+    """Return the score that the statistics of one or more networks amount to."""
+    n = len(draws)
+    sensitivities = [draw[0] for draw in draws]
+    kept = tuple(tuple(draw) for draw in draws)
     if not all(map(math.isfinite, sensitivities)):
         bad = sum(not math.isfinite(s) for s in sensitivities)
-        return Score(None, None, "monte_carlo", f"non-finite: the outputs of {bad} of {n} untrained networks overflow")
+        status = f"non-finite: the outputs of {bad} of {n} untrained networks overflow"
+        return Score(None, None, "monte_carlo", status, n_seeds=n, draws=kept)
     mean = math.fsum(sensitivities) / n
     if mean == 0:
-        return Score(None, None, "monte_carlo", f"dead: input noise moves no output of {n} untrained networks (S = 0)")
-    if n == 1:
-        return Score(math.log10(mean), None, "monte_carlo")
-    relative = [s / mean - 1 for s in sensitivities]  # relative first: squares of huge S would overflow
-    sd = math.sqrt(math.fsum(r * r for r in relative) / (n - 1))
-    return Score(math.log10(mean), sd / math.sqrt(n) / math.log(10), "monte_carlo")
+        status = f"dead: input noise moves no output of {n} untrained networks (S = 0)"
+        return Score(None, None, "monte_carlo", status, n_seeds=n, draws=kept)
+    stderr = None
+    if n > 1:
+        relative = [s / mean - 1 for s in sensitivities]  # relative first: squares of huge S would overflow
+        stderr = math.sqrt(math.fsum(r * r for r in relative) / (n - 1) / n) / math.log(10)
+    power, signal = (math.fsum(draw[k] for draw in draws) for k in (1, 2))
+    known = power > 0 and signal > 0 and math.isfinite(power / signal)
+    log10_relative = math.log10(power) - math.log10(signal) if known else None
+    return Score(math.log10(mean), stderr, "monte_carlo", STATUS_OK, log10_relative, n, kept)
+
+
+def assess_many(
+    space: SearchSpace, proposals: Sequence[Proposal], splits: Splits, probe: Probe
+) -> Iterator[tuple[ScoredCandidate, Score | None]]:
+    """Yield proposed architectures as candidates, in their order: checked, counted and scored; None where they are not.
+
+    Fully-connected candidates with a closed form are computed together, and no module is built for them.
+    """
+    sized = [_sized(space, p, splits, probe.device) for p in proposals]
+    scores: dict[int, Score] = {}
+    spec = probe.spec
+    if spec.estimator != "monte_carlo" and not spec.after_softmax:
+        groups: dict[tuple[InitScheme, float], list[int]] = {}
+        for i, (proposal, record) in enumerate(zip(proposals, sized, strict=True)):
+            if record.status == STATUS_OK and record.flops is not None and is_batched(proposal.architecture):
+                groups.setdefault(probe_initialization(proposal.architecture, spec), []).append(i)
+        for (scheme, scale), members in groups.items():
+            models = [proposals[i].architecture for i in members]
+            found = closed_form_batch(models, probe.moments, init=scheme, init_scale=scale, n_outputs=splits.n_outputs)
+            scores |= {i: from_closed_form(r) for i, r in zip(members, found, strict=True) if isinstance(r, ClosedForm)}
+    for i, (proposal, record) in enumerate(zip(proposals, sized, strict=True)):
+        if i in scores:
+            yield with_score(record, scores[i]), scores[i]
+        elif record.status != STATUS_OK:
+            yield record, None
+        else:
+            yield _scored(space, proposal, record, splits, probe)
 
 
 def assess(space: SearchSpace, proposal: Proposal, splits: Splits, probe: Probe) -> ScoredCandidate:
     """Return a proposed architecture as a candidate: checked against the space's constraints, counted and scored."""
-    architecture = proposal.architecture
-    record = ScoredCandidate(
-        digest=architecture.digest, architecture=architecture.to_json(), params_sampled=dict(proposal.params)
-    )
-    values = architecture.to_dict()
-    try:
-        skeleton = architecture.skeleton(splits.input_shape, splits.n_outputs)
-        record = replace(record, params=count_params(skeleton))
-        if problem := space.violation({**values, "params": record.params}):
-            return replace(record, feasible=False, status=f"infeasible: {problem}")
-        model = skeleton.to_empty(device=probe.device)
-        record = replace(record, flops=count_flops(model, splits.input_shape))
-        if problem := space.violation({**values, "flops": record.flops}):
-            return replace(record, feasible=False, status=f"infeasible: {problem}")
-        result = score(architecture, model, probe)
-    except InfeasibleArchitectureError as error:
-        return replace(record, feasible=False, status=f"infeasible: {error}")
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        return replace(record, status="too large: the candidate does not fit in memory")
+    return next(assess_many(space, [proposal], splits, probe))[0]
+
+
+def with_score(record: ScoredCandidate, result: Score) -> ScoredCandidate:
+    """Return a candidate with its score."""
     return replace(
         record,
         log10_sensitivity=result.log10_sensitivity,
         stderr=result.stderr,
         estimator=result.estimator,
         status=result.status,
+        log10_relative_sensitivity=result.log10_relative_sensitivity,
+        n_seeds=result.n_seeds,
     )
+
+
+def _sized(space: SearchSpace, proposal: Proposal, splits: Splits, device: torch.device) -> ScoredCandidate:
+    """Return a candidate without a score, counted and checked where that needs no module."""
+    architecture = proposal.architecture
+    record = ScoredCandidate(
+        digest=architecture.digest, architecture=architecture.to_json(), params_sampled=dict(proposal.params)
+    )
+    try:
+        size = architecture.size(splits.input_shape, splits.n_outputs)
+    except InfeasibleArchitectureError as error:
+        return replace(record, feasible=False, status=f"infeasible: {error}")
+    if size is None:
+        return record
+    values = architecture.to_dict()
+    record = replace(record, params=size[0])
+    if problem := space.violation({**values, "params": size[0]}):
+        return replace(record, feasible=False, status=f"infeasible: {problem}")
+    record = replace(record, flops=size[1])
+    if problem := space.violation({**values, "flops": size[1]}):
+        return replace(record, feasible=False, status=f"infeasible: {problem}")
+    return record if _fits(size[0], device) else replace(record, status=TOO_LARGE)
+
+
+def _fits(params: int, device: torch.device) -> bool:
+    """Return whether there is memory for so many parameters; asks for it only where that is in doubt."""
+    if params < _SURELY_FITS:
+        return True
+    try:
+        torch.empty(params, device=device)
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+            raise
+        return False
+    return True
+
+
+def _scored(
+    space: SearchSpace, proposal: Proposal, record: ScoredCandidate, splits: Splits, probe: Probe
+) -> tuple[ScoredCandidate, Score | None]:
+    """Return a candidate with its score, from its module."""
+    architecture = proposal.architecture
+    values = architecture.to_dict()
+    try:
+        skeleton = architecture.skeleton(splits.input_shape, splits.n_outputs)
+        if record.flops is None:
+            record = replace(record, params=count_params(skeleton))
+            if problem := space.violation({**values, "params": record.params}):
+                return replace(record, feasible=False, status=f"infeasible: {problem}"), None
+        model = skeleton.to_empty(device=probe.device)
+        if record.flops is None:
+            record = replace(record, flops=count_flops(model, splits.input_shape))
+            if problem := space.violation({**values, "flops": record.flops}):
+                return replace(record, feasible=False, status=f"infeasible: {problem}"), None
+        result = score(architecture, model, probe)
+        return with_score(record, result), result
+    except InfeasibleArchitectureError as error:
+        return replace(record, feasible=False, status=f"infeasible: {error}"), None
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return replace(record, status=TOO_LARGE), None
+    except MemoryError:  # as Python and NumPy say it
+        return replace(record, status=TOO_LARGE), None

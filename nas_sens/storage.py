@@ -29,6 +29,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
+from . import bulk
 from .claims import Claims
 from .errors import InvalidInputError, StorageError
 from .interrupts import finish_first
@@ -104,6 +105,7 @@ class StudyStorage:
             self._rdb = _open_database(url, connect)
             self._storage = optuna.storages.get_storage(self._rdb)
             self.claims = Claims(self._rdb.engine)
+            self._scored: dict[int, tuple[int, list[ScoredCandidate]]] = {}  # what is read: last trial and candidates
         except (
             SQLAlchemyError,
             optuna.exceptions.StorageInternalError,
@@ -179,23 +181,41 @@ class StudyStorage:
 
     # -- scored candidates --------------------------------------------------------------------------------------------
 
-    def scored(self, name: str) -> list[ScoredCandidate]:
-        """Return all candidates of a study, in the order in which they were stored."""
-        return [_to_scored(t) for t in self._trials(name) if "digest" in t.user_attrs]
+    def scored(self, name: str, *, start: int = 0) -> list[ScoredCandidate]:
+        """Return all candidates of a study but the first ``start``, in the order in which they were stored."""
+        return self._read_scored(name)[start:]
+
+    def _read_scored(self, name: str) -> list[ScoredCandidate]:
+        """Return all candidates; finished trials never change, so that only those behind the last one are read."""
+        if not bulk.is_known_schema():
+            return [
+                _to_scored(t.number, t.user_attrs, t.params) for t in self._trials(name) if "digest" in t.user_attrs
+            ]
+        with self._guard():
+            study_id = self._storage.get_study_id_from_name(name)
+            last, candidates = self._scored.get(study_id, (-1, []))
+            new = bulk.read_finished(self._rdb, study_id, after=last)
+        candidates += [_to_scored(t.number, t.user_attrs, t.params) for t in new if "digest" in t.user_attrs]
+        self._scored[study_id] = (new[-1].trial_id if new else last, candidates)
+        return candidates
 
     def add_scored(
         self, name: str, candidates: Iterable[tuple[ScoredCandidate, Mapping[str, BaseDistribution]]]
     ) -> None:
         """Store candidates with the distributions of their parameters, each as one finished trial.
 
-        Candidates that another process stored meanwhile are left out.
+        Candidates that another process stored meanwhile are left out. All are written in one transaction where
+        Optuna's tables are the known ones, else one by one through Optuna.
         """
         with self._guard(), finish_first(), self.claims.hold(name, "scores"):
-            there = {c.digest for c in self.scored(name)}
+            there = {c.digest for c in self._read_scored(name)}
             study_id = self._storage.get_study_id_from_name(name)
-            for candidate, distributions in candidates:
-                if candidate.digest not in there:
-                    self._storage.create_new_trial(study_id, _scored_trial(candidate, distributions))
+            trials = [_scored_trial(c, distributions) for c, distributions in candidates if c.digest not in there]
+            if bulk.is_known_schema():
+                bulk.insert_finished(self._rdb, study_id, trials)
+            else:
+                for trial in trials:
+                    self._storage.create_new_trial(study_id, trial)
 
     # -- trained candidates -------------------------------------------------------------------------------------------
 
@@ -215,8 +235,8 @@ class StudyStorage:
             source: The scored candidate it is a training of.
             artifacts: File name to file.
         """
-        distributions = next(t.distributions for t in self._trials(name) if t.number == source.number)
         with self._guard(), finish_first():
+            distributions = self._trial(name, source.number).distributions
             # All in one row-creating call: a process killed at any moment leaves no half-written trial.
             template = create_trial(
                 state=TrialState.COMPLETE if record.is_ok else TrialState.FAIL,
@@ -255,7 +275,8 @@ class StudyStorage:
         Raises:
             StorageError: The trial has no such artifact, or its file is missing.
         """
-        trial = next(t for t in self._trials(name + _SUFFIX) if t.number == number)
+        with self._guard():
+            trial = self._trial(name + _SUFFIX, number)
         metas = get_all_artifact_meta(trial, storage=self._storage)
         ids = [m.artifact_id for m in metas if m.filename == filename]
         if not ids:
@@ -332,10 +353,12 @@ class StudyStorage:
                 before = self._storage.get_study_system_attrs(study._study_id)
                 wanted = {n: f"{text}\n\n{NOTE_MARK}" for (p, n), text in notes.items() if p == part}
                 # What a note is saved for is read by three attributes, which finished trials do not offer otherwise.
+                ids = bulk.trial_ids(self._rdb, study._study_id, (n for n in wanted if n is not None))
+                noted = {int(m[1]) for m in map(re.compile(r"dashboard:(\d+):note_ver").fullmatch, before) if m}
+                numbers = {i: number for number, i in ids.items()}
                 targets: dict[int | None, Any] = {
-                    t.number: SimpleNamespace(storage=self._storage, study=study, _trial_id=t._trial_id)
-                    for t in self._trials(name + suffix)
-                    if t.number in wanted or f"dashboard:{t._trial_id}:note_ver" in before
+                    numbers.get(i, -i): SimpleNamespace(storage=self._storage, study=study, _trial_id=i)
+                    for i in {*numbers, *noted}
                 }
                 for number, target in {None: study, **targets}.items():
                     there, text = get_note(cast(Any, target)), wanted.get(number, "")
@@ -350,6 +373,11 @@ class StudyStorage:
                         save_plotly_graph_object(study, cast(Any, plot), graph_object_id=key)
 
     # -- helpers ------------------------------------------------------------------------------------------------------
+
+    def _trial(self, name: str, number: int | None) -> FrozenTrial:
+        assert number is not None, "only stored records have a trial"
+        study_id = self._storage.get_study_id_from_name(name)
+        return self._rdb.get_trial(self._rdb.get_trial_id_from_study_id_trial_number(study_id, number))
 
     def _trials(self, name: str) -> list[FrozenTrial]:
         with self._guard():
@@ -398,9 +426,9 @@ def _scored_trial(candidate: ScoredCandidate, distributions: Mapping[str, BaseDi
     )
 
 
-def _to_scored(trial: FrozenTrial) -> ScoredCandidate:
-    attributes = {k: trial.user_attrs[k] for k in _SCORED if k in trial.user_attrs}
-    return ScoredCandidate(**attributes, number=trial.number, params_sampled=trial.params)
+def _to_scored(number: int, user_attrs: Mapping[str, Any], params: Mapping[str, Any]) -> ScoredCandidate:
+    attributes = {k: user_attrs[k] for k in _SCORED if k in user_attrs}
+    return ScoredCandidate(**attributes, number=number, params_sampled=params)
 
 
 def _to_trained(trial: FrozenTrial) -> TrainedCandidate:

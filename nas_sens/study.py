@@ -14,7 +14,7 @@ from .data import DataSpec
 from .declarations import locate, read_toml, validate
 from .errors import InvalidInputError
 from .identity import digest
-from .scoring import ScoreSpec
+from .probe import ScoreSpec
 from .selection import SelectSpec
 from .space import SamplerName, SearchSpace, load_space
 from .training import TrainSpec

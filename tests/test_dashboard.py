@@ -72,7 +72,7 @@ def test_a_failure_to_describe_does_not_lose_the_study(tmp_path: Path, monkeypat
     def fail(*args: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("nas_sens.pipeline.annotate", fail)
+    monkeypatch.setattr("nas_sens.session.annotate", fail)
     assert len(ns.search(tiny(train=ns.TrainSpec(epochs=1, seeds=1)), storage=url(tmp_path)).trials) == 3
 
 

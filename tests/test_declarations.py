@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from nas_sens.data import DataSpec
 from nas_sens.declarations import bundled, find, locate, nearest, read_toml, validate
 from nas_sens.errors import InvalidInputError
-from nas_sens.scoring import ScoreSpec
+from nas_sens.probe import ScoreSpec
 from nas_sens.selection import SelectSpec
 from nas_sens.space import load_space
 from nas_sens.training import TrainSpec

@@ -21,7 +21,7 @@ import pytest
 import sqlalchemy
 
 import nas_sens as ns
-from nas_sens import pipeline
+from nas_sens import pipeline, scoring, train_stage
 from nas_sens.cli import main
 from nas_sens.interrupts import finish_first
 from nas_sens.results import read_result
@@ -222,7 +222,7 @@ def test_a_process_that_finds_the_work_taken_waits_for_it(tmp_path: Path, monkey
         return take(self, name, item)
 
     monkeypatch.setattr(StudyStorage, "take", busy)
-    monkeypatch.setattr(pipeline, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr("nas_sens.session.POLL_SECONDS", 0.01)
     pipeline.score_candidates(session)
     pipeline.train_selected(session)
     result = read_result(session.storage, "tiny")
@@ -371,12 +371,14 @@ def test_no_memory_is_a_failed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyP
             raise MemoryError
         return original(*args, **kwargs)
 
-    for name in ("assess", "train"):
+    for module, name in ((scoring, "count_params"), (train_stage, "train")):
         calls.clear()
-        original = getattr(pipeline, name)
+        original = getattr(module, name)
+        space = ns.SearchSpace(name="both", families={"cnn": {"depth": 1, "channels": [2, 3, 4]}})
         with monkeypatch.context() as patch:
-            patch.setattr(pipeline, name, greedy)
-            result = ns.search(tiny(train=ns.TrainSpec(epochs=1, seeds=1)), storage=url(tmp_path, name))
+            patch.setattr(module, name, greedy)
+            spec = tiny(search_space=space, train=ns.TrainSpec(epochs=1, seeds=1))
+            result = ns.search(spec, storage=url(tmp_path, name))
         failed = [r for r in (*result.candidates, *result.trials) if not r.is_ok]
         assert [r.status.split(":")[0] for r in failed] == ["too large"]
 

@@ -19,16 +19,18 @@ LAYERS: list[set[str]] = [
     {"identity", "declarations", "initialization", "device", "progress", "records", "interrupts"},
     {"architectures", "data"},
     {"metrics"},
-    {"space"},
+    {"space", "probe"},
     {"scoring", "training", "selection", "claims", "statistics"},
-    {"storage", "export", "model_card", "report", "timm_registry", "timm_hook", "study"},
-    {"results"},
+    {"storage", "export", "model_card", "report", "timm_registry", "timm_hook", "study"} | {"racing", "features"},
+    {"results", "measure"},
     {"annotations"},
+    {"session"},
+    {"score_stage", "train_stage"},
     {"pipeline", "display", "dashboard"},
     {"cli"},
     {"__init__", "__main__"},
 ]
-UNITS = dict.fromkeys(("report_tables", "report_text", "figures", "figure_style"), "report")
+UNITS = dict.fromkeys(("report_tables", "report_text", "figures", "figure_style"), "report") | {"bulk": "storage", "resolve": "measure"}
 MAY_IMPORT_OPTUNA = {"space", "storage", "pipeline"}
 NEVER_OPTUNA_EVEN_INDIRECTLY = {"metrics", "architectures", "training"}
 

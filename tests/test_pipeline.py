@@ -13,7 +13,7 @@ import optuna
 import pytest
 
 import nas_sens as ns
-from nas_sens import pipeline
+from nas_sens import pipeline, scoring, train_stage
 from nas_sens.records import CONTROL
 from nas_sens.results import read_result
 from nas_sens.storage import StudyStorage
@@ -114,8 +114,8 @@ def test_another_process_gets_the_same_study(whole: tuple[ns.SearchResult, str],
 def test_an_interrupted_search_ends_like_an_undisturbed_one(
     whole: tuple[ns.SearchResult, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
 ) -> None:
-    name, limit = ("assess", 5) if stop == "scoring" else ("train", 3)
-    original = getattr(pipeline, name)
+    module, name, limit = (scoring, "with_score", 5) if stop == "scoring" else (train_stage, "train", 3)
+    original = getattr(module, name)
     calls = []
 
     def interrupted(*args: object, **kwargs: object) -> object:
@@ -125,7 +125,7 @@ def test_an_interrupted_search_ends_like_an_undisturbed_one(
         return original(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, name, interrupted)
+        patch.setattr(module, name, interrupted)
         with pytest.raises(KeyboardInterrupt):
             ns.search(tiny(), storage=url(tmp_path))
     stored = read_result(StudyStorage(url(tmp_path)), "tiny")
@@ -243,7 +243,7 @@ def test_a_diverging_training_is_a_failed_trial_and_never_ranked(tmp_path: Path)
 
 
 def test_a_space_that_nothing_satisfies_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "_INFEASIBLE_IN_A_ROW", 20)
+    monkeypatch.setattr("nas_sens.score_stage._INFEASIBLE_IN_A_ROW", 20)
     space = ns.SearchSpace(name="none", families={"fc": FC}, constraints={"params": {"max": 1}})
     with pytest.raises(ns.InvalidInputError, match=r"in a row were infeasible.*params = .* above the maximum of 1"):
         ns.search(tiny(search_space=space), storage=url(tmp_path))
@@ -270,17 +270,17 @@ def test_every_sampler_resumes_where_it_was(tmp_path: Path, sampler: str) -> Non
 
 def test_trained_candidates_are_those_of_the_plan(whole: tuple[ns.SearchResult, str]) -> None:
     result, _ = whole
-    plan = pipeline.plan_training(tiny(), list(result.candidates), [])
+    plan = train_stage.plan_training(tiny(), list(result.candidates), [])
     assert sorted((c.digest, by) for c, by, _ in plan) == sorted((t.digest, t.chosen_by) for t in result.trials)
-    assert pipeline.plan_training(tiny(), list(result.candidates), list(result.trials)) == []
+    assert train_stage.plan_training(tiny(), list(result.candidates), list(result.trials)) == []
 
 
 def test_selection_does_not_look_at_test_figures(whole: tuple[ns.SearchResult, str]) -> None:
     result, _ = whole
     spec = replace(tiny(), select=replace(tiny().select, top_k=4))
-    honest = pipeline.plan_training(spec, list(result.candidates), list(result.trials))
+    honest = train_stage.plan_training(spec, list(result.candidates), list(result.trials))
     swapped = [replace(t, test_error=1 - (t.test_error or 0), test_loss=99.0) for t in result.trials]
-    assert pipeline.plan_training(spec, list(result.candidates), swapped) == honest
+    assert train_stage.plan_training(spec, list(result.candidates), swapped) == honest
 
 
 def test_weights_in_the_store_reproduce_the_stored_figures(whole: tuple[ns.SearchResult, str]) -> None:

@@ -19,11 +19,11 @@ from nas_sens.export import CONFIG
 from nas_sens.initialization import initialize_
 from nas_sens.metrics.output_sensitivity import output_sensitivity
 from nas_sens.metrics.predicted_loss import predicted_mse
+from nas_sens.probe import ScoreSpec
 from nas_sens.records import STATUS_OK
 from nas_sens.report import render_report
 from nas_sens.report_text import CLASSIFICATION, REGRESSION, percent, wording_of
 from nas_sens.results import export_model, load_model
-from nas_sens.scoring import ScoreSpec
 from nas_sens.selection import SelectSpec
 from nas_sens.study import SearchSpec
 from nas_sens.training import TrainSpec, train

@@ -16,8 +16,9 @@ from nas_sens.architectures.fc import FCSpec
 from nas_sens.errors import InvalidInputError
 from nas_sens.identity import make_generator
 from nas_sens.initialization import initialize_
+from nas_sens.probe import Probe, ScoreSpec, probe_inputs
 from nas_sens.records import STATUS_OK
-from nas_sens.scoring import Probe, ScoreSpec, assess, score, summarize
+from nas_sens.scoring import assess, assess_many, score, summarize
 from nas_sens.space import Proposal, SearchSpace
 
 SPEC = ScoreSpec(estimator="monte_carlo", n_inputs=40, seeds=3)
@@ -95,6 +96,87 @@ def test_the_probe_is_not_the_initialisation_that_training_starts_from(digits):
     assert value(scaled, sn).log10_sensitivity - value(he, sn).log10_sensitivity == pytest.approx(0, abs=0.35)
 
 
+def test_relative_sensitivity_is_noise_power_over_signal(digits, probe):
+    x, power, signal = digits.x_val[:40], [], []
+    for i in range(3):
+        model = FC.build((1, 8, 8), 10)
+        initialize_(model, "standard_normal", generator=make_generator("probe", FC.digest, 7, i))
+        noise = torch.randn(x.shape, generator=make_generator("input noise", 7, i)) * 0.1
+        clean, noisy = (model.eval()(z).detach().double().numpy() for z in (x, x + noise))
+        power.append(np.mean(np.sum((noisy - clean) ** 2, axis=1)))
+        signal.append(np.sum(np.var(clean, axis=0, ddof=1)))
+    expected = math.log10(sum(power) / sum(signal))
+    assert value(FC, probe).log10_relative_sensitivity == pytest.approx(expected, rel=1e-6)
+    exact = Probe(digits.x_val, dataclasses.replace(SPEC, estimator="closed_form"), seed=7)
+    assert value(FC, exact).log10_relative_sensitivity == pytest.approx(expected, abs=0.3)
+
+
+def test_precision_adds_networks_until_it_is_reached(digits):
+    for precision, expected in ((10.0, {3}), (0.12, {6, 12, 24}), (1e-9, {24})):
+        spec = dataclasses.replace(SPEC, precision=precision, max_seeds=24)
+        found = value(FC, Probe(digits.x_val, spec, seed=7))
+        assert found.n_seeds in expected
+        assert found.n_seeds == 24 or found.stderr <= precision
+        whole = value(FC, Probe(digits.x_val, dataclasses.replace(SPEC, seeds=found.n_seeds), seed=7))
+        assert (found.log10_sensitivity, found.stderr) == (whole.log10_sensitivity, whole.stderr)
+    with pytest.raises(ValueError, match="given seeds = 1, max_seeds = 64"):
+        ScoreSpec(seeds=1, precision=0.1)
+
+
+def test_networks_that_are_there_are_not_drawn_again(digits, probe, monkeypatch):
+    whole = value(FC, Probe(digits.x_val, dataclasses.replace(SPEC, seeds=7), seed=7))
+    first = value(FC, probe)
+    drawn = []
+    monkeypatch.setattr("nas_sens.scoring.initialize_", lambda *a, **k: (drawn.append(1), initialize_(*a, **k)))
+    model = FC.skeleton((1, 8, 8), 10).to_empty(device="cpu")
+    assert score(FC, model, probe, earlier=first, n_seeds=7) == whole
+    assert len(drawn) == 4
+
+
+def test_noise_that_is_not_kept_is_drawn_the_same_again(digits, probe, monkeypatch):
+    monkeypatch.setattr("nas_sens.probe._KEPT_BYTES", 2 * 4 * 40 * 64)
+    small = Probe(digits.x_val, SPEC, seed=7)
+    assert value(FC, small) == value(FC, probe)
+    assert len(small._pairs) == 1
+
+
+def test_inputs_of_the_probe(digits):
+    spec = dataclasses.replace(SPEC, inputs="train")
+    assert torch.equal(probe_inputs(digits, SPEC, seed=0), digits.x_val[:40])
+    assert torch.equal(probe_inputs(digits, spec, seed=0), digits.x_train[:40])
+    many = dataclasses.replace(SPEC, inputs="gaussian", n_inputs=4000)
+    gaussian = probe_inputs(digits, many, seed=0)
+    assert torch.equal(gaussian, probe_inputs(digits, many, seed=0))
+    assert not torch.equal(gaussian, probe_inputs(digits, many, seed=1))
+    torch.testing.assert_close(gaussian.mean(0), digits.x_val.mean(0), atol=0.03, rtol=0)
+    torch.testing.assert_close(gaussian.std(0), digits.x_val.std(0), atol=0.03, rtol=0)
+
+
+def test_many_together_are_each_alone(digits):
+    probe = Probe(digits.x_val, dataclasses.replace(SPEC, estimator="auto"), seed=7)
+    candidates = [
+        FC,
+        CNN,
+        FCSpec(depth=3, width=5),
+        FCSpec(depth=2, width=9, activation="tanh"),
+        CNNSpec(depth=1, channels=3, kernel=9),
+    ]
+    candidates += [FCSpec(depth=2, width=10**9), FCSpec(depth=2, width=33, init="he_normal")]
+    together = list(assess_many(SPACE, [proposal(c) for c in candidates], digits, probe))
+    for (record, result), c in zip(together, candidates, strict=True):
+        alone = assess(SPACE, proposal(c), digits, probe)
+        assert dataclasses.replace(
+            record, log10_sensitivity=None, log10_relative_sensitivity=None
+        ) == dataclasses.replace(alone, log10_sensitivity=None, log10_relative_sensitivity=None)
+        assert (result is None) == (not record.feasible or record.status.startswith("too large"))
+        if record.is_ok:
+            assert record.log10_sensitivity == pytest.approx(alone.log10_sensitivity, rel=1e-12)
+            model = c.skeleton((1, 8, 8), 10).to_empty(device="cpu")
+            assert record.log10_sensitivity == pytest.approx(score(c, model, probe).log10_sensitivity, rel=1e-9)
+            assert (record.params, record.flops) == (count_params(model), count_flops(model, (1, 8, 8)))
+    assert [r.estimator for r, _ in together] == ["closed_form"] * 3 + ["monte_carlo", None, None, "closed_form"]
+
+
 def test_after_softmax_is_another_measure(digits):
     probe = Probe(digits.x_val, dataclasses.replace(SPEC, probe_init="he_normal", after_softmax=True), seed=7)
     assert -8 < value(FC, probe).log10_sensitivity < 0
@@ -111,11 +193,14 @@ def test_mean_sensitivity_is_the_mean_over_noise_draws(probe, generator):
     "values", [[2.0, 2.0], [1e-30, 3e-30], [1e200, 2e200, 4e200], [0.0, 1.0, 5.0], [1.0, 3.0, 1.0, 9.0]]
 )
 def test_summary_of_networks(values):
-    found = summarize(values)
+    found = summarize([(v, 3 * v, 2 * v) for v in values])
     assert found.log10_sensitivity == pytest.approx(math.log10(np.mean(values)), rel=RTOL, abs=RTOL)
+    assert found.log10_relative_sensitivity == pytest.approx(math.log10(1.5), rel=RTOL)
+    assert found.n_seeds == len(values)
     relative = np.array(values) / np.mean(values)
     assert found.stderr == pytest.approx(relative.std(ddof=1) / math.sqrt(len(values)) / math.log(10), rel=RTOL)
-    assert summarize(values[-1:]).stderr is None
+    assert summarize([(values[-1], 1.0, 0.0)]).stderr is None
+    assert summarize([(values[-1], 1.0, 0.0)]).log10_relative_sensitivity is None
 
 
 def test_standard_error_is_that_of_repeated_scores(digits):
@@ -134,7 +219,7 @@ def test_standard_error_is_that_of_repeated_scores(digits):
     ],
 )
 def test_dead_and_non_finite_have_no_score(values, status):
-    found = summarize(values)
+    found = summarize([(v, 1.0, 1.0) for v in values])
     assert (found.log10_sensitivity, found.stderr, found.status) == (None, None, status)
 
 
@@ -189,7 +274,7 @@ def test_a_mistake_in_the_code_is_no_status(digits, probe, monkeypatch):
     def broken(*args):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Probe, "sensitivity", broken)
+    monkeypatch.setattr(Probe, "statistics", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         assess(SPACE, proposal(FC), digits, probe)
 

@@ -11,6 +11,7 @@ import torch
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..device import is_out_of_memory
@@ -18,6 +19,7 @@ from ..errors import InfeasibleArchitectureError
 from ..identity import canonical_json, digest
 from ..initialization import InitScheme, initialize_
 from .activations import Activation, make_activation
+from .flops import chain_flops
 
 SPEC_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Count = Annotated[int, Field(ge=1)]
@@ -52,8 +54,18 @@ class ArchitectureSpec(ABC):
 
     def skeleton(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         """Return the network on the meta device: shapes without memory. See :meth:`layers` for the arguments."""
-        with torch.device("meta"):
+        with torch.device("meta"), _NoInitialValues():
             return self.layers(tuple(input_shape), n_outputs)
+
+    def size(self, input_shape: tuple[int, ...], n_outputs: int) -> tuple[int, int] | None:
+        """Return parameters and floating-point operations (see `count_flops`) where they can be told without a module.
+
+        A family need not say: where this is None, both are counted.
+
+        Raises:
+            InfeasibleArchitectureError: The layers do not fit the input.
+        """
+        return None
 
     def build(
         self,
@@ -95,6 +107,17 @@ class ArchitectureSpec(ABC):
     def digest(self) -> str:
         """The spec's identity: 16 hexadecimal digits of the SHA-256 of its canonical JSON."""
         return digest(self.to_dict())
+
+
+class _NoInitialValues(TorchFunctionMode):
+    """Context that leaves out PyTorch's own drawing of initial weights, which takes most of a skeleton's time."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return (kwargs or {}).get("tensor", args[0] if args else None)
+        return func(*args, **(kwargs or {}))
 
 
 @dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)
@@ -175,14 +198,17 @@ def count_params(module: nn.Module) -> int:
 
 
 def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
-    """Return the floating-point operations of one forward pass of one input, by PyTorch's own counter.
+    """Return the floating-point operations of one forward pass of one input, as PyTorch's own counter counts them.
 
-    A multiplication and an addition count as two; element-wise operations and pooling are not counted. A real forward
-    pass of one input on the module's device is cheaper than one on the meta device, whose shape functions are Python.
+    A multiplication and an addition count as two; element-wise operations and pooling are not counted. Plain chains of
+    layers are counted from their shapes; others by a real forward pass of one input on the module's device, which is
+    cheaper than one on the meta device, whose shape functions are Python.
 
     Raises:
         InfeasibleArchitectureError: The network does not accept the input.
     """
+    if (from_shapes := chain_flops(module, input_shape)) is not None:
+        return from_shapes
     parameter = next(module.parameters())
     mode = module.training
     # The counter's module tracker asks inputs that require a gradient for its function, which views of parameters do

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Annotated, ClassVar
 
@@ -41,6 +42,14 @@ class FCSpec(LayeredSpec):
             n_in = width
         modules.append(nn.Linear(n_in, n_outputs, bias=self.bias))
         return nn.Sequential(*modules)
+
+    def size(self, input_shape: tuple[int, ...], n_outputs: int) -> tuple[int, int]:
+        """Return parameters and floating-point operations."""
+        sizes = [math.prod(input_shape), *self.widths(), n_outputs]
+        products = sum(a * b for a, b in itertools.pairwise(sizes))
+        hidden = sum(sizes[1:-1])
+        params = products + (hidden + n_outputs) * self.bias + 2 * hidden * self.batch_norm
+        return params, 2 * products
 
     def widths(self) -> list[int]:
         """Return the units of every hidden layer.

@@ -47,6 +47,7 @@ __all__ = [
     "closed_form",
     "closed_form_batch",
     "closed_form_sensitivity",
+    "is_batched",
 ]
 
 Inputs = torch.Tensor | npt.NDArray[Any] | InputMoments
@@ -273,6 +274,11 @@ def _results(whole: _Readout) -> list[ClosedForm]:
     return [ClosedForm(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
+def is_batched(model: ArchitectureSpec | nn.Module) -> bool:
+    """Return whether :func:`closed_form_batch` computes such a candidate together with others, without a module."""
+    return isinstance(model, FCSpec) and model.taper == 1.0 and model.activation == "relu"
+
+
 def closed_form_batch(
     models: Sequence[ArchitectureSpec | nn.Module],
     x: Inputs,
@@ -302,13 +308,7 @@ def closed_form_batch(
     results: dict[int, ClosedForm | NoClosedFormError] = {}
     groups: defaultdict[tuple[int, bool, bool], list[int]] = defaultdict(list)
     for i, model in enumerate(models):
-        if (
-            isinstance(model, FCSpec)
-            and model.taper == 1.0
-            and model.activation == "relu"
-            and n_outputs is not None
-            and init != "current"
-        ):
+        if is_batched(model) and isinstance(model, FCSpec) and n_outputs is not None and init != "current":
             groups[model.depth, model.bias, model.batch_norm].append(i)
         else:
             try:

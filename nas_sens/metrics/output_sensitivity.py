@@ -86,10 +86,22 @@ def output_sensitivity(
 
 def output_noise_variance(clean: torch.Tensor, noisy: torch.Tensor, *, after_softmax: bool) -> torch.Tensor:
     """Return S_θ, a float64 scalar on the device, from logits (n, K) without and with input noise."""
+    return output_noise_statistics(clean, noisy, after_softmax=after_softmax)[0]
+
+
+def output_noise_statistics(clean: torch.Tensor, noisy: torch.Tensor, *, after_softmax: bool) -> torch.Tensor:
+    """Return what input noise does to the outputs of one network, from logits (n, K) without and with it.
+
+    Returns:
+        Float64 (3,) on the device: S_θ; the noise power mean_x ‖ε_y‖²; the signal Σ_k Var_x f_k(x). The second over
+        the third is the relative sensitivity, which has no scale.
+    """
     clean, noisy = clean.double(), noisy.double()
     if after_softmax:
-        return (noisy.softmax(dim=1) - clean.softmax(dim=1)).var(dim=0).mean() / clean.shape[1]
-    return (noisy - clean).mean(dim=1).var()
+        clean, noisy = clean.softmax(dim=1), noisy.softmax(dim=1)
+    noise = noisy - clean
+    variance = noise.var(dim=0).mean() / noise.shape[1] if after_softmax else noise.mean(dim=1).var()
+    return torch.stack([variance, noise.square().sum(dim=1).mean(), clean.var(dim=0).sum()])
 
 
 @contextmanager

@@ -112,12 +112,21 @@ class Proposer:
             return None if params is None else self._proposal(params, None)
         if len(self._seen) == self.space.cardinality or self._repeats >= _REPEATS_AT_MOST:
             return None
+        if self.sampler == "random":
+            return self._proposal(self._random_params(), None)
         if self._repeats >= _REPEATS_BEFORE_RANDOM:
             # A sampler that looks for an optimum stays where it has found one: let chance say where it looks next.
             chance = self._chance.ask(self._distributions)
             self._study.enqueue_trial(chance.params)
         trial = self._study.ask(self._distributions)
         return self._proposal({k: trial.params[k] for k in self.space.trial_distributions(trial.params)}, trial)
+
+    def _random_params(self) -> dict[str, Any]:
+        """Return what a trial of the random sampler would have: the same numbers, ten times faster without a trial."""
+        sampler = self._study.sampler
+        nobody: Any = None  # the random sampler looks at neither study nor trial
+        drawn = {k: sampler.sample_independent(self._study, nobody, k, d) for k, d in self._distributions.items()}
+        return {k: drawn[k] for k in self.space.trial_distributions(drawn)}
 
     def tell(self, proposal: Proposal, value: float | None) -> None:
         """Give the sampler the objective of a proposal; None if it has none (infeasible, dead, non-finite)."""

@@ -20,7 +20,8 @@ USE = """
 import sys
 import torch
 from nas_sens.architectures import count_params, families, load_spec
-from nas_sens.scoring import Probe, ScoreSpec, score
+from nas_sens.probe import Probe, ScoreSpec
+from nas_sens.scoring import score
 from nas_sens.space import SearchSpace
 
 assert "maxout" in families(), list(families())

@@ -11,7 +11,8 @@ from nas_sens.architectures import count_params
 from nas_sens.architectures.resnet import ResidualBlock, ResNetSpec
 from nas_sens.errors import InfeasibleArchitectureError
 from nas_sens.metrics.closed_form import NoClosedFormError, closed_form
-from nas_sens.scoring import Probe, ScoreSpec, score
+from nas_sens.probe import Probe, ScoreSpec
+from nas_sens.scoring import score
 
 
 def params_by_hand(spec: ResNetSpec, channels: int, k: int) -> int:

@@ -14,8 +14,9 @@ from nas_sens.architectures.timm import TimmSpec
 from nas_sens.errors import InfeasibleArchitectureError, InvalidInputError
 from nas_sens.initialization import initialize_
 from nas_sens.metrics.closed_form import NoClosedFormError, closed_form
+from nas_sens.probe import Probe, ScoreSpec
 from nas_sens.records import describe
-from nas_sens.scoring import Probe, ScoreSpec, score
+from nas_sens.scoring import score
 from nas_sens.space import SearchSpace
 
 SHAPE = (3, 32, 32)

@@ -7,7 +7,8 @@ import torch
 
 from nas_sens.architectures import count_flops, count_params
 from nas_sens.errors import InfeasibleArchitectureError
-from nas_sens.scoring import Probe, ScoreSpec, score
+from nas_sens.probe import Probe, ScoreSpec
+from nas_sens.scoring import score
 from nas_sens.space import load_space
 
 

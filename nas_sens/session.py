@@ -1,0 +1,108 @@
+"""An open study: its declaration, database, data on the device and probe."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .annotations import annotate
+from .data import Splits, load_data
+from .device import resolve_device
+from .errors import InvalidInputError
+from .identity import canonical_json
+from .probe import Probe, probe_inputs
+from .progress import Progress, SilentProgress
+from .results import storage_url
+from .space import Proposer
+from .storage import StudyStorage, redact
+from .study import StudySpec, check_resumable, from_dict
+
+POLL_SECONDS = 0.5  # between looks at what other processes have done
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open study: declaration, database, data on the device, probe."""
+
+    spec: StudySpec
+    storage: StudyStorage
+    splits: Splits
+    probe: Probe
+    progress: Progress
+
+
+def open_session(
+    spec: StudySpec,
+    *,
+    storage: str | None = None,
+    artifacts: str | Path | None = None,
+    device: str | torch.device = "auto",
+    progress: Progress | None = None,
+) -> Session:
+    """Load the data, open the database, and create the study or check that it may be resumed.
+
+    Raises:
+        InvalidInputError: The study in the database was made with other data, another space or another protocol.
+    """
+    where = resolve_device(device)
+    splits = load_data(spec.data)
+    database = StudyStorage(storage_url(storage), artifacts=None if artifacts is None else Path(artifacts))
+    with database.creating(spec.name):
+        if database.exists(spec.name):
+            attributes = database.attributes(spec.name)
+            stored = from_dict(json.loads(attributes["study"]))
+            if spec.search.sampler == "auto":
+                spec = replace(spec, search=replace(spec.search, sampler=stored.search.sampler))
+            is_trained = bool(database.trained(spec.name))
+            check_resumable(stored, spec, is_trained=is_trained, where=database.shown_url)
+            if attributes["data_fingerprint"] != splits.fingerprint:
+                raise InvalidInputError(
+                    f"the data of study {spec.name!r} changed: fingerprint {attributes['data_fingerprint']} stored, "
+                    f"{splits.fingerprint} given; restore the data, or start a new study with --name"
+                )
+        else:
+            sampler = Proposer(spec.search_space, **sampling(spec)).sampler
+            spec = replace(spec, search=replace(spec.search, sampler=sampler))
+        database.create(spec.name, _study_attributes(spec, splits))
+    moved = splits.to(where)
+    probe = Probe(probe_inputs(moved, spec.score, seed=spec.search.seed), spec.score, seed=spec.search.seed)
+    session = Session(spec, database, moved, probe, progress or SilentProgress())
+    describe_study(session)
+    return session
+
+
+def describe_study(session: Session) -> None:
+    """Describe the study for the dashboard; a study is worth more than its description, so a failure is only told."""
+    try:
+        annotate(session.storage, session.spec.name)
+    except Exception as error:  # whatever it is: see above
+        text = redact(str(error), session.storage.url).strip().partition("\n")[0]
+        session.progress.message(f"the notes for the dashboard could not be written: {text or type(error).__name__}")
+
+
+def _study_attributes(spec: StudySpec, splits: Splits) -> dict[str, Any]:
+    if spec.score.after_softmax and splits.task == "regression":
+        raise InvalidInputError(
+            f"after_softmax = true in [score] needs classes, but data {spec.data.name!r} is for regression: softmax "
+            "of one output is always 1; set it to false"
+        )
+    return {
+        "nas_sens_version": version("nas-sens"),
+        "study": canonical_json(spec.to_dict()),
+        "space_digest": spec.search_space.digest,
+        "data_fingerprint": splits.fingerprint,
+        "input_shape": list(splits.input_shape),
+        "n_outputs": splits.n_outputs,
+        "task": splits.task,
+        "input_second_moment": splits.input_second_moment,
+    }
+
+
+def sampling(spec: StudySpec) -> dict[str, Any]:
+    """Return what a Proposer wants to know of a study."""
+    return {"sampler": spec.search.sampler, "seed": spec.search.seed, "n_candidates": spec.search.n_candidates}
