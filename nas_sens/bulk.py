@@ -24,6 +24,7 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
 
 _SCHEMA_VERSION = 12  # of Optuna 3.0 to 5.0
+_ROWS = 10_000  # that are fetched together
 
 
 @dataclass
@@ -90,8 +91,11 @@ def read_finished(storage: RDBStorage, study_id: int, *, after: int = -1) -> lis
             return []
         attribute, param = models.TrialUserAttributeModel.__table__, models.TrialParamModel.__table__
         texts = (attribute.c.trial_id, attribute.c.key, attribute.c.value_json)
-        for i, key, text in _joined(connection, trial, attribute, texts, where):
-            found[i].user_attrs[key] = json.loads(text)
+        for rows in _joined(connection, trial, attribute, texts, where).partitions(_ROWS):
+            # One text of many values is decoded ten times faster than many texts.
+            values = json.loads(f"[{','.join(row[2] for row in rows)}]")
+            for (i, key, _), value in zip(rows, values, strict=True):
+                found[i].user_attrs[key] = value
         distributions: dict[str, BaseDistribution] = {}
         columns = (param.c.trial_id, param.c.param_name, param.c.param_value, param.c.distribution_json)
         for i, name, value, text in _joined(connection, trial, param, columns, where):
@@ -193,6 +197,6 @@ def _child_rows(trials: Sequence[FrozenTrial], ids: list[int]) -> list[tuple[Any
 
 def _joined(
     connection: sqlalchemy.Connection, trial: Any, child: Any, columns: Sequence[Any], where: Any
-) -> Iterable[Any]:
+) -> sqlalchemy.CursorResult[Any]:
     query = sqlalchemy.select(*columns).join(trial, trial.c.trial_id == child.c.trial_id).where(where)
     return connection.execute(query.order_by(child.c.trial_id, *child.primary_key.columns))

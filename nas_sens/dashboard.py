@@ -47,7 +47,7 @@ def serve(storage: StudyStorage, *, port: int | None, on_ready: Callable[[str], 
     from optuna_dashboard import wsgi  # seconds to import
 
     storage.artifacts.mkdir(parents=True, exist_ok=True)
-    app = wsgi(storage.optuna_storage, artifact_store=storage.artifact_store)
+    app = wsgi(storage.excerpt(), artifact_store=storage.artifact_store)
 
     def listen(number: int) -> WSGIServer:
         return make_server(HOST, number, app, server_class=_Server, handler_class=_QuietHandler)

@@ -32,6 +32,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from . import bulk
 from .claims import Claims
 from .errors import InvalidInputError, StorageError
+from .excerpt import Excerpt
 from .interrupts import finish_first
 from .records import ScoredCandidate, TrainedCandidate
 from .space.sampling import quiet_optuna
@@ -326,6 +327,16 @@ class StudyStorage:
     def optuna_storage(self) -> optuna.storages.BaseStorage:
         """Optuna's storage, for Optuna's own tools."""
         return self._storage
+
+    def excerpt(self) -> optuna.storages.BaseStorage:
+        """Return Optuna's storage as the dashboard is shown it: large studies in part, trained candidates always."""
+        always = {}
+        for name in self.study_names():
+            numbers = {t.source_trial for t in self.trained(name)}
+            with self._guard():
+                study_id = self._storage.get_study_id_from_name(name)
+                always[study_id] = set(bulk.trial_ids(self._rdb, study_id, numbers).values())
+        return cast(optuna.storages.BaseStorage, Excerpt(self._storage, self._rdb, always))
 
     @property
     def artifact_store(self) -> FileSystemArtifactStore:

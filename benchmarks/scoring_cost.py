@@ -1,0 +1,180 @@
+"""What a score costs: sensitivity beside other training-free measures, side by side on the same networks and inputs.
+
+    python benchmarks/scoring_cost.py                    # on the CPU
+    python benchmarks/scoring_cost.py --device cuda      # the same with CUDA events, and the same table
+
+All are timed in turns, ``--rounds`` times, and the median is taken: per candidate, for one batch of 128 inputs of
+3 × 32 × 32 and 10 classes. "Two forward passes" is the floor of Monte Carlo: the batch with and without noise through a
+network that is there already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import nas_sens as ns
+from nas_sens.identity import make_generator
+from nas_sens.initialization import initialize_
+from nas_sens.metrics.closed_form import InputMoments, NoClosedFormError, closed_form, closed_form_batch, is_batched
+from nas_sens.metrics.grad_norm import grad_norm
+from nas_sens.metrics.jacobian_norm import jacobian_norm
+from nas_sens.metrics.naswot import naswot
+from nas_sens.metrics.output_sensitivity import output_noise_statistics
+from nas_sens.metrics.snip import snip
+from nas_sens.metrics.synflow import synflow
+from nas_sens.probe import Probe, ScoreSpec
+from nas_sens.scoring import score
+
+SHAPE, CLASSES, BATCH = (3, 32, 32), 10, 128
+NETWORKS: dict[str, ns.ArchitectureSpec] = {
+    "FC 4×300": ns.FCSpec(depth=4, width=300),
+    "FC 6×100": ns.FCSpec(depth=6, width=100),
+    "CNN 4 conv + 300": ns.CNNSpec(depth=4, channels=16, kernel=3, hidden_units=300),
+    "ResNet-18": ns.ResNetSpec(stages=4, blocks=2, width=64),
+}
+RESULT = Path(__file__).parent / "results" / "scoring_cost.json"
+
+
+def softmax_jacobian_by_backward_passes(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Mean Frobenius norm of the softmax's Jacobian, one backward pass for each output, as one writes it first."""
+    x = x.clone().requires_grad_()
+    outputs = model(x).softmax(dim=1)
+    squares = torch.zeros(len(x), device=x.device)
+    for k in range(outputs.shape[1]):
+        (gradient,) = torch.autograd.grad(outputs[:, k].sum(), x, retain_graph=True)
+        squares += gradient.flatten(1).square().sum(dim=1)
+    return squares.sqrt().mean()
+
+
+def measures_of(spec: ns.ArchitectureSpec, device: torch.device) -> dict[str, Callable[[], object]]:
+    g = make_generator("benchmark", device=device)
+    x = torch.rand((BATCH, *SHAPE), generator=g, device=device)
+    y = torch.randint(CLASSES, (BATCH,), generator=g, device=device)
+    noisy = x + 0.1 * torch.randn(x.shape, generator=g, device=device)
+    model = spec.build(SHAPE, CLASSES, generator=g, device=device).eval()
+    probe_model = spec.build(SHAPE, CLASSES, generator=g, device=device).eval()
+    one = Probe(x, ScoreSpec(estimator="monte_carlo", seeds=1, n_inputs=BATCH), seed=0)
+    precise = ScoreSpec(estimator="monte_carlo", seeds=4, n_inputs=BATCH, precision=0.05 / 2.302585, max_seeds=256)
+    precise_probe = Probe(x, precise, seed=0)
+    moments = InputMoments.from_inputs(x, 0.1, n_inputs=16, n_pairs=8)
+
+    def forwards() -> None:
+        with torch.inference_mode():
+            model(x)
+            model(noisy)
+
+    def given_network() -> None:
+        with torch.inference_mode():
+            one.statistics(model, 0)
+
+    def unbatched() -> None:
+        with torch.inference_mode():
+            output_noise_statistics(model(x), model(noisy), after_softmax=False)
+
+    measures: dict[str, Callable[[], object]] = {
+        "two forward passes": forwards,
+        "S, Monte Carlo, network given": given_network,
+        "S, Monte Carlo, two passes instead of one": unbatched,
+        "drawing the weights": lambda: initialize_(probe_model, "standard_normal", generator=g),
+        "S, Monte Carlo, one network drawn": lambda: score(spec, probe_model, one),
+        "S, Monte Carlo, 5 % standard error": lambda: score(spec, probe_model, precise_probe),
+        "softmax Jacobian, 10 backward passes": lambda: softmax_jacobian_by_backward_passes(model, x),
+        "softmax Jacobian, nas_sens": lambda: jacobian_norm(model, x),
+        "NASWOT": lambda: naswot(model, x),
+        "SynFlow": lambda: synflow(model, x),
+        "grad-norm": lambda: grad_norm(model, x, y),
+        "SNIP": lambda: snip(model, x, y),
+    }
+    try:
+        closed_form(spec, moments, n_outputs=CLASSES)
+        measures["S, closed form, alone"] = lambda: closed_form(spec, moments, n_outputs=CLASSES)
+    except NoClosedFormError:
+        pass
+    return measures
+
+
+def milliseconds(function: Callable[[], object], device: torch.device) -> float:
+    if device.type == "cuda":
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        function()
+        end.record()
+        torch.cuda.synchronize(device)
+        return start.elapsed_time(end)
+    began = time.perf_counter()
+    function()
+    return (time.perf_counter() - began) * 1e3
+
+
+def batch_of_closed_forms(spec: ns.ArchitectureSpec, n: int) -> float:
+    """Milliseconds per candidate of ``n`` different candidates of the family computed together; the best of three."""
+    x = torch.rand((BATCH, *SHAPE), generator=make_generator("benchmark"))
+    moments = InputMoments.from_inputs(x, 0.1, n_inputs=16, n_pairs=8)
+    candidates: list[Any]
+    if isinstance(spec, ns.FCSpec):
+        candidates = [ns.FCSpec(depth=1 + i % 8, width=16 + i) for i in range(n)]
+        assert all(map(is_batched, candidates))
+    else:
+        n = max(n // 10, 1)  # computed one by one: a tenth of them tells as much
+        candidates = [
+            ns.CNNSpec(depth=1 + i % 4, channels=4 + i % 60, kernel=3, hidden_units=300 * (i % 2)) for i in range(n)
+        ]
+    return min(
+        milliseconds(lambda: closed_form_batch(candidates, moments, n_outputs=CLASSES), torch.device("cpu")) / n
+        for _ in range(3)
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, help="PyTorch's threads; its own choice if left out")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    device = torch.device(arguments.device)
+    table: dict[str, dict[str, float]] = {}
+    for name, spec in NETWORKS.items():
+        measures = measures_of(spec, device)
+        times: dict[str, list[float]] = {m: [] for m in measures}
+        slow = {m for m, f in measures.items() if milliseconds(f, device) > 2_000}  # the first call warms up, too
+        for i in range(arguments.rounds):
+            for measure, function in measures.items():
+                if i < 3 or measure not in slow:
+                    times[measure].append(milliseconds(function, device))
+        table[name] = {m: round(statistics.median(t), 4) for m, t in times.items()}
+        print(f"\n{name} ({sum(p.numel() for p in spec.skeleton(SHAPE, CLASSES).parameters()):,} parameters)")
+        for measure, value in table[name].items():
+            print(f"  {measure:<44}{value:>10.3f} ms{value / table[name]['two forward passes']:>9.2f} ×")
+    batches = {n: round(batch_of_closed_forms(s, 1000), 4) for n, s in NETWORKS.items() if "Res" not in n}
+    print("\nclosed form in a batch of candidates, ms each:", batches)
+    result = {
+        "milliseconds_per_candidate": table,
+        "closed_form_in_a_batch_ms_per_candidate": batches,
+        "rounds": arguments.rounds,
+        "environment": {
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+        },
+    }
+    path = RESULT if device.type == "cpu" else RESULT.with_stem(f"{RESULT.stem}_{device.type}")
+    path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    main()
