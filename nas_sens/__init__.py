@@ -15,6 +15,7 @@ from .architectures.vgg import VGGSpec
 from .data import DataSpec, Splits, load_data
 from .errors import InfeasibleArchitectureError, InvalidInputError, NasSensError, StorageError
 from .initialization import INIT_SCHEMES, initialize_
+from .measure import Measurement, measure
 from .metrics.closed_form import NoClosedFormError, closed_form_sensitivity
 from .metrics.output_sensitivity import output_sensitivity
 from .metrics.predicted_loss import predicted_loss
@@ -40,6 +41,7 @@ __all__ = [
     "FCSpec",
     "InfeasibleArchitectureError",
     "InvalidInputError",
+    "Measurement",
     "NasSensError",
     "NoClosedFormError",
     "Outcome",
@@ -65,6 +67,7 @@ __all__ = [
     "load_space",
     "load_spec",
     "load_study",
+    "measure",
     "output_sensitivity",
     "predicted_loss",
     "search",

@@ -195,8 +195,6 @@ def _child_rows(trials: Sequence[FrozenTrial], ids: list[int]) -> list[tuple[Any
     ]
 
 
-def _joined(
-    connection: sqlalchemy.Connection, trial: Any, child: Any, columns: Sequence[Any], where: Any
-) -> sqlalchemy.CursorResult[Any]:
+def _joined(connection: sqlalchemy.Connection, trial: Any, child: Any, columns: Sequence[Any], where: Any) -> Any:
     query = sqlalchemy.select(*columns).join(trial, trial.c.trial_id == child.c.trial_id).where(where)
     return connection.execute(query.order_by(child.c.trial_id, *child.primary_key.columns))

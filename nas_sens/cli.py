@@ -14,10 +14,13 @@ import click
 
 from . import pipeline, results
 from .architectures import families
-from .data import dataset_names
+from .data import DataSpec, dataset_names, load_data
 from .declarations import bundled
+from .device import resolve_device
 from .display import TerminalProgress, print_out, show_rows
 from .errors import InvalidInputError, NasSensError
+from .identity import make_generator
+from .initialization import INIT_SCHEMES, InitScheme
 from .metrics import metric_names
 from .records import STATUS_OK, TrainedCandidate, describe
 from .selection import RULES
@@ -95,7 +98,7 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
     pipeline.train_selected(session)
     result = results.read_result(session.storage, spec.name)
     path = _write_report(result, report)
-    _show_trained(result.trials, form, f"Trained candidates of {spec.name!r}, best validation loss first")
+    _show_trained(result.trials, form, _title(result))
     where = "" if storage is None else f" --storage '{hide_password(storage)}'"
     progress.message(f"report written to {path}\n\nnext:")
     progress.message(f"  nas-sens export {spec.name} --rank 1 -o my_network{where}   # the best network, ready to use")
@@ -139,25 +142,25 @@ def train(name: str, top_k: int | None, control: int | None, storage: str | None
     session = pipeline.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
     pipeline.train_selected(session)
     result = results.read_result(session.storage, name)
-    _show_trained(result.trials, form, f"Trained candidates of {name!r}, best validation loss first")
+    _show_trained(result.trials, form, _title(result))
 
 
 @cli.command()
 @click.argument("name")
-@click.option("--by", type=click.Choice(results.RANK_BY), default="val_loss", show_default=True,
-              help="What to rank trained candidates by, smallest first.")  # fmt: skip
+@click.option("--by", type=click.Choice(results.RANK_BY),
+              help="Figure to rank by, smallest first.  [default: the study's [select] final]")  # fmt: skip
 @click.option("--scored", is_flag=True, help="Show the scored candidates instead of the trained ones.")
 @click.option("-n", type=click.IntRange(min=1), help="Show only the first so many.")
 @storage_options
 @format_option
-def rank(name: str, by: str, scored: bool, n: int | None, storage: str | None, artifacts: Path | None,
+def rank(name: str, by: str | None, scored: bool, n: int | None, storage: str | None, artifacts: Path | None,
          form: str) -> None:  # fmt: skip
     """Show the trained candidates of the study NAME, best first, or the scored ones if none is trained."""
     result = results.read_result(_open(storage, artifacts), name, by=by)
     if scored or not result.trials:
         _show_scored(result, form, n)
     else:
-        _show_trained(result.trials[:n], form, f"Trained candidates of {name!r} by {by}")
+        _show_trained(result.trials[:n], form, _title(result))
 
 
 @cli.command()
@@ -173,7 +176,7 @@ def report(name: str, output: Path, storage: str | None, artifacts: Path | None)
 @cli.command()
 @click.argument("name")
 @click.option("--rank", "rank_", type=click.IntRange(min=1), default=1, show_default=True,
-              help="Place in the ranking by validation loss.")  # fmt: skip
+              help="Place in the study's ranking.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A new or empty folder.")
 @click.option("--onnx", is_flag=True, help="Write model.onnx too; needs the extra nas-sens[onnx].")
 @click.option("--license", "licence", default="unknown", show_default=True, help="Licence field of the model card.")
@@ -189,6 +192,48 @@ def export(
     """
     database = _open(storage, artifacts)
     print_out(str(results.export_model(database, name, output, rank=rank_, onnx=onnx, licence=licence)))
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--data", "data_name", required=True, metavar="NAME",
+              help="A data set (nas-sens list data), such as mnist5k, npz:PATH or folder:PATH.")  # fmt: skip
+@click.option("--metrics", default="all", show_default=True, metavar="NAMES",
+              help="Comma-separated names (nas-sens list metrics).")  # fmt: skip
+@click.option("--init", type=click.Choice(INIT_SCHEMES),
+              help="Draw the weights anew by this scheme.  [default: keep its weights]")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Random networks; more than one needs --init.")  # fmt: skip
+@click.option("--n-inputs", type=click.IntRange(min=1), default=64, show_default=True, help="Validation inputs.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of weights and noise.")
+@click.option("--target", help="Column to predict, for csv: and hf: data.")
+@click.option("--root", default="data", show_default=True, help="Folder of downloaded data sets.")
+@click.option("--standardize", is_flag=True, help="Standardise the inputs, as the network was trained with.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@format_option
+def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, seeds: int, n_inputs: int, seed: int,
+            target: str | None, root: str, standardize: bool, device: str, form: str) -> None:  # fmt: skip
+    """Measure any network: MODEL is a family with parameters, an exported folder, or code.
+
+    For example fc:depth=4,width=300, my_network, timm:resnet18, package.module:function. A measure whose needs are not
+    met says so, and the others still run.
+    """
+    from .measure import measure as measure_network
+    from .resolve import resolve_model
+
+    where = resolve_device(device)
+    splits = load_data(DataSpec(name=data_name, target=target, root=root, standardize=standardize))
+    generator = make_generator("measured network", seed)
+    network = resolve_model(model, input_shape=splits.input_shape, n_outputs=splits.n_outputs, generator=generator)
+    x, y = splits.x_val[:n_inputs].to(where), splits.y_val[:n_inputs].to(where)
+    names = "all" if metrics == "all" else [name.strip() for name in metrics.split(",")]
+    found = measure_network(
+        network.to(where), x, y if splits.task == "classification" else None, metrics=names, seeds=seeds, init=init,
+        generator=make_generator("measures", seed),
+    )  # fmt: skip
+    rows = [{"metric": m.name, "value": m.value, "stderr": m.stderr, "better": m.direction,
+             "milliseconds": m.seconds * 1e3, "problem": m.problem} for m in found]  # fmt: skip
+    show_rows(rows, form=form, title=f"{model} on {len(x)} inputs of {data_name}", wide=("problem",))
 
 
 @cli.command()
@@ -240,6 +285,10 @@ def _write_report(result: results.SearchResult, path: Path) -> Path:
     return write_report(
         path, name=result.name, protocol=result.protocol, candidates=result.candidates, trained=result.trials
     )
+
+
+def _title(result: results.SearchResult) -> str:
+    return f"Trained candidates of {result.name!r} by {result.ranked_by}, best first"
 
 
 def _show_trained(trials: Sequence[TrainedCandidate], form: str, title: str) -> None:

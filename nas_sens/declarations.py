@@ -129,7 +129,7 @@ def _one_line(cls: type, problem: Any, where: str) -> str:
         return f"the key {key!r} is required but missing"
     message = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
     if problem["type"] == "value_error" and not location:  # of the whole table: it says itself what was given
-        return f"{where} {message}"
+        return f"{where}: {message}"
     message = message if message.startswith(("must", "needs", "cannot")) else f"must be {message}"
     return f"{key} {message}; given {problem['input']!r}" if key else f"{message}; given {problem['input']!r}"
 

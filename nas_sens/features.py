@@ -12,7 +12,7 @@ _COUNTED = ("depth", "stages", "blocks")  # declared numbers that mean the same 
 
 
 def selection_features(candidate: ScoredCandidate) -> Candidate:
-    """Return a ranked candidate with its features: log10 of S, relative S, params, FLOPs; declared depths."""
+    """Return a ranked candidate with its features: log10 of S, relative S, params, FLOPs; declared depths; more."""
     assert candidate.log10_sensitivity is not None
     assert candidate.params is not None
     assert candidate.flops is not None
@@ -24,5 +24,6 @@ def selection_features(candidate: ScoredCandidate) -> Candidate:
     }
     if candidate.log10_relative_sensitivity is not None:
         features["log10_relative_sensitivity"] = candidate.log10_relative_sensitivity
+    features |= dict(candidate.measures)
     features |= {k: float(values[k]) for k in _COUNTED if isinstance(values.get(k), (int, float))}
     return Candidate(candidate.digest, features, values["family"])

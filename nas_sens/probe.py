@@ -10,9 +10,11 @@ from pydantic.dataclasses import dataclass as declared
 from torch import nn
 
 from .data import Splits
+from .declarations import find
 from .errors import InvalidInputError
 from .identity import make_generator
 from .initialization import InitScheme
+from .metrics import metrics as all_metrics
 from .metrics.closed_form import InputMoments
 from .metrics.output_sensitivity import output_noise_statistics
 
@@ -47,6 +49,9 @@ class ScoreSpec:
         racing: Whether to add networks, up to ``max_seeds``, only to candidates of which the selection rule cannot tell
             yet whether it chooses them. Candidates are then stored when the race is over.
         after_softmax: Whether to measure behind a softmax; a comparator (see `metrics.output_sensitivity`).
+        metrics: Further measures of every candidate (``nas-sens list metrics``), means over ``seeds`` networks of the
+            candidate's own initialisation on the same inputs; the calibrated rule learns from them, too. Some look at
+            labels, of the inputs' own set.
     """
 
     metric: Literal["output_sensitivity"] = "output_sensitivity"
@@ -60,6 +65,17 @@ class ScoreSpec:
     max_seeds: Positive = 64
     racing: bool = False
     after_softmax: bool = False
+    metrics: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _check_metrics(self) -> ScoreSpec:
+        for name in self.metrics:
+            find(all_metrics(), name, "metric")
+        if any(all_metrics()[name].needs_labels for name in self.metrics) and self.inputs == "gaussian":
+            raise ValueError(
+                "needs inputs from the validation or train set for metrics that look at labels; given gaussian"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_seeds(self) -> ScoreSpec:
@@ -69,6 +85,13 @@ class ScoreSpec:
                 f"given seeds = {self.seeds}, max_seeds = {self.max_seeds}"
             )
         return self
+
+
+def probe_labels(splits: Splits, spec: ScoreSpec) -> torch.Tensor | None:
+    """Return the labels of the inputs, for measures that look at them; None where there are none."""
+    if splits.task != "classification" or spec.inputs == "gaussian":
+        return None
+    return (splits.y_train if spec.inputs == "train" else splits.y_val)[: spec.n_inputs]
 
 
 def probe_inputs(splits: Splits, spec: ScoreSpec, *, seed: int) -> torch.Tensor:
@@ -90,16 +113,18 @@ class Probe:
         x: Inputs (n, *input_shape) on the device where candidates are scored.
         spec: How to score.
         seed: Seed of the study.
+        y: Labels of the inputs, for measures that look at them.
 
     Raises:
         InvalidInputError: There are fewer than two inputs.
     """
 
-    def __init__(self, x: torch.Tensor, spec: ScoreSpec, *, seed: int) -> None:
+    def __init__(self, x: torch.Tensor, spec: ScoreSpec, *, seed: int, y: torch.Tensor | None = None) -> None:
         if len(x) < 2:
             raise InvalidInputError(f"scoring needs at least 2 inputs; given {len(x)}")
         self.spec = spec
         self.seed = seed
+        self.y = y
         self._x = x[: spec.n_inputs]
         self.n_inputs = len(self._x)
         self.device = x.device
@@ -107,6 +132,11 @@ class Probe:
         self._n_kept = _KEPT_BYTES // (2 * self._x.numel() * self._x.element_size())
         n = min(self.n_inputs, _CLOSED_FORM_INPUTS)
         self.moments = InputMoments.from_inputs(self._x, spec.noise_std, n_inputs=n, n_pairs=max(1, n // 2))
+
+    @property
+    def x(self) -> torch.Tensor:
+        """The inputs without noise, (n, *input_shape)."""
+        return self._x
 
     def pair(self, i: int) -> torch.Tensor:
         """Return inputs without and with the ``i``-th noise, (2 n, *input_shape)."""

@@ -26,6 +26,7 @@ class ScoredCandidate:
         log10_relative_sensitivity: log10 of the output noise's power over that of the output signal, which has no
             scale; None where there is none.
         n_seeds: Number of random networks drawn; None for the closed form.
+        measures: Further measures that the study asks for, by name, as far as they are finite.
         feasible: Whether the architecture fits the input and meets the constraints of its space.
         status: "ok", or the reason why the candidate is never ranked.
         number: Number of its trial; None before it is stored.
@@ -41,6 +42,7 @@ class ScoredCandidate:
     estimator: str | None = None
     log10_relative_sensitivity: float | None = None
     n_seeds: int | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
     feasible: bool = True
     status: str = STATUS_OK
     number: int | None = None
@@ -67,6 +69,10 @@ class TrainedCandidate:
         source_trial: Number of the candidate's trial in study ``NAME``.
         chosen_by: The selection rule that chose it, or "control".
         reason: Why the rule chose it, in words.
+        round: The round of the rule that chose it, from 1; None in the control group.
+        round_end: Number of candidates that the rule has chosen when that round is over.
+        predicted_mean: What the rule expected of its target, if it predicts.
+        predicted_sd: The standard deviation of that prediction.
         n_seeds: Number of trainings that the means are over.
         val_loss: Mean over seeds; None, as all that follows, if training failed.
         val_error: Mean over seeds.
@@ -97,6 +103,10 @@ class TrainedCandidate:
     source_trial: int
     chosen_by: str
     reason: str = ""
+    round: int | None = None
+    round_end: int | None = None
+    predicted_mean: float | None = None
+    predicted_sd: float | None = None
     n_seeds: int = 1
     val_loss: float | None = None
     val_error: float | None = None

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 RANK_BY = ("val_loss", "val_error", "predicted_loss", "log10_sensitivity_after", "params")
 
 
+_FIGURE_OF = {"sensitivity_after": "log10_sensitivity_after"}  # where a name of [select] final is another one
+
+
 @dataclass(frozen=True)
 class SearchResult:
     """A study's outcome.
@@ -34,17 +37,19 @@ class SearchResult:
         name: Name of the study.
         protocol: The study as declared, JSON-like; ``data.task`` is the one that "auto" came to.
         candidates: Every candidate, in the order in which they were stored.
-        trials: Every trained candidate, best validation loss first, failed ones last.
+        trials: Every trained candidate, the best first by ``ranked_by``, failed ones last.
+        ranked_by: Figure of a trained candidate, smaller being better.
     """
 
     name: str
     protocol: dict[str, Any]
     candidates: tuple[ScoredCandidate, ...]
     trials: tuple[TrainedCandidate, ...]
+    ranked_by: str = "val_loss"
 
     @property
     def best(self) -> TrainedCandidate:
-        """The trained candidate with the smallest validation loss.
+        """The trained candidate of the first rank.
 
         Raises:
             InvalidInputError: Nothing is trained yet.
@@ -68,24 +73,28 @@ def storage_url(given: str | None) -> str:
     return given or os.environ.get("OPTUNA_STORAGE") or DEFAULT_STORAGE
 
 
-def read_result(storage: StudyStorage, name: str, *, by: str = "val_loss") -> SearchResult:
+def read_result(storage: StudyStorage, name: str, *, by: str | None = None) -> SearchResult:
     """Return what is in the database of a study.
 
     Args:
         storage: The database.
         name: The study.
-        by: Figure to rank trained candidates by, smaller first; one of :data:`RANK_BY`.
+        by: Figure to rank trained candidates by, smaller first; one of :data:`RANK_BY`, or None for what the study
+            declares as ``[select] final``.
 
     Raises:
         InvalidInputError: There is no such study, or ``by`` is unknown.
     """
-    if by not in RANK_BY:
+    if by is not None and by not in RANK_BY:
         raise InvalidInputError(f"a ranking must be by one of {', '.join(RANK_BY)}; given {by!r}")
     attributes = storage.attributes(name)
     protocol = json.loads(attributes["study"])
     protocol["data"]["task"] = attributes.get("task", "classification")  # older studies lack it
+    if by is None:
+        final = protocol["select"].get("final", "val_loss")  # older studies lack it
+        by = _FIGURE_OF.get(final, final)
     trained = sorted(storage.trained(name), key=lambda t: (not t.is_ok, _key(getattr(t, by)), t.digest))
-    return SearchResult(name, protocol, tuple(storage.scored(name)), tuple(trained))
+    return SearchResult(name, protocol, tuple(storage.scored(name)), tuple(trained), by)
 
 
 def _key(value: float | None) -> float:
@@ -118,7 +127,7 @@ def load_model(
     Args:
         source: Storage URL of the study, or an exported folder if ``name`` is None.
         name: The study.
-        rank: Place in the ranking by validation loss, 1 being the best.
+        rank: Place in the ranking, 1 being the best.
         artifacts: Artifact folder of the storage; None for the default of the URL.
         device: Where to put the network.
 
@@ -158,7 +167,7 @@ def export_model(
         source: Storage URL, or an open storage.
         name: The study.
         destination: A new or empty folder.
-        rank: Place in the ranking by validation loss.
+        rank: Place in the ranking.
         artifacts: Artifact folder of the storage; None for the default of the URL.
         onnx: Whether to write ``model.onnx`` too (extra ``onnx``).
         licence: Licence identifier for the model card.

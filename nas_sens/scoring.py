@@ -15,6 +15,7 @@ from .device import is_out_of_memory
 from .errors import InfeasibleArchitectureError
 from .identity import make_generator
 from .initialization import InitScheme, initialize_
+from .measure import measure
 from .metrics.closed_form import ClosedForm, NoClosedFormError, closed_form, closed_form_batch, is_batched
 from .metrics.output_sensitivity import evaluation_mode
 from .probe import Probe, ScoreSpec
@@ -168,7 +169,9 @@ def assess_many(
             scores |= {i: from_closed_form(r) for i, r in zip(members, found, strict=True) if isinstance(r, ClosedForm)}
     for i, (proposal, record) in enumerate(zip(proposals, sized, strict=True)):
         if i in scores:
-            yield with_score(record, scores[i]), scores[i]
+            scored = with_score(record, scores[i])
+            measures = _measures_of_spec(proposal.architecture, splits, probe) if scored.is_ok else {}
+            yield replace(scored, measures=measures), scores[i]
         elif record.status != STATUS_OK:
             yield record, None
         else:
@@ -246,7 +249,8 @@ def _scored(
             if problem := space.violation({**values, "flops": record.flops}):
                 return replace(record, feasible=False, status=f"infeasible: {problem}"), None
         result = score(architecture, model, probe)
-        return with_score(record, result), result
+        measures = _measures(architecture, model, probe) if result.status == STATUS_OK else {}
+        return replace(with_score(record, result), measures=measures), result
     except InfeasibleArchitectureError as error:
         return replace(record, feasible=False, status=f"infeasible: {error}"), None
     except RuntimeError as error:
@@ -255,3 +259,26 @@ def _scored(
         return replace(record, status=TOO_LARGE), None
     except MemoryError:  # as Python and NumPy say it
         return replace(record, status=TOO_LARGE), None
+
+
+def _measures_of_spec(architecture: ArchitectureSpec, splits: Splits, probe: Probe) -> dict[str, float]:
+    if not probe.spec.metrics:
+        return {}
+    model = architecture.skeleton(splits.input_shape, splits.n_outputs).to_empty(device=probe.device)
+    return _measures(architecture, model, probe)
+
+
+def _measures(architecture: ArchitectureSpec, model: nn.Module, probe: Probe) -> dict[str, float]:
+    """Return the further measures that are finite, by name."""
+    if not probe.spec.metrics:
+        return {}
+    found = measure(
+        model,
+        probe.x,
+        probe.y,
+        metrics=probe.spec.metrics,
+        seeds=probe.spec.seeds,
+        init=architecture.init,
+        generator=make_generator("measures", architecture.digest, probe.seed),
+    )
+    return {m.name: m.value for m in found if m.value is not None and math.isfinite(m.value)}

@@ -20,7 +20,7 @@ from .errors import InvalidInputError
 from .identity import derive_seed
 from .records import CONTROL
 
-Rule = Literal["pareto", "lowest", "params", "random"]
+Rule = Literal["calibrated", "pareto", "lowest", "highest", "params", "random"]
 N_BANDS = 4
 
 
@@ -33,11 +33,18 @@ class SelectSpec:
             sensitivity in each of four bands of parameter numbers; ``params`` for the most parameters; ``random``.
         top_k: Number of candidates that the rule chooses.
         control: Number of random candidates trained beside them, so that the report can say whether the rule helped.
+        rounds: Number of rounds in which a rule that learns from outcomes (``calibrated``) chooses.
+        target: What such a rule makes small.
+        final: What the trained candidates are ranked by in the end. ``predicted_loss`` (eq. 9 of forouzesh2020) and
+            ``sensitivity_after`` need no labels.
     """
 
     rule: Rule = "pareto"
     top_k: Annotated[int, Field(ge=1)] = 8
     control: Annotated[int, Field(ge=0)] = 4
+    rounds: Annotated[int, Field(ge=1)] = 3
+    target: Literal["val_error", "val_loss"] = "val_error"
+    final: Literal["val_loss", "val_error", "predicted_loss", "sensitivity_after"] = "val_loss"
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ def select(
     n: int,
     target: str = "val_error",
     seed: int = 0,
+    noise: Mapping[str, float] | None = None,
 ) -> list[Pick]:
     """Return the ``n`` candidates to train next, fewer if there are no more, best first.
 
@@ -90,6 +98,7 @@ def select(
         n: How many.
         target: Name of the outcome; these rules do not look at it.
         seed: Seed of ``random``.
+        noise: Digest to standard error of the outcome, as far as known.
 
     Raises:
         InvalidInputError: The rule is unknown or ``n`` is negative.
@@ -101,6 +110,12 @@ def select(
     if not fixed:
         return []
     return list(itertools.islice((p for p in order(fixed, seed) if p.digest not in outcomes), n))
+
+
+def round_sizes(top_k: int, rounds: int) -> list[int]:
+    """Return how many candidates each round chooses: ``top_k`` in all, the first rounds taking the remainder."""
+    rounds = min(top_k, rounds)
+    return [top_k // rounds + (i < top_k % rounds) for i in range(rounds)]
 
 
 def control_group(candidates: Sequence[Candidate], *, n: int, seed: int = 0) -> list[Pick]:
@@ -167,16 +182,16 @@ def _non_dominated(points: np.ndarray) -> np.ndarray:
     return keep
 
 
-def _farthest_first(unit: np.ndarray, members: np.ndarray) -> list[int]:
-    """Order the members of a front: the balanced one first, then always the one farthest from those taken."""
+def _farthest_first(unit: np.ndarray, members: np.ndarray) -> Iterator[int]:
+    """Yield the members of a front: the balanced one first, then always the one farthest from those taken."""
     points = unit[members]
-    taken = [int(np.argmin(points.sum(axis=1)))]
-    distance = np.linalg.norm(points - points[taken[0]], axis=1)
-    for _ in range(len(members) - 1):
-        distance[taken[-1]] = -1.0
-        taken.append(int(np.argmax(distance)))
-        distance = np.minimum(distance, np.linalg.norm(points - points[taken[-1]], axis=1))
-    return [int(members[i]) for i in taken]
+    taken = int(np.argmin(points.sum(axis=1)))
+    distance = np.full(len(members), np.inf)
+    for _ in range(len(members)):
+        yield int(members[taken])
+        distance = np.minimum(distance, np.linalg.norm(points - points[taken], axis=1))
+        distance[taken] = -1.0
+        taken = int(np.argmax(distance))
 
 
 RULES: Mapping[str, Callable[[Sequence[Candidate], int], Iterable[Pick]]] = {

@@ -15,7 +15,7 @@ from .data import Splits, load_data
 from .device import resolve_device
 from .errors import InvalidInputError
 from .identity import canonical_json
-from .probe import Probe, probe_inputs
+from .probe import Probe, probe_inputs, probe_labels
 from .progress import Progress, SilentProgress
 from .results import storage_url
 from .space import Proposer
@@ -70,7 +70,8 @@ def open_session(
             spec = replace(spec, search=replace(spec.search, sampler=sampler))
         database.create(spec.name, _study_attributes(spec, splits))
     moved = splits.to(where)
-    probe = Probe(probe_inputs(moved, spec.score, seed=spec.search.seed), spec.score, seed=spec.search.seed)
+    inputs = probe_inputs(moved, spec.score, seed=spec.search.seed)
+    probe = Probe(inputs, spec.score, seed=spec.search.seed, y=probe_labels(moved, spec.score))
     session = Session(spec, database, moved, probe, progress or SilentProgress())
     describe_study(session)
     return session

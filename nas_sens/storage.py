@@ -425,7 +425,7 @@ def _open_database(url: str, connect: Mapping[str, Any]) -> RDBStorage:
 
 
 def _scored_trial(candidate: ScoredCandidate, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    attributes = {k: getattr(candidate, k) for k in _SCORED if getattr(candidate, k) is not None}
+    attributes = {k: v for k in _SCORED if (v := getattr(candidate, k)) is not None and v != {}}
     if candidate.is_ok:
         attributes["stderr"] = candidate.stderr  # null where no networks were drawn, but always there
     return create_trial(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,31 +17,14 @@ from .architectures import load_spec
 from .data import Splits
 from .device import is_out_of_memory
 from .errors import InvalidInputError
-from .features import selection_features
 from .identity import derive_seed
 from .metrics.predicted_loss import predicted_loss, predicted_mse
-from .records import CONTROL, STATUS_OK, ScoredCandidate, TrainedCandidate, describe
-from .selection import Pick, control_group, select
+from .plan import Planned, count_left, plan_training
+from .progress import Stage
+from .records import STATUS_OK, TrainedCandidate, describe
 from .session import Session, describe_study
 from .study import StudySpec
 from .training import Outcome, mean_and_sd, train
-
-
-def plan_training(
-    spec: StudySpec, candidates: list[ScoredCandidate], trained: list[TrainedCandidate]
-) -> list[tuple[ScoredCandidate, str, str]]:
-    """Return what is left to train, as (candidate, chosen by, reason); the control group does not see the rule."""
-    ok = {c.digest: c for c in candidates if c.is_ok}
-    features = [selection_features(c) for c in ok.values()]
-    done = {t.digest: t.val_error if t.val_error is not None else math.inf for t in trained}
-    control = control_group(features, n=spec.select.control, seed=spec.search.seed)
-    n_selected = spec.select.top_k - sum(t.chosen_by != CONTROL for t in trained)
-    taken = {**done, **{p.digest: math.inf for p in control}}
-    chosen = select(features, taken, rule=spec.select.rule, n=max(0, n_selected), seed=spec.search.seed)
-    n_control = spec.select.control - sum(t.chosen_by == CONTROL for t in trained)
-    control = [p for p in control if p.digest not in done][: max(0, n_control)]
-    labelled: list[tuple[Pick, str]] = [(p, spec.select.rule) for p in chosen] + [(p, CONTROL) for p in control]
-    return [(ok[p.digest], by, p.reason) for p, by in labelled]
 
 
 def train_selected(session: Session) -> None:
@@ -54,34 +38,42 @@ def train_selected(session: Session) -> None:
     if not any(c.is_ok for c in candidates):
         reasons = sorted({c.status.split(":")[0] for c in candidates}) or ["nothing is scored"]
         raise InvalidInputError(f"the study {spec.name!r} has no candidate to train: {', '.join(reasons)}")
-    plan = plan_training(spec, candidates, storage.trained(spec.name))
     n_epochs = spec.train.seeds * spec.train.epochs
-    is_told = False
-    with session.progress.stage("train", len(plan) * n_epochs) as stage:
-        while plan:
-            left = []
-            for candidate, chosen_by, reason in plan:
-                if not storage.take(spec.name, candidate.digest):
-                    left.append((candidate, chosen_by, reason))
-                    continue
-                try:
-                    if candidate.digest in {t.digest for t in storage.trained(spec.name)}:
-                        stage.advance(n_epochs, "trained by another process")
-                    else:
-                        _train_one(session, candidate, chosen_by, reason, stage.advance)
-                finally:
-                    storage.release(spec.name, candidate.digest)
-            if len(left) == len(plan):  # then others work on all of them, and one of them may die
-                if not is_told:
-                    session.progress.message(f"waiting for {len(left)} trainings of other processes")
-                is_told = True
-                time.sleep(session_module.POLL_SECONDS)
-            plan = left
+    n_left = count_left(spec, candidates, storage.trained(spec.name))
+    with session.progress.stage("train", n_left * n_epochs) as stage:
+        while plan := plan_training(spec, candidates, storage.trained(spec.name)):
+            _train_all(session, plan, stage, n_epochs)
     describe_study(session)
 
 
-def _train_one(session: Session, candidate: ScoredCandidate, chosen_by: str, reason: str, advance: Any) -> None:
-    spec, splits = session.spec, session.splits
+def _train_all(session: Session, plan: Sequence[Planned], stage: Stage, n_epochs: int) -> None:
+    """Train what is planned, unless another process does; return when all of it is done, by whomever."""
+    storage, name = session.storage, session.spec.name
+    is_told = False
+    while plan:
+        left = []
+        for planned in plan:
+            digest = planned.candidate.digest
+            if not storage.take(name, digest):
+                left.append(planned)
+                continue
+            try:
+                if digest in {t.digest for t in storage.trained(name)}:
+                    stage.advance(n_epochs, "trained by another process")
+                else:
+                    _train_one(session, planned, stage.advance)
+            finally:
+                storage.release(name, digest)
+        if len(left) == len(plan):  # then others work on all of them, and one of them may die
+            if not is_told:
+                session.progress.message(f"waiting for {len(left)} trainings of other processes")
+            is_told = True
+            time.sleep(session_module.POLL_SECONDS)
+        plan = left
+
+
+def _train_one(session: Session, planned: Planned, advance: Any) -> None:
+    spec, splits, candidate = session.spec, session.splits, planned.candidate
     architecture = load_spec(candidate.architecture)
     note = describe(candidate.architecture)
     outcomes = []
@@ -110,9 +102,9 @@ def _train_one(session: Session, candidate: ScoredCandidate, chosen_by: str, rea
             outcome = Outcome(status="too large: training does not fit in memory")
         advance(spec.train.epochs - n_epochs, note)  # stopped early
         outcomes.append(outcome)
-    record = _summarize(session, candidate, chosen_by, reason, outcomes)
+    record = _summarize(session, planned, outcomes)
     verdict = f"val_loss {record.val_loss:.4g}, val_error {record.val_error:.4g}" if record.is_ok else record.status
-    session.progress.detail(f"trained {note} in {record.seconds:.1f} s: {verdict} ({reason})")
+    session.progress.detail(f"trained {note} in {record.seconds:.1f} s: {verdict} ({planned.reason})")
     with tempfile.TemporaryDirectory() as folder:
         artifacts = {}
         if record.is_ok:
@@ -130,9 +122,8 @@ def _train_one(session: Session, candidate: ScoredCandidate, chosen_by: str, rea
         session.storage.add_trained(spec.name, record, candidate, artifacts)
 
 
-def _summarize(
-    session: Session, candidate: ScoredCandidate, chosen_by: str, reason: str, outcomes: list[Outcome]
-) -> TrainedCandidate:
+def _summarize(session: Session, planned: Planned, outcomes: list[Outcome]) -> TrainedCandidate:
+    candidate = planned.candidate
     assert candidate.params is not None
     assert candidate.flops is not None
     assert candidate.number is not None
@@ -142,8 +133,12 @@ def _summarize(
         params=candidate.params,
         flops=candidate.flops,
         source_trial=candidate.number,
-        chosen_by=chosen_by,
-        reason=reason,
+        chosen_by=planned.chosen_by,
+        reason=planned.reason,
+        round=planned.round,
+        round_end=planned.round_end,
+        predicted_mean=planned.predicted_mean,
+        predicted_sd=planned.predicted_sd,
         n_seeds=len(outcomes),
         log10_sensitivity_before=candidate.log10_sensitivity,
         seconds=sum(o.seconds for o in outcomes),

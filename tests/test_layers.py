@@ -19,10 +19,10 @@ LAYERS: list[set[str]] = [
     {"identity", "declarations", "initialization", "device", "progress", "records", "interrupts"},
     {"architectures", "data"},
     {"metrics"},
-    {"space", "probe"},
+    {"space", "probe", "measure"},
     {"scoring", "training", "selection", "claims", "statistics"},
     {"storage", "export", "model_card", "report", "timm_registry", "timm_hook", "study"} | {"racing", "features"},
-    {"results", "measure"},
+    {"results", "resolve", "plan"},
     {"annotations"},
     {"session"},
     {"score_stage", "train_stage"},
@@ -30,7 +30,10 @@ LAYERS: list[set[str]] = [
     {"cli"},
     {"__init__", "__main__"},
 ]
-UNITS = dict.fromkeys(("report_tables", "report_text", "figures", "figure_style"), "report") | {"bulk": "storage", "resolve": "measure"}
+UNITS = dict.fromkeys(("report_tables", "report_text", "figures", "figure_style"), "report") | {
+    "bulk": "storage",
+    "excerpt": "storage",
+}
 MAY_IMPORT_OPTUNA = {"space", "storage", "pipeline"}
 NEVER_OPTUNA_EVEN_INDIRECTLY = {"metrics", "architectures", "training"}
 

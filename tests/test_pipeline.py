@@ -14,6 +14,7 @@ import pytest
 
 import nas_sens as ns
 from nas_sens import pipeline, scoring, train_stage
+from nas_sens.plan import plan_training
 from nas_sens.records import CONTROL
 from nas_sens.results import read_result
 from nas_sens.storage import StudyStorage
@@ -270,17 +271,19 @@ def test_every_sampler_resumes_where_it_was(tmp_path: Path, sampler: str) -> Non
 
 def test_trained_candidates_are_those_of_the_plan(whole: tuple[ns.SearchResult, str]) -> None:
     result, _ = whole
-    plan = train_stage.plan_training(tiny(), list(result.candidates), [])
-    assert sorted((c.digest, by) for c, by, _ in plan) == sorted((t.digest, t.chosen_by) for t in result.trials)
-    assert train_stage.plan_training(tiny(), list(result.candidates), list(result.trials)) == []
+    plan = plan_training(tiny(), list(result.candidates), [])
+    assert sorted((p.candidate.digest, p.chosen_by) for p in plan) == sorted(
+        (t.digest, t.chosen_by) for t in result.trials
+    )
+    assert plan_training(tiny(), list(result.candidates), list(result.trials)) == []
 
 
 def test_selection_does_not_look_at_test_figures(whole: tuple[ns.SearchResult, str]) -> None:
     result, _ = whole
     spec = replace(tiny(), select=replace(tiny().select, top_k=4))
-    honest = train_stage.plan_training(spec, list(result.candidates), list(result.trials))
+    honest = plan_training(spec, list(result.candidates), list(result.trials))
     swapped = [replace(t, test_error=1 - (t.test_error or 0), test_loss=99.0) for t in result.trials]
-    assert train_stage.plan_training(spec, list(result.candidates), swapped) == honest
+    assert plan_training(spec, list(result.candidates), swapped) == honest
 
 
 def test_weights_in_the_store_reproduce_the_stored_figures(whole: tuple[ns.SearchResult, str]) -> None:

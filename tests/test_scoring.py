@@ -16,6 +16,7 @@ from nas_sens.architectures.fc import FCSpec
 from nas_sens.errors import InvalidInputError
 from nas_sens.identity import make_generator
 from nas_sens.initialization import initialize_
+from nas_sens.measure import measure
 from nas_sens.probe import Probe, ScoreSpec, probe_inputs
 from nas_sens.records import STATUS_OK
 from nas_sens.scoring import assess, assess_many, score, summarize
@@ -175,6 +176,36 @@ def test_many_together_are_each_alone(digits):
             assert record.log10_sensitivity == pytest.approx(score(c, model, probe).log10_sensitivity, rel=1e-9)
             assert (record.params, record.flops) == (count_params(model), count_flops(model, (1, 8, 8)))
     assert [r.estimator for r, _ in together] == ["closed_form"] * 3 + ["monte_carlo", None, None, "closed_form"]
+
+
+def test_further_measures_are_those_of_the_candidates_own_initialisation(digits):
+    spec = dataclasses.replace(SPEC, estimator="auto", metrics=("naswot", "grad_norm", "linear_regions"))
+    with_labels = Probe(digits.x_val, spec, seed=7, y=digits.y_val[:40])
+    he = FCSpec(depth=2, width=60, init="he_normal")
+    record = assess(SPACE, proposal(he), digits, with_labels)
+    assert sorted(record.measures) == ["grad_norm", "linear_regions", "naswot"]
+    model = he.build((1, 8, 8), 10)
+    generator = make_generator("measures", he.digest, 7)
+    expected = measure(
+        model,
+        digits.x_val[:40],
+        digits.y_val[:40],
+        metrics=spec.metrics,
+        seeds=3,
+        init="he_normal",
+        generator=generator,
+    )
+    assert record.measures == {m.name: m.value for m in expected}
+    assert (
+        record.log10_sensitivity
+        == assess(
+            SPACE, proposal(he), digits, Probe(digits.x_val, dataclasses.replace(spec, metrics=()), seed=7)
+        ).log10_sensitivity
+    )
+    without = assess(SPACE, proposal(FCSpec(depth=1, width=90)), digits, Probe(digits.x_val, spec, seed=7))
+    assert sorted(without.measures) == ["linear_regions", "naswot"], "there are no labels"
+    with pytest.raises(ValueError, match="unknown metric 'naswott'; did you mean 'naswot'"):
+        ScoreSpec(metrics=("naswott",))
 
 
 def test_after_softmax_is_another_measure(digits):

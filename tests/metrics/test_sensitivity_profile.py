@@ -48,7 +48,9 @@ def test_sweep_is_the_sensitivity_at_every_level(network):
 def test_by_sample_and_by_class_are_the_definition(network):
     model, x, y = network
     n = 5
-    delta = np.array([[one(model, z + 0.2 * e) - one(model, z) for z, e in zip(x, noise)] for noise in noises(x, n)])
+    delta = np.array(
+        [[one(model, z + 0.2 * e) - one(model, z) for z, e in zip(x, noise, strict=True)] for noise in noises(x, n)]
+    )
     model.train()
     by_sample = sensitivity_by_sample(model, x, noise_std=0.2, n_noise=n, generator=seeded())
     assert by_sample.numpy() == pytest.approx(delta.var(axis=0, ddof=1), rel=1e-9)

@@ -1,0 +1,37 @@
+"""What describes a measure of a network: the record by which the registry of this package finds and names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Direction = Literal["larger", "smaller"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One measure of a network with its present weights; a module of this package has it as ``METRIC``.
+
+    Attributes:
+        function: ``function(model, x, y=None, *, ..., generator=None) -> float``. It leaves weights, modes, gradients
+            and buffers of ``model`` as it found them, and raises InvalidInputError, in one line, where ``model``, ``x``
+            or ``y`` lacks what it needs.
+        direction: Which values its source expects of the better network; a hypothesis, not a fact.
+        source: Where it is from: authors, year, arXiv number, equation.
+        cost: In words, for n inputs.
+        needs_labels: Whether ``y`` must be given.
+        requirements: What a network or its inputs must have, in words; empty for nothing in particular.
+    """
+
+    function: Callable[..., Any]
+    direction: Direction
+    source: str
+    cost: str
+    needs_labels: bool = False
+    requirements: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the function, which is that of its module."""
+        return str(getattr(self.function, "__name__", self.function))

@@ -1,0 +1,118 @@
+"""What several measures need of a network: its mode, its weight layers, its loss; nothing of it is altered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from ..errors import InvalidInputError
+from .output_sensitivity import evaluation_mode
+
+WEIGHT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+@contextmanager
+def probing_mode(model: nn.Module, *, batch_statistics: bool) -> Iterator[None]:
+    """Keep ``model`` in evaluation mode, with ``batch_statistics`` but for its batch norms, and then restore it.
+
+    Batch norms then normalise by the batch at hand, as in training, without a change of their running statistics;
+    dropout stays off, so that equal inputs give equal results. Untrained batch norms have running statistics (0 and 1)
+    that normalise nothing: the training-free literature measures with those of the batch.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)] if batch_statistics else []
+    tracked = [(m, m.track_running_stats) for m in norms]
+    with evaluation_mode(model):
+        try:
+            for norm in norms:
+                norm.training, norm.track_running_stats = True, False
+            yield
+        finally:
+            for norm, before in tracked:
+                norm.training, norm.track_running_stats = False, before
+
+
+def leaf_parameters(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return all parameters by name as leaves of their own that share memory: gradients never reach the model's."""
+    return {name: p.detach().requires_grad_() for name, p in model.named_parameters() if p.is_floating_point()}
+
+
+def layer_weights(model: nn.Module) -> list[str]:
+    """Return the names of the weights of all linear and convolution layers, without biases; shared ones once.
+
+    Raises:
+        InvalidInputError: There are none.
+    """
+    owned = {id(m.weight) for m in model.modules() if isinstance(m, WEIGHT_LAYERS)}
+    names = [name for name, p in model.named_parameters() if id(p) in owned]
+    if not names:
+        raise InvalidInputError("a linear or convolution layer is needed; the network has none")
+    return names
+
+
+def require_labels(x: torch.Tensor, y: torch.Tensor | None) -> torch.Tensor:
+    """Return ``y``.
+
+    Raises:
+        InvalidInputError: It is missing, or its length is not that of ``x``.
+    """
+    if y is None:
+        raise InvalidInputError("labels are needed, one for each input; none given; pass y")
+    if len(y) != len(x):
+        raise InvalidInputError(f"one label for each input is needed; given {len(x)} inputs and {len(y)} labels")
+    return y
+
+
+def require_inputs(x: torch.Tensor, least: int) -> None:
+    """Check that there are at least ``least`` inputs of a floating type.
+
+    Raises:
+        InvalidInputError: There are fewer, or they are integers.
+    """
+    if len(x) < least:
+        raise InvalidInputError(f"at least {least} inputs are needed; given {len(x)}")
+    if not x.is_floating_point():
+        raise InvalidInputError(f"floating-point inputs are needed; given {x.dtype}; convert them first")
+
+
+def losses(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Return the loss (n,) of every output (n, K): cross-entropy for labels of an integer type, else squared error.
+
+    Raises:
+        InvalidInputError: Labels do not fit the outputs.
+    """
+    if y.is_floating_point():
+        if y.numel() != outputs.numel():
+            raise InvalidInputError(
+                f"targets must have the shape of the outputs, {tuple(outputs.shape)}; given {tuple(y.shape)}"
+            )
+        return (outputs - y.reshape(outputs.shape)).square().flatten(1).mean(dim=1)
+    if y.ndim != 1 or outputs.ndim != 2:
+        raise InvalidInputError(
+            f"labels (n,) and outputs (n, K) are needed; given shapes {tuple(y.shape)} and {tuple(outputs.shape)}"
+        )
+    return F.cross_entropy(outputs, y.long(), reduction="none")
+
+
+def loss_gradients(
+    model: nn.Module, x: torch.Tensor, y: torch.Tensor | None, *, batch_statistics: bool
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Return weight and gradient of the mean loss for every linear and convolution layer, by the weight's name.
+
+    A weight that the outputs do not depend on has the gradient 0. All inputs go through in one pass.
+
+    Raises:
+        InvalidInputError: There are no labels, no inputs or no such layers.
+    """
+    require_inputs(x, 1)
+    y = require_labels(x, y)
+    parameters = leaf_parameters(model)
+    names = layer_weights(model)
+    with torch.enable_grad(), probing_mode(model, batch_statistics=batch_statistics):
+        loss = losses(functional_call(model, parameters, (x,)), y).mean()
+        gradients = torch.autograd.grad(loss, [parameters[n] for n in names], materialize_grads=True)
+    return {n: (parameters[n].detach(), g) for n, g in zip(names, gradients, strict=True)}

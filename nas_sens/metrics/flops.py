@@ -1,0 +1,50 @@
+"""Floating-point operations of one forward pass, the other baseline beside the number of parameters."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ..architectures import count_flops
+from ..errors import InvalidInputError
+from ._metric import Metric
+from .output_sensitivity import evaluation_mode
+
+
+def flops(
+    model: nn.Module, x: torch.Tensor, y: torch.Tensor | None = None, *, generator: torch.Generator | None = None
+) -> float:
+    """Return the operations of one forward pass of one input, a multiplication and an addition counted as two.
+
+    Larger is expected to be better: a baseline of Ning et al., Evaluating efficient performance estimators of neural
+    architectures, arXiv:2008.03064. Linear and convolution layers and products of matrices count, see
+    :func:`nas_sens.architectures.count_flops`.
+
+    Args:
+        model: Any network with parameters.
+        x: Inputs (n, *input_shape), of which only the shape is used.
+        y: Not used.
+        generator: Not used; nothing is drawn.
+
+    Raises:
+        InvalidInputError: The network has no parameters.
+        InfeasibleArchitectureError: The network does not take inputs of this shape.
+    """
+    flags = [(p, p.requires_grad) for p in model.parameters()]
+    if not flags:
+        raise InvalidInputError("a network with parameters is needed; this one has none")
+    try:
+        with evaluation_mode(model):
+            return float(count_flops(model, tuple(x.shape[1:])))
+    finally:
+        for parameter, required in flags:  # the counter switches gradients off and on again
+            parameter.requires_grad_(required)
+
+
+METRIC = Metric(
+    function=flops,
+    direction="larger",
+    source="baseline of Ning et al. 2021, arXiv:2008.03064",
+    cost="forward of one input",
+    requirements="parameters",
+)

@@ -1,0 +1,43 @@
+"""L2 norm of the weights, layer by layer (Abdelfattah et al., 2021)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ._metric import Metric
+from ._network import layer_weights
+
+
+@torch.no_grad()
+def l2_norm(
+    model: nn.Module,
+    x: torch.Tensor | None = None,
+    y: torch.Tensor | None = None,
+    *,
+    generator: torch.Generator | None = None,
+) -> float:
+    """Return Σ_l ‖W_l‖₂ over the weights W_l of all linear and convolution layers.
+
+    Source: the measure ``l2_norm`` in the code of Abdelfattah et al., Zero-cost proxies for lightweight NAS,
+    arXiv:2101.08134; larger is expected to be better. At initialisation it is little but a function of widths.
+
+    Args:
+        model: Any network.
+        x: Not used.
+        y: Not used.
+        generator: Not used; nothing is drawn.
+
+    Raises:
+        InvalidInputError: There are no linear or convolution layers.
+    """
+    return float(torch.stack([model.get_parameter(n).double().norm() for n in layer_weights(model)]).sum())
+
+
+METRIC = Metric(
+    function=l2_norm,
+    direction="larger",
+    source="code of Abdelfattah et al. 2021, arXiv:2101.08134",
+    cost="nothing",
+    requirements="linear or convolution layers",
+)

@@ -1,0 +1,72 @@
+"""Normalised loss: cross-entropy of the network divided by the product of its layers' norms (liao2019)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from ._metric import Metric
+from ._network import losses, require_inputs, require_labels
+from .norm_product import log_norm_product
+from .output_sensitivity import evaluation_mode
+
+
+def normalized_loss(
+    model: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor | None = None,
+    *,
+    p: float = 2.0,
+    batch_size: int = 256,
+    generator: torch.Generator | None = None,
+) -> float:
+    """Return the mean cross-entropy, in nats, of f̃ = f / ρ, with ρ = Π_k ‖W_k‖.
+
+    Source: liao2019, eq. 1–2 and appendix A. Of trained networks of one architecture with no training error, the loss
+    of f̃ on the *training* set predicts its loss on the test set, with slope about 1, and smaller is better; that of f
+    does not.
+    Classification by f̃ and by f is the same. Values lie near log K, the loss of outputs that are all equal. To divide
+    the output is to divide every layer's weights by their norm, and its bias by the norms up to it. The network is
+    evaluated in evaluation mode, batch norms being folded into the layers; see
+    :func:`nas_sens.metrics.norm_product.norm_product` for the norms.
+
+    Args:
+        model: A chain of positively homogeneous layers that maps (n, *input_shape) to (n, K).
+        x: Inputs (n, *input_shape), those that the network was trained on.
+        y: Their labels (n,), of an integer type.
+        p: Which norm; 2 for Frobenius.
+        batch_size: Inputs per forward pass.
+        generator: Not used; nothing is drawn.
+
+    Raises:
+        InvalidInputError: There are no labels, or the product of layer norms has no meaning for this network.
+    """
+    return scaled_loss(model, x, y, log_divisor=log_norm_product(model, p=p), batch_size=batch_size)
+
+
+@torch.no_grad()
+def scaled_loss(
+    model: nn.Module, x: torch.Tensor, y: torch.Tensor | None, *, log_divisor: float, batch_size: int = 256
+) -> float:
+    """Return the mean loss of the outputs divided by exp(``log_divisor``), in evaluation mode; nan for a divisor 0."""
+    require_inputs(x, 1)
+    y = require_labels(x, y)
+    if log_divisor == -math.inf:
+        return math.nan
+    total = torch.zeros((), dtype=torch.float64, device=x.device)
+    with evaluation_mode(model):
+        for inputs, labels in zip(x.split(batch_size), y.split(batch_size), strict=True):
+            total += losses(model(inputs).double() * math.exp(-log_divisor), labels).sum()
+    return float(total / len(x))
+
+
+METRIC = Metric(
+    function=normalized_loss,
+    direction="smaller",
+    source="Liao et al. 2019, eq. 1-2",
+    cost="forward",
+    needs_labels=True,
+    requirements="a chain of linear, convolution, batch-norm and positively homogeneous layers",
+)

@@ -1,0 +1,88 @@
+"""Zen-score: how much a Gaussian input noise moves the last feature map, batch norms undone (Lin et al., 2021)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ..errors import InvalidInputError
+from ._metric import Metric
+from ._network import probing_mode
+
+_POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
+_NORMS = (nn.modules.batchnorm._BatchNorm,)
+
+
+@torch.no_grad()
+def zen(
+    model: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor | None = None,
+    *,
+    noise_std: float = 0.01,
+    batch_size: int = 16,
+    generator: torch.Generator | None = None,
+) -> float:
+    """Return log E ‖f_e(z) − f_e(z + α ε)‖_F + Σ_i log √(mean_j σ_ij²), with z and ε ~ N(0, I).
+
+    Source: Lin et al., Zen-NAS, arXiv:2102.01063, algorithm 1; larger is expected to be better. f_e is the network
+    before the global average pool, or before its last linear layer if it has no such pool; σ_ij is the standard
+    deviation of channel j where batch norm i takes it in, over the minibatch z; its factor undoes the scale that the
+    batch norm takes away. No data are used. The paper draws weights from N(0, 1) (here ``standard_normal``), and takes
+    residual links out beforehand, which cannot be done to any network: sums stay as they are here.
+
+    Args:
+        model: Maps (n, *input_shape) to (n, K).
+        x: Inputs (n, *input_shape), of which only shape, device and type are used.
+        y: Not used.
+        noise_std: α, the standard deviation of the noise.
+        batch_size: Random inputs, at least two; the paper's code has 16 for small images.
+        generator: Source of z and ε, on the device of ``x``; torch's global generator if None.
+
+    Returns:
+        The score; -inf for a network that noise does not move.
+
+    Raises:
+        InvalidInputError: The network has neither a global average pool nor a linear layer.
+    """
+    features: list[torch.Tensor] = []
+    pools: list[torch.Tensor] = []
+    variances: list[torch.Tensor] = []
+
+    def keep_features(module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+        (pools if isinstance(module, _POOLS) else features).append(arguments[0].clone())
+
+    def keep_variance(module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+        channels = arguments[0].movedim(1, 0).flatten(1).double()
+        variances.append(channels.var(dim=1, correction=0).mean())
+
+    hooks = [m.register_forward_pre_hook(keep_variance) for m in model.modules() if isinstance(m, _NORMS)]
+    ends = [m for m in model.modules() if isinstance(m, (*_POOLS, nn.Linear))]
+    hooks += [m.register_forward_pre_hook(keep_features) for m in ends]
+    shape = (2, batch_size, *x.shape[1:])
+    z, noise = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype).unbind()
+    last = []
+    try:
+        with probing_mode(model, batch_statistics=True):
+            for inputs in (z, z + noise_std * noise):
+                model(inputs)
+                if not features and not pools:
+                    raise InvalidInputError("a global average pool or a linear layer is needed; the network calls none")
+                last.append((pools or features)[-1].flatten(1).double())
+                features.clear()
+                pools.clear()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    score = (last[1] - last[0]).norm(dim=1).mean().log()
+    clean = variances[: len(variances) // 2]  # those of z come first
+    return float(score + sum(v.log() / 2 for v in clean))
+
+
+METRIC = Metric(
+    function=zen,
+    direction="larger",
+    source="Lin et al. 2021, arXiv:2102.01063, algorithm 1",
+    cost="2 forward of 16 random inputs",
+    requirements="a global average pool or a linear layer",
+)

@@ -1,0 +1,67 @@
+"""ZiCo: mean over spread of the gradients of different minibatches (Li et al., 2023)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ..errors import InvalidInputError
+from ._metric import Metric
+from ._network import loss_gradients, require_labels
+
+
+def zico(
+    model: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor | None = None,
+    *,
+    n_batches: int = 2,
+    batch_statistics: bool = True,
+    generator: torch.Generator | None = None,
+) -> float:
+    """Return Σ_l log Σ_{w in layer l} E|∂L/∂w| / √Var|∂L/∂w|, mean and variance being over minibatches.
+
+    Source: Li et al., ZiCo: zero-shot NAS via inverse coefficient of variation on gradients, arXiv:2301.11300,
+    with its two minibatches as the default; larger is expected to be better. The
+    weights are those of linear and convolution layers. As in the authors' code, the variance is divided by the number
+    of minibatches, weights with a constant gradient are left out, and so are layers of such weights alone; where that
+    code has the variance of the gradient, this has that of its absolute value, as the paper.
+
+    Args:
+        model: Maps (n, *input_shape) to (n, K).
+        x: Inputs (n, *input_shape), cut into minibatches in their order.
+        y: Labels (n,) of an integer type, or targets of the shape of the outputs.
+        n_batches: Number of minibatches, at least two.
+        batch_statistics: Whether batch norms use the statistics of the minibatch, as the paper does, or running ones.
+        generator: Not used; nothing is drawn.
+
+    Raises:
+        InvalidInputError: There are no labels, fewer inputs than minibatches, or no linear or convolution layers.
+    """
+    y = require_labels(x, y)
+    if n_batches < 2 or len(x) < n_batches:
+        raise InvalidInputError(
+            f"at least 2 minibatches of at least 1 input are needed; given {len(x)} inputs, n_batches = {n_batches}"
+        )
+    batches = [
+        {name: g.double().abs() for name, (_, g) in found.items()}
+        for part, labels in zip(x.tensor_split(n_batches), y.tensor_split(n_batches), strict=True)
+        for found in [loss_gradients(model, part, labels, batch_statistics=batch_statistics)]
+    ]
+    layers = []
+    for name in batches[0]:
+        gradients = torch.stack([batch[name] for batch in batches])
+        mean, std = gradients.mean(dim=0), gradients.std(dim=0, correction=0)
+        total = torch.where(std > 0, mean / std, 0.0).sum()
+        layers.append(torch.where(total > 0, total.log(), 0.0))
+    return float(torch.stack(layers).sum())
+
+
+METRIC = Metric(
+    function=zico,
+    direction="larger",
+    source="Li et al. 2023, arXiv:2301.11300",
+    cost="forward + backward",
+    needs_labels=True,
+    requirements="linear or convolution layers; at least 2 inputs",
+)
