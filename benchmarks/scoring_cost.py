@@ -56,6 +56,20 @@ def softmax_jacobian_by_backward_passes(model: nn.Module, x: torch.Tensor) -> to
     return squares.sqrt().mean()
 
 
+def stacked(spec: ns.ArchitectureSpec, model: nn.Module, probe: Probe) -> list[float]:
+    """S of several networks in one call: weights drawn into one tensor each, torch.func over the stack."""
+    n, size = probe.spec.seeds, probe.n_inputs
+    weights = {k: torch.empty((n, *p.shape), device=p.device) for k, p in model.named_parameters()}
+    with torch.inference_mode():
+        for i in range(n):
+            g = make_generator("probe", spec.digest, probe.seed, i, device=probe.device)
+            for tensor in weights.values():
+                tensor[i].normal_(generator=g)
+        pairs = torch.stack([probe.pair(i) for i in range(n)])
+        y = torch.func.vmap(lambda w, x: torch.func.functional_call(model, w, (x,)))(weights, pairs)
+        return (y[:, size:].double() - y[:, :size].double()).mean(dim=2).var(dim=1).tolist()
+
+
 def measures_of(spec: ns.ArchitectureSpec, device: torch.device) -> dict[str, Callable[[], object]]:
     g = make_generator("benchmark", device=device)
     x = torch.rand((BATCH, *SHAPE), generator=g, device=device)
@@ -66,6 +80,7 @@ def measures_of(spec: ns.ArchitectureSpec, device: torch.device) -> dict[str, Ca
     one = Probe(x, ScoreSpec(estimator="monte_carlo", seeds=1, n_inputs=BATCH), seed=0)
     precise = ScoreSpec(estimator="monte_carlo", seeds=4, n_inputs=BATCH, precision=0.05 / 2.302585, max_seeds=256)
     precise_probe = Probe(x, precise, seed=0)
+    eight = Probe(x, ScoreSpec(estimator="monte_carlo", seeds=8, n_inputs=BATCH), seed=0)
     moments = InputMoments.from_inputs(x, 0.1, n_inputs=16, n_pairs=8)
 
     def forwards() -> None:
@@ -88,6 +103,8 @@ def measures_of(spec: ns.ArchitectureSpec, device: torch.device) -> dict[str, Ca
         "drawing the weights": lambda: initialize_(probe_model, "standard_normal", generator=g),
         "S, Monte Carlo, one network drawn": lambda: score(spec, probe_model, one),
         "S, Monte Carlo, 5 % standard error": lambda: score(spec, probe_model, precise_probe),
+        "S, 8 networks, one after the other": lambda: score(spec, probe_model, eight),
+        "S, 8 networks, stacked by torch.func": lambda: stacked(spec, probe_model, eight),
         "softmax Jacobian, 10 backward passes": lambda: softmax_jacobian_by_backward_passes(model, x),
         "softmax Jacobian, nas_sens": lambda: jacobian_norm(model, x),
         "NASWOT": lambda: naswot(model, x),
