@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import ConfigDict, Field, model_validator
@@ -49,6 +51,8 @@ class ScoreSpec:
         racing: Whether to add networks, up to ``max_seeds``, only to candidates of which the selection rule cannot tell
             yet whether it chooses them. Candidates are then stored when the race is over.
         after_softmax: Whether to measure behind a softmax; a comparator (see `metrics.output_sensitivity`).
+        reduced: Parameters of the architecture that are replaced for scoring, such as ``{ cells_per_stage = 1 }``: a
+            smaller network is scored in place of the full one. Parameters and FLOPs are those of the full one.
         metrics: Further measures of every candidate (``nas-sens list metrics``), means over ``seeds`` networks of the
             candidate's own initialisation on the same inputs; the calibrated rule learns from them, too. Some look at
             labels, of the inputs' own set.
@@ -65,6 +69,7 @@ class ScoreSpec:
     max_seeds: Positive = 64
     racing: bool = False
     after_softmax: bool = False
+    reduced: Mapping[str, Any] = field(default_factory=dict)
     metrics: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
@@ -139,7 +144,7 @@ class Probe:
         return self._x
 
     def pair(self, i: int) -> torch.Tensor:
-        """Return inputs without and with the ``i``-th noise, (2 n, *input_shape)."""
+        """Return inputs without and with the ``i``-th noise, (2 n, *input_shape), in the type of the inputs."""
         if (kept := self._pairs.get(i)) is not None:
             return kept
         generator = make_generator("input noise", self.seed, i, device=self.device)
@@ -155,7 +160,8 @@ class Probe:
 
         See `metrics.output_sensitivity.output_noise_statistics`.
         """
-        y = model(self.pair(i))
+        dtype = next(model.parameters()).dtype
+        y = model(self.pair(i).to(dtype))
         return output_noise_statistics(y[: self.n_inputs], y[self.n_inputs :], after_softmax=self.spec.after_softmax)
 
     def sensitivity(self, model: nn.Module, i: int) -> torch.Tensor:

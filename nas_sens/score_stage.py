@@ -13,7 +13,7 @@ from .features import selection_features
 from .progress import Stage
 from .racing import race
 from .records import ScoredCandidate, describe
-from .scoring import Score, assess_many, score, with_score
+from .scoring import Score, assess_many, probed, score, with_score
 from .selection import select
 from .session import Session, describe_study, sampling
 from .space import Proposal, Proposer
@@ -82,6 +82,7 @@ class _Scoring:
         self.name, self.space = session.spec.name, session.spec.search_space
         self.n_wanted = session.spec.search.n_candidates
         self.block_size = min(_FLUSH_COUNT, max(1, self.n_wanted // 16))
+        self.cache: dict[str, Score] = {}  # of candidates whose networks are the same as those of others
         self.n_read = 0  # of the stored candidates
         self.raced: dict[str, tuple[Proposal, ScoredCandidate, Score | None]] = {}  # not stored before the race is over
         self.proposer = Proposer(self.space, **sampling(session.spec))
@@ -152,7 +153,7 @@ class _Scoring:
             chunk = places[start : start + _CHUNK]
             unknown = [p for p in chunk if self.pending[p].architecture.digest not in self.known]
             proposals = [self.pending[p] for p in unknown]
-            found = assess_many(self.space, proposals, session.splits, session.probe)
+            found = assess_many(self.space, proposals, session.splits, session.probe, cache=self.cache)
             for proposal, (candidate, result) in zip(proposals, found, strict=True):
                 session.progress.detail(f"scored {_verdict(candidate)}")
                 self.known[candidate.digest] = candidate
@@ -179,7 +180,7 @@ class _Scoring:
             return {p.digest for p in select(world, {}, rule=spec.select.rule, n=spec.select.top_k)}
 
         def draw_more(digest: str, earlier: Score, n_seeds: int) -> Score:
-            architecture = self.raced[digest][0].architecture
+            architecture = probed(self.raced[digest][0].architecture, spec.score)
             skeleton = architecture.skeleton(session.splits.input_shape, session.splits.n_outputs)
             model = skeleton.to_empty(device=session.probe.device)
             return score(architecture, model, session.probe, earlier=earlier, n_seeds=n_seeds)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import nn
 
 from .architectures import ArchitectureSpec, count_flops, count_params
 from .data import Splits
+from .declarations import changed
 from .device import is_out_of_memory
 from .errors import InfeasibleArchitectureError
 from .identity import make_generator
@@ -80,16 +81,44 @@ def score(
     n_wanted = n_seeds or spec.seeds
     with evaluation_mode(model):
         while True:
-            new = []
-            for i in range(len(draws), n_wanted):
-                generator = make_generator("probe", architecture.digest, probe.seed, i, device=probe.device)
-                initialize_(model, scheme, scale=scale, generator=generator)
-                new.append(probe.statistics(model, i))
-            draws += [tuple(row) for row in torch.stack(new).tolist()] if new else []  # the one wait for the device
+            draws += _draw(architecture, model, probe, len(draws), n_wanted)
+            if not all(math.isfinite(draw[0]) for draw in draws) and _is_single(model):
+                # Deep networks of standard-normal weights overflow float32 long before float64.
+                draws = _draw(architecture, model.double(), probe, 0, len(draws))
             result = summarize(draws)
             if n_seeds or not _wants_more(result, spec):
                 return result
             n_wanted = min(2 * len(draws), spec.max_seeds)
+
+
+def _is_single(model: nn.Module) -> bool:
+    return next(model.parameters()).dtype == torch.float32
+
+
+def _draw(
+    architecture: ArchitectureSpec, model: nn.Module, probe: Probe, start: int, stop: int
+) -> list[tuple[float, ...]]:
+    """Return the statistics of the networks ``start`` to ``stop`` - 1 of a candidate; waits for the device once."""
+    scheme, scale = probe_initialization(architecture, probe.spec)
+    found = []
+    for i in range(start, stop):
+        generator = make_generator("probe", architecture.digest, probe.seed, i, device=probe.device)
+        initialize_(model, scheme, scale=scale, generator=generator)
+        found.append(probe.statistics(model, i))
+    return [tuple(row) for row in torch.stack(found).tolist()] if found else []
+
+
+def probed(architecture: ArchitectureSpec, spec: ScoreSpec) -> ArchitectureSpec:
+    """Return the architecture that is scored in place of a candidate: reduced, and one for all that are the same.
+
+    Raises:
+        InvalidInputError: A parameter in ``reduced`` has a wrong value.
+    """
+    there = {f.name for f in fields(architecture)}
+    changes = {k: v for k, v in spec.reduced.items() if k in there}
+    if changes:
+        architecture = changed(architecture, where="score.reduced", **changes)
+    return architecture.canonical
 
 
 def probe_initialization(architecture: ArchitectureSpec, spec: ScoreSpec) -> tuple[InitScheme, float]:
@@ -149,16 +178,30 @@ def summarize(draws: Sequence[Sequence[float]]) -> Score:
 
 
 def assess_many(
-    space: SearchSpace, proposals: Sequence[Proposal], splits: Splits, probe: Probe
+    space: SearchSpace,
+    proposals: Sequence[Proposal],
+    splits: Splits,
+    probe: Probe,
+    *,
+    cache: dict[str, Score] | None = None,
 ) -> Iterator[tuple[ScoredCandidate, Score | None]]:
     """Yield proposed architectures as candidates, in their order: checked, counted and scored; None where they are not.
 
     Fully-connected candidates with a closed form are computed together, and no module is built for them.
+
+    Args:
+        space: Where the candidates are from.
+        proposals: The candidates.
+        splits: Data, for the shapes of input and output.
+        probe: Inputs, noise and protocol.
+        cache: Digest to score of what was scored in place of a candidate (see :func:`probed`); is added to. Candidates
+            whose untrained networks are the same are scored once.
     """
+    cache = {} if cache is None else cache
     sized = [_sized(space, p, splits, probe.device) for p in proposals]
     scores: dict[int, Score] = {}
     spec = probe.spec
-    if spec.estimator != "monte_carlo" and not spec.after_softmax:
+    if spec.estimator != "monte_carlo" and not spec.after_softmax and not spec.reduced:
         groups: dict[tuple[InitScheme, float], list[int]] = {}
         for i, (proposal, record) in enumerate(zip(proposals, sized, strict=True)):
             if record.status == STATUS_OK and record.flops is not None and is_batched(proposal.architecture):
@@ -175,7 +218,7 @@ def assess_many(
         elif record.status != STATUS_OK:
             yield record, None
         else:
-            yield _scored(space, proposal, record, splits, probe)
+            yield _scored(space, proposal, record, splits, probe, cache)
 
 
 def assess(space: SearchSpace, proposal: Proposal, splits: Splits, probe: Probe) -> ScoredCandidate:
@@ -232,7 +275,12 @@ def _fits(params: int, device: torch.device) -> bool:
 
 
 def _scored(
-    space: SearchSpace, proposal: Proposal, record: ScoredCandidate, splits: Splits, probe: Probe
+    space: SearchSpace,
+    proposal: Proposal,
+    record: ScoredCandidate,
+    splits: Splits,
+    probe: Probe,
+    cache: dict[str, Score],
 ) -> tuple[ScoredCandidate, Score | None]:
     """Return a candidate with its score, from its module."""
     architecture = proposal.architecture
@@ -248,8 +296,16 @@ def _scored(
             record = replace(record, flops=count_flops(model, splits.input_shape))
             if problem := space.violation({**values, "flops": record.flops}):
                 return replace(record, feasible=False, status=f"infeasible: {problem}"), None
-        result = score(architecture, model, probe)
-        measures = _measures(architecture, model, probe) if result.status == STATUS_OK else {}
+        stand_in = probed(architecture, probe.spec)
+        is_other = stand_in.digest != architecture.digest
+        if is_other and stand_in.digest in cache and not probe.spec.metrics:
+            return with_score(record, cache[stand_in.digest]), cache[stand_in.digest]
+        if is_other:
+            model = stand_in.skeleton(splits.input_shape, splits.n_outputs).to_empty(device=probe.device)
+        result = score(stand_in, model, probe)
+        measures = _measures(stand_in, model, probe) if result.status == STATUS_OK else {}
+        if is_other or type(architecture).canonical is not ArchitectureSpec.canonical:
+            cache[stand_in.digest] = result
         return replace(with_score(record, result), measures=measures), result
     except InfeasibleArchitectureError as error:
         return replace(record, feasible=False, status=f"infeasible: {error}"), None

@@ -198,7 +198,7 @@ def test_dead_overflowing_and_infeasible_candidates_fail_and_the_search_goes_on(
         families={"fc": {"depth": [1, 2, 60], "width": [8, 400], "init": "standard_normal", "init_scale": [0.0, 1.0]}},
         constraints={"params": {"max": 30_000_000}, "width": {"max": 399}},
     )
-    wide = ns.SearchSpace(name="wide", families={"fc": {**space.families["fc"], "width": 200}})
+    wide = ns.SearchSpace(name="wide", families={"fc": {**space.families["fc"], "width": 200, "depth": [1, 2, 340]}})
     for name, declared in (("hard", space), ("wide", wide)):
         spec = tiny(
             name=name,
@@ -222,7 +222,7 @@ def test_dead_overflowing_and_infeasible_candidates_fail_and_the_search_goes_on(
             assert "log10_sensitivity" not in infeasible[0].user_attrs
         else:
             overflow = [t for t in failed if t.user_attrs["status"].startswith("non-finite")]
-            assert [t.params["depth"] for t in overflow] == [60]
+            assert [t.params["depth"] for t in overflow] == [340]
         ok = by_state[optuna.trial.TrialState.COMPLETE]
         assert ok
         assert all(t.params["init_scale"] == 1 and math.isfinite(t.value) for t in ok)

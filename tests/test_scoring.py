@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from nas_sens.architectures import count_flops, count_params
+from nas_sens.architectures.cell import CellSpec
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
 from nas_sens.errors import InvalidInputError
@@ -257,7 +258,56 @@ def test_dead_and_non_finite_have_no_score(values, status):
 def test_dead_and_overflowing_candidates_are_found(digits):
     own = Probe(digits.x_val, dataclasses.replace(SPEC, probe_init="own"), seed=7)
     assert value(FCSpec(depth=1, width=9, init_scale=0.0), own).status.startswith("dead: ")
-    assert value(FCSpec(depth=2, width=9, init_scale=1e30), own).status.startswith("non-finite: ")
+    assert value(FCSpec(depth=2, width=9, init_scale=1e120), own).status.startswith("non-finite: ")
+
+
+def test_networks_that_overflow_float32_are_scored_in_float64(digits):
+    own = dataclasses.replace(SPEC, probe_init="own")
+    small, huge = (FCSpec(depth=2, width=9, init_scale=s, bias=False) for s in (1.0, 1e20))
+    generator = torch.Generator().manual_seed(0)
+    found = value(huge, Probe(digits.x_val, dataclasses.replace(own, seeds=64), seed=7))
+    reference = value(small, Probe(digits.x_val, dataclasses.replace(own, seeds=64), seed=7))
+    assert found.status == STATUS_OK
+    assert found.n_seeds == 64
+    assert found.log10_sensitivity - reference.log10_sensitivity == pytest.approx(120, abs=0.5)
+    assert value(huge, Probe(digits.x_val, dataclasses.replace(own, seeds=64), seed=7)) == found
+    assert generator.initial_seed() == 0
+
+
+def test_a_reduced_network_is_scored_in_place_of_the_full_one(digits):
+    spec = dataclasses.replace(SPEC, reduced={"width": 5, "channels": 2})
+    record = assess(SPACE, proposal(FC), digits, Probe(digits.x_val, spec, seed=7))
+    small = dataclasses.replace(FC, width=5)
+    expected = assess(SPACE, proposal(small), digits, Probe(digits.x_val, SPEC, seed=7))
+    assert record.log10_sensitivity == expected.log10_sensitivity
+    assert record.digest == FC.digest
+    assert record.params == assess(SPACE, proposal(FC), digits, Probe(digits.x_val, SPEC, seed=7)).params
+    with pytest.raises(InvalidInputError, match="score.reduced.width must be"):
+        assess(
+            SPACE, proposal(FC), digits, Probe(digits.x_val, dataclasses.replace(SPEC, reduced={"width": 0}), seed=7)
+        )
+
+
+def test_cells_that_compute_the_same_are_scored_once(digits, monkeypatch):
+    one = CellSpec.from_string(
+        "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|", channels=4, cells_per_stage=1
+    )
+    same = dataclasses.replace(one, op_1_0="none", op_2_0="nor_conv_3x3", op_3_1="none", op_3_2="skip_connect")
+    other = dataclasses.replace(one, op_1_0="nor_conv_1x1")
+    assert one.canonical == same.canonical != other.canonical
+    drawn = []
+    monkeypatch.setattr("nas_sens.scoring.initialize_", lambda *a, **k: (drawn.append(1), initialize_(*a, **k)))
+    probe = Probe(digits.x_val, SPEC, seed=7)
+    space = SearchSpace(
+        name="cells",
+        families={"cell": {f.name: getattr(one, f.name) for f in dataclasses.fields(one) if f.name.startswith("op")}},
+    )
+    records = [r for r, _ in assess_many(space, [proposal(c) for c in (one, same, other)], digits, probe)]
+    assert len(drawn) == 2 * SPEC.seeds
+    a, b, c = (r.log10_sensitivity for r in records)
+    assert a == b != c
+    assert len({r.digest for r in records}) == 3
+    assert assess(space, proposal(same), digits, probe).log10_sensitivity == a
 
 
 def test_assessed_candidates_are_counted_and_scored(digits, probe):

@@ -57,6 +57,11 @@ class ArchitectureSpec(ABC):
         with torch.device("meta"), _NoInitialValues():
             return self.layers(tuple(input_shape), n_outputs)
 
+    @property
+    def canonical(self) -> ArchitectureSpec:
+        """The one architecture that stands for all whose untrained networks are the same functions; itself, mostly."""
+        return self
+
     def size(self, input_shape: tuple[int, ...], n_outputs: int) -> tuple[int, int] | None:
         """Return parameters and floating-point operations (see `count_flops`) where they can be told without a module.
 

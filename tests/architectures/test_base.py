@@ -23,6 +23,7 @@ SHAPE = (1, 8, 8)
 # Where 2 for everything required does not do, or not on 8×8 pixels.
 EXAMPLES = {
     "alexnet": {"width_factor": 0.02, "hidden_units": 4, "max_pool": False},
+    "cell": {f"op_{i}_{j}": "nor_conv_3x3" for i in range(1, 4) for j in range(i)},
     "timm": {"model": "test_resnet"},
     "vgg": {"configuration": 11, "width_factor": 0.02, "hidden_units": 4, "max_pools": 2},
 }
@@ -38,6 +39,7 @@ CHANGES = {
     "configuration": 13,
     "model": "test_vit",
     "kwargs": '{"drop_rate":0.1}',
+    **{f"op_{i}_{j}": "none" for i in range(1, 4) for j in range(i)},
 }
 
 
@@ -110,7 +112,7 @@ def test_integers_for_real_parameters_are_the_same_spec():
         ("{", "must be JSON text or a dict"),
         ("3", "must be JSON text or a dict"),
         ("[1]", "must be JSON text or a dict"),
-        ('{"depth": 1}', "unknown architecture family None; valid: alexnet, cnn"),
+        ('{"depth": 1}', "unknown architecture family None; valid: alexnet, cell, cnn"),
         ('{"family": "fcc"}', "unknown architecture family 'fcc'; did you mean 'fc'?"),
         ('{"family": "fc", "depth": 1}', "architecture 'fc': the key 'width' is required but missing"),
         ('{"family": "fc", "depth": 1, "widht": 3}', "unknown key 'widht'; did you mean 'width'?"),
