@@ -3,26 +3,29 @@
 Symbols:
 
     g_i     gradient of v_i · f(x_i) by all parameters
-    A, B    of a linear layer: its inputs, and the gradients of its outputs      (n, n_in), (n, n_out)
+    U       what a layer's weight is multiplied by: inputs, at P positions (tokens, or patches of images)   (n, P, d)
+    B       gradients of the layer's outputs at these positions                                             (n, P, o)
 
-The gradient of input i by the layer's weight is the outer product of B_i and A_i, and that by its bias is B_i: they
-never need to be formed, since their inner products are (A Aᵀ) ∘ (B Bᵀ) and B Bᵀ (Goodfellow, arXiv:1510.01799, has the
-diagonal of it). All other parameters take gradients input by input, in blocks.
+The gradient of input i by the weight of a linear or convolution layer is Σ_p B_ip U_ipᵀ. Where positions are few it
+need not be formed, as inner products are Σ_pq (U_ip · U_jq)(B_ip · B_jq), for one position (U Uᵀ) ∘ (B Bᵀ)
+(Goodfellow, arXiv:1510.01799, has the diagonal of it). All other parameters take gradients input by input, in blocks.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
+from torch.nn import functional as F
 
 from ._network import leaf_parameters
 from .output_sensitivity import evaluation_mode
 
 _NUMBERS = 2**25  # gradient entries of a block: 128 MB in float32, and two blocks are held at a time
-_PASS = 64  # inputs of a pass for linear layers
+_PASS = 64  # inputs of a pass for layers with factors
 
 
 def gradient_gram(
@@ -30,9 +33,9 @@ def gradient_gram(
 ) -> torch.Tensor:
     """Return G (n, n), G[i, j] = g_i · g_j, where g_i is the gradient of v_i · f(x_i) by all parameters.
 
-    Evaluation mode: batch norms have their running statistics, so that no input enters the gradient of another. Beside
-    linear layers, gradients of two blocks of b inputs are in memory at a time; those of a block are computed anew for
-    every other block, n / b times in all.
+    Evaluation mode: batch norms have their running statistics, so that no input enters the gradient of another.
+    Gradients of two blocks of b inputs are in memory at a time; those of a block are computed anew for every other
+    block, n / b times in all.
 
     Args:
         model: Maps (n, *input_shape) to (n, K).
@@ -44,27 +47,31 @@ def gradient_gram(
         The Gram matrix, exactly symmetric, in float64.
     """
     with evaluation_mode(model):
-        gram, done = _gram_of_linear_layers(model, x, vectors)
+        gram, done = _gram_of_factored_layers(model, x, vectors)
         _add_gram_of_others_(gram, model, x, vectors, done, block_size)
     return (gram + gram.T) / 2  # products are symmetric but for rounding
 
 
-def _gram_of_linear_layers(
+def _gram_of_factored_layers(
     model: nn.Module, x: torch.Tensor, vectors: torch.Tensor
 ) -> tuple[torch.Tensor, frozenset[str]]:
-    """Return the Gram matrix of the parameters of linear layers on vectors, and these parameters' names."""
+    """Return the Gram matrix of the parameters of layers with few positions, and these parameters' names."""
     uses = Counter(id(p) for m in model.modules() for p in m.parameters(recurse=False))
     layers = {
         name: m
         for name, m in model.named_modules()
-        if type(m) is nn.Linear and all(uses[id(p)] == 1 for p in m.parameters())
+        if (type(m) is nn.Linear or (type(m) is nn.Conv2d and m.groups == 1 and m.padding_mode == "zeros"))
+        and all(uses[id(p)] == 1 for p in m.parameters())
     }
     names: dict[nn.Module, str] = {m: name for name, m in layers.items()}
     calls: list[tuple[str, torch.Tensor, torch.Tensor]] = []
 
     # What follows gets a copy: an in-place activation would overwrite the output, which gradients are taken by.
     def keep(module: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-        calls.append((names[module], arguments[0].detach().double(), output))
+        u = _multiplied(module, arguments[0].detach(), output)
+        if u is None:
+            return output
+        calls.append((names[module], u, output))
         return output.clone()
 
     parts: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {name: [] for name in layers}
@@ -77,8 +84,9 @@ def _gram_of_linear_layers(
                 total = (functional_call(model, parameters, (inputs,)) * v).sum()
             if calls:
                 gradients = torch.autograd.grad(total, [c[2] for c in calls], materialize_grads=True)
-                for (name, a, _), b in zip(calls, gradients, strict=True):
-                    parts[name].append((a, b.double()))
+                for (name, u, _), b in zip(calls, gradients, strict=True):
+                    by_position = b.flatten(2).mT if isinstance(layers[name], nn.Conv2d) else b
+                    parts[name].append((u.double(), by_position.reshape(*u.shape[:2], -1).double()))
     finally:
         for hook in hooks:
             hook.remove()
@@ -86,15 +94,43 @@ def _gram_of_linear_layers(
     done = set()
     n_passes = -(-len(x) // _PASS)
     for name, found in parts.items():
-        if len(found) != n_passes or found[0][0].ndim != 2:
-            continue  # not called, called more than once, or on tokens: it goes with the others
-        a, b = (torch.cat([pair[i] for pair in found]) for i in range(2))
-        outer = b @ b.T
-        gram += (a @ a.T) * outer
+        if len(found) != n_passes:
+            continue  # not called, called more than once, or at many positions: it goes with the others
+        u, b = (torch.cat([pair[i] for pair in found]) for i in range(2))
+        _add_products_(gram, u, b)
         if layers[name].bias is not None:
-            gram += outer
+            gram += b.sum(dim=1) @ b.sum(dim=1).T
         done |= {f"{name}.{p}" if name else p for p, _ in layers[name].named_parameters()}
     return gram, frozenset(done)
+
+
+def _multiplied(module: nn.Module, given: torch.Tensor, output: torch.Tensor) -> torch.Tensor | None:
+    """Return U (n, P, d); None where there are so many positions that gradients cost less."""
+    if isinstance(module, nn.Linear):
+        n_positions, d, o = math.prod(given.shape[1:-1]), module.in_features, module.out_features
+    else:
+        assert isinstance(module, nn.Conv2d)
+        n_positions, d, o = math.prod(output.shape[2:]), module.weight[0].numel(), module.out_channels
+    if n_positions > 1 and n_positions**2 * (d + o) > d * o:
+        return None
+    if isinstance(module, nn.Linear):
+        return given.reshape(len(given), n_positions, d)
+    if isinstance(module.padding, str):
+        return None
+    patches = F.unfold(
+        given, module.kernel_size, dilation=module.dilation, padding=module.padding, stride=module.stride
+    )
+    return patches.mT
+
+
+def _add_products_(gram: torch.Tensor, u: torch.Tensor, b: torch.Tensor) -> None:
+    """Add Σ_pq (U_ip · U_jq)(B_ip · B_jq) to the matrix, some rows at a time."""
+    n, n_positions, _ = u.shape
+    rows = max(1, _NUMBERS // (n * n_positions**2))
+    for i in range(0, n, rows):
+        left_u, left_b = u[i : i + rows].flatten(0, 1), b[i : i + rows].flatten(0, 1)
+        products = (left_u @ u.flatten(0, 1).T).mul_(left_b @ b.flatten(0, 1).T)
+        gram[i : i + rows] += products.view(-1, n_positions, n, n_positions).sum(dim=(1, 3))
 
 
 def _add_gram_of_others_(

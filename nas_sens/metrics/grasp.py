@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ._metric import Metric
 from ._network import layer_weights, leaf_parameters, losses, probing_mode, require_inputs, require_labels
@@ -38,7 +39,9 @@ def grasp(
     y = require_labels(x, y)
     parameters = leaf_parameters(model)
     weights = [parameters[name] for name in layer_weights(model)]
-    with torch.enable_grad(), probing_mode(model, batch_statistics=batch_statistics):
+    # Of the implementations of attention, this one alone can be differentiated twice.
+    attention = sdpa_kernel(SDPBackend.MATH)
+    with torch.enable_grad(), attention, probing_mode(model, batch_statistics=batch_statistics):
         loss = losses(functional_call(model, parameters, (x,)), y).mean()
         gradients = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
         # The gradient of g · (g held fixed) is H g.

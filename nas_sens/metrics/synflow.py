@@ -32,7 +32,8 @@ def synflow(
         generator: Not used; nothing is drawn.
 
     Returns:
-        The logarithm; -inf where nothing flows.
+        The logarithm; -inf where nothing flows, nan where the flow is negative, as behind a layer norm, which the
+        measure is not meant for.
 
     Raises:
         InvalidInputError: There are no linear or convolution layers.

@@ -88,6 +88,36 @@ def test_layers_that_are_shared_called_twice_or_see_tokens(y):
     np.testing.assert_allclose(gradient_cosines(model, x, y).numpy(), slow_cosines(model, x, y), rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv2d(5, 6, 3, stride=2, padding=1),  # 2 × 2 positions: products of factors
+        nn.Conv2d(5, 6, (3, 4), padding=(1, 0), dilation=(1, 1), bias=False),
+        nn.Conv2d(5, 6, 3, stride=2, padding=1, padding_mode="reflect"),
+        nn.Conv2d(5, 6, 3, padding="same"),
+        nn.Conv2d(5, 5, 4, groups=5),
+    ],
+)
+def test_convolutions_of_all_kinds(conv, y):
+    start = nn.Conv2d(2, 5, 1)
+    with torch.no_grad():
+        end = nn.Linear(conv(start(torch.zeros(1, 2, 4, 4))).numel(), 3)
+    model = nn.Sequential(start, nn.ReLU(inplace=True), conv, nn.ReLU(inplace=True), nn.Flatten(), end).double()
+    x = torch.randn(6, 2, 4, 4, generator=seeded(), dtype=torch.float64)
+    np.testing.assert_allclose(gradient_cosines(model, x, y).numpy(), slow_cosines(model, x, y), rtol=1e-8, atol=1e-10)
+
+
+def test_factors_of_few_positions_are_taken_and_in_parts(monkeypatch, y):
+    from nas_sens.metrics import _gradient_gram
+
+    model = nn.Sequential(nn.Conv2d(5, 6, 3, stride=2), nn.Flatten(), nn.Linear(6, 3)).double()
+    x = torch.randn(6, 5, 4, 4, generator=seeded(), dtype=torch.float64)
+    monkeypatch.setattr(_gradient_gram, "_NUMBERS", 12)  # two rows at a time
+    _, done = _gradient_gram._gram_of_factored_layers(model, x, x.new_ones(6, 3))
+    assert done == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    np.testing.assert_allclose(gradient_cosines(model, x, y).numpy(), slow_cosines(model, x, y), rtol=1e-8, atol=1e-10)
+
+
 def test_more_inputs_than_a_pass_takes():
     model = nn.Sequential(nn.Flatten(), nn.Linear(32, 4), nn.ReLU(), nn.Linear(4, 3)).double()
     x = torch.randn(70, 2, 4, 4, generator=seeded(), dtype=torch.float64)
@@ -97,11 +127,18 @@ def test_more_inputs_than_a_pass_takes():
     np.testing.assert_allclose(cosines[some][:, some].numpy(), slow_cosines(model, x[some], y[some]), atol=1e-10)
 
 
-def test_a_network_whose_loss_is_nearly_zero_still_has_cosines():
+@pytest.mark.parametrize("is_conv", [False, True])
+def test_a_network_whose_loss_is_nearly_zero_still_has_cosines(is_conv):
     # Logits far apart: gradients of 1e-30, whose products no float32 holds.
     model = nn.Linear(2, 2, bias=False)
-    model.weight.data = torch.tensor([[70.0, 0.0], [0.0, 0.0]])
+    weight = torch.tensor([[70.0, 0.0], [0.0, 0.0]])
     x = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, -1.0]])
+    if is_conv:  # the same at each of two positions, of which the mean is taken
+        model = nn.Sequential(nn.Conv2d(2, 2, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        model[0].weight.data = weight[:, :, None, None]
+        x = x[:, :, None, None].expand(3, 2, 1, 2)
+    else:
+        model.weight.data = weight
     cosines = gradient_cosines(model, x, torch.zeros(3, dtype=torch.long))
     s = math.sqrt(0.5)
     np.testing.assert_allclose(cosines.numpy(), [[1, s, s], [s, 1, 0], [s, 0, 1]], atol=1e-6)

@@ -110,6 +110,16 @@ def test_grasp_by_hand():
     assert grasp(model, x, y) == pytest.approx(-36.0, rel=1e-12)
 
 
+def test_grasp_of_attention():
+    class Attention(nn.Module):
+        def forward(self, x):
+            return nn.functional.scaled_dot_product_attention(x, x, x).flatten(1)
+
+    model = nn.Sequential(nn.Linear(8, 8), Attention(), nn.Linear(128, 2))
+    x = torch.randn(3, 1, 16, 8, generator=seeded())
+    assert math.isfinite(grasp(model, x, torch.tensor([0, 1, 0])))
+
+
 # --- Fisher
 
 
@@ -144,6 +154,8 @@ def test_fisher_by_hand_and_behind_an_inplace_activation():
     assert fisher(layer, x, y) == pytest.approx(32.0, rel=1e-12)
     # Leaky with slope ½: b = -1, L = b², dL/da = 2b · ½ = -1, Δ = ½ (-2 · -1)² = 2.
     assert fisher(nn.Sequential(layer, nn.LeakyReLU(0.5, inplace=True)), x, y) == pytest.approx(2.0, rel=1e-12)
+    # Cut off at -1, where nothing depends on a any more, though b = -1 has a gradient.
+    assert fisher(nn.Sequential(layer, nn.Hardtanh(inplace=True)), x, y) == 0.0
 
 
 def test_fisher_of_tokens_takes_the_last_dimension_for_channels():
@@ -349,5 +361,8 @@ def test_condition_number_by_hand():
     x = torch.tensor([[1.0, 0.0], [0.0, 3.0]], dtype=torch.float64)
     assert ntk_condition(layer, x) == pytest.approx(9.0, rel=1e-12)
     assert ntk_condition(layer, torch.cat([x, x])) == math.inf
+    for seed in range(6):  # rounding gives the fourth eigenvalue either sign
+        x = torch.rand(4, 3, generator=seeded(seed), dtype=torch.float64)
+        assert ntk_condition(nn.Linear(3, 1, bias=False).double(), x) == math.inf
     with pytest.raises(InvalidInputError, match="at least 2 inputs"):
         ntk_condition(layer, x[:1])
