@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as declared
 
+from .calibrated import calibrated
+from .candidates import Candidate, Pick, in_fixed_order
 from .declarations import find
 from .errors import InvalidInputError
 from .identity import derive_seed
 from .records import CONTROL
 
 Rule = Literal["calibrated", "pareto", "lowest", "highest", "params", "random"]
+LEARNING_RULES = ("calibrated",)  # which look at outcomes, and so choose in rounds
 N_BANDS = 4
 
 
@@ -29,8 +32,9 @@ class SelectSpec:
     """How many candidates are trained, and which.
 
     Args:
-        rule: ``pareto`` for the fronts of small sensitivity against many parameters; ``lowest`` for the smallest
-            sensitivity in each of four bands of parameter numbers; ``params`` for the most parameters; ``random``.
+        rule: ``calibrated`` learns from what is trained how features and families go with the target; ``pareto`` takes
+            the fronts of small sensitivity against many parameters; ``lowest`` the smallest sensitivity in each of
+            four bands of parameter numbers, and ``highest`` the largest; ``params`` the most parameters; ``random``.
         top_k: Number of candidates that the rule chooses.
         control: Number of random candidates trained beside them, so that the report can say whether the rule helped.
         rounds: Number of rounds in which a rule that learns from outcomes (``calibrated``) chooses.
@@ -39,7 +43,7 @@ class SelectSpec:
             ``sensitivity_after`` need no labels.
     """
 
-    rule: Rule = "pareto"
+    rule: Rule = "calibrated"
     top_k: Annotated[int, Field(ge=1)] = 8
     control: Annotated[int, Field(ge=0)] = 4
     rounds: Annotated[int, Field(ge=1)] = 3
@@ -47,36 +51,23 @@ class SelectSpec:
     final: Literal["val_loss", "val_error", "predicted_loss", "sensitivity_after"] = "val_loss"
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A scored candidate as selection sees it.
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What a rule may look at besides the candidates.
 
     Attributes:
-        digest: Identity of the architecture.
-        features: Feature name to value: ``log10_sensitivity``, ``log10_params``, ….
-        family: Architecture family.
+        outcomes: Digest to target of the trained candidates.
+        target: Name of the target.
+        seed: Seed of the rule.
+        noise: Digest to standard error of the target.
+        cost: Feature that shall be small as well.
     """
 
-    digest: str
-    features: Mapping[str, float] = field(default_factory=dict)
-    family: str = ""
-
-
-@dataclass(frozen=True)
-class Pick:
-    """A candidate to train.
-
-    Attributes:
-        digest: Identity of the architecture.
-        reason: Why it was chosen, in words.
-        predicted_mean: Predicted target, if the rule predicts one.
-        predicted_sd: Its standard deviation.
-    """
-
-    digest: str
-    reason: str
-    predicted_mean: float | None = None
-    predicted_sd: float | None = None
+    outcomes: Mapping[str, float]
+    target: str
+    seed: int
+    noise: Mapping[str, float] | None
+    cost: str | None
 
 
 def select(
@@ -88,28 +79,38 @@ def select(
     target: str = "val_error",
     seed: int = 0,
     noise: Mapping[str, float] | None = None,
+    cost: str | None = None,
 ) -> list[Pick]:
     """Return the ``n`` candidates to train next, fewer if there are no more, best first.
 
+    The first picks do not depend on ``n``, nor any on the order of the candidates.
+
     Args:
-        candidates: All scored candidates that may be trained, in any order.
-        outcomes: Digest to target of those that are trained already; they are not picked again.
-        rule: One of ``pareto``, ``lowest``, ``params``, ``random``.
+        candidates: All scored candidates that may be trained, in any order, and the trained ones.
+        outcomes: Digest to target of those that are trained already, smaller being better, infinite if the training
+            failed; they are not picked again. Only ``calibrated`` looks at the values.
+        rule: One of ``calibrated``, ``pareto``, ``lowest``, ``highest``, ``params``, ``random``.
         n: How many.
-        target: Name of the outcome; these rules do not look at it.
-        seed: Seed of ``random``.
-        noise: Digest to standard error of the outcome, as far as known.
+        target: Name of the outcome, for the reasons that ``calibrated`` gives.
+        seed: Seed of ``random``, and of the first pick of ``calibrated``.
+        noise: Digest to standard error of the outcome, as far as known; for ``calibrated``.
+        cost: A feature that shall be small as well, such as ``log10_params``: ``calibrated`` then improves the front
+            of target and cost.
 
     Raises:
-        InvalidInputError: The rule is unknown or ``n`` is negative.
+        InvalidInputError: The rule is unknown, ``n`` is negative, two candidates have the same digest, another rule
+            than ``calibrated`` is given a cost, or what ``calibrated`` looks at cannot be used.
     """
     order = find(RULES, rule, "selection rule")
     if n < 0:
         raise InvalidInputError(f"the number of picks must be at least 0; given {n}")
-    fixed = sorted(candidates, key=lambda c: c.digest)  # so that the order of the input does not matter
+    if cost is not None and rule != "calibrated":
+        raise InvalidInputError(f"a cost needs the rule 'calibrated'; given {rule!r}; leave the cost out")
+    fixed = in_fixed_order(candidates)
     if not fixed:
         return []
-    return list(itertools.islice((p for p in order(fixed, seed) if p.digest not in outcomes), n))
+    known = Known(outcomes=outcomes, target=target, seed=seed, noise=noise, cost=cost)
+    return list(itertools.islice((p for p in order(fixed, known) if p.digest not in outcomes), n))
 
 
 def round_sizes(top_k: int, rounds: int) -> list[int]:
@@ -124,28 +125,44 @@ def control_group(candidates: Sequence[Candidate], *, n: int, seed: int = 0) -> 
     return [Pick(p.digest, "random, to compare the selected with") for p in picks]
 
 
-def _random(candidates: Sequence[Candidate], seed: int) -> list[Pick]:
+def _random(candidates: Sequence[Candidate], known: Known) -> list[Pick]:
     """Random; the place of a candidate depends on its digest and the seed alone, not on who else is there."""
-    ordered = sorted(candidates, key=lambda c: derive_seed("random selection", seed, c.digest))
+    ordered = sorted(candidates, key=lambda c: derive_seed("random selection", known.seed, c.digest))
     return [Pick(c.digest, "random") for c in ordered]
 
 
-def _params(candidates: Sequence[Candidate], seed: int) -> list[Pick]:
+def _params(candidates: Sequence[Candidate], known: Known) -> list[Pick]:
     """Most parameters first."""
     ordered = sorted(candidates, key=lambda c: -c.features["log10_params"])
     return [Pick(c.digest, f"most parameters, rank {i}") for i, c in enumerate(ordered, 1)]
 
 
-def _lowest(candidates: Sequence[Candidate], seed: int) -> list[Pick]:
+def _lowest(candidates: Sequence[Candidate], known: Known) -> list[Pick]:
     """Smallest sensitivity in each of four bands of parameter numbers, the bands in turn."""
+    return _extreme(candidates, "", 1.0)
+
+
+def _highest(candidates: Sequence[Candidate], known: Known) -> list[Pick]:
+    """Largest sensitivity in each of four bands of parameter numbers, the bands in turn."""
+    return _extreme(candidates, ", the largest first", -1.0)
+
+
+def _extreme(candidates: Sequence[Candidate], order: str, sign: float) -> list[Pick]:
     by_size = sorted(candidates, key=lambda c: c.features["log10_params"])
     bands = _split(by_size, N_BANDS)
     picks: list[tuple[int, int, Pick]] = []
     for number, band in enumerate(bands, 1):
-        for rank, c in enumerate(sorted(band, key=lambda c: c.features["log10_sensitivity"]), 1):
-            text = f"sensitivity rank {rank} of {len(band)} in parameter band {number} of {len(bands)}"
+        for rank, c in enumerate(sorted(band, key=lambda c: sign * c.features["log10_sensitivity"]), 1):
+            text = f"sensitivity rank {rank} of {len(band)} in parameter band {number} of {len(bands)}{order}"
             picks.append((rank, number, Pick(c.digest, text)))
     return [pick for _, _, pick in sorted(picks, key=lambda p: p[:2])]
+
+
+def _calibrated(candidates: Sequence[Candidate], known: Known) -> Iterator[Pick]:
+    """Expected improvement by a model fitted on the trained candidates; the first batch fills the space."""
+    return calibrated(
+        candidates, known.outcomes, target=known.target, seed=known.seed, noise=known.noise, cost=known.cost
+    )
 
 
 def _split(items: list[Candidate], n: int) -> list[list[Candidate]]:
@@ -153,7 +170,7 @@ def _split(items: list[Candidate], n: int) -> list[list[Candidate]]:
     return [items[a:b] for a, b in itertools.pairwise(edges) if b > a]
 
 
-def _pareto(candidates: Sequence[Candidate], seed: int) -> Iterator[Pick]:
+def _pareto(candidates: Sequence[Candidate], known: Known) -> Iterator[Pick]:
     """Fronts of small sensitivity against many parameters; within a front the farthest from those before first."""
     points = np.array([[c.features["log10_sensitivity"], -c.features["log10_params"]] for c in candidates])
     span = np.ptp(points, axis=0)
@@ -194,9 +211,11 @@ def _farthest_first(unit: np.ndarray, members: np.ndarray) -> Iterator[int]:
         taken = int(np.argmax(distance))
 
 
-RULES: Mapping[str, Callable[[Sequence[Candidate], int], Iterable[Pick]]] = {
+RULES: Mapping[str, Callable[[Sequence[Candidate], Known], Iterable[Pick]]] = {
+    "calibrated": _calibrated,
     "pareto": _pareto,
     "lowest": _lowest,
+    "highest": _highest,
     "params": _params,
     "random": _random,
 }

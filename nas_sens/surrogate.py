@@ -1,93 +1,26 @@
 """A regression that a handful of trained networks can carry: Gaussian processes averaged by how well they predict.
 
-Symbol, meaning, shape:
-
-    x, g     features on one scale, family number of each candidate                                (n, p), (n,)
-    z, v     warped outcomes, their variances by measurement                                       (n,), (n,)
-    K        prior covariance of the outcomes of a member, in units of its scale σ²                (n, n)
-    α        K⁻¹ z                                                                                 (n,)
-
-A member of the average says that an outcome is
-
-    z = offset + offset of the family + slopes · x + slopes of the family · x + smooth function of x + residual
-
-with normal priors, so that K is a sum of kernels: 1, [same family], shares of a linear and of a Matérn-5/2 kernel
-(Rasmussen & Williams 2006, section 4.2), and the identity. Members differ in the features they look at (all, one or
-none), in the share of the residual, and in share and length of the smooth part. σ² has an inverse-gamma prior and is
-integrated out, which makes predictions Student's t. Nothing is optimised: with ten points a maximum of the likelihood
-is an accident, while an average over a grid is not, and its members have a closed form. Members are weighted by their
-leave-one-out predictive density (pseudo-Bayesian model averaging; Yao et al. 2018, arXiv:1704.02030), itself in closed
-form (Rasmussen & Williams 2006, section 5.4.2).
+The members (see ``gaussian_process``) differ in the features that they look at (all, one or none), in the share of the
+residual, and in share and length of the smooth part. Nothing is optimised: with ten points a maximum of the likelihood
+is an accident, while an average over a grid is not. Members are weighted by their leave-one-out predictive density
+(pseudo-Bayesian model averaging; Yao et al. 2018, arXiv:1704.02030), itself in closed form (Rasmussen & Williams 2006,
+section 5.4.2). So useless features are noticed, few points make lines, and more points bend them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
-from sklearn.gaussian_process.kernels import Matern
 
-Array = NDArray[np.float64]
-Groups = NDArray[np.int64]
+from .gaussian_process import OWN_SLOPES, Array, Fit, Groups, Member, fit_member, kernel, prior_variance, same_group
 
 # Shares of a unit of prior variance; what the residual leaves is split between slopes and the smooth function.
 RESIDUALS = (0.7, 0.4, 0.2, 0.1, 0.03)
 SMOOTHS = (0.0, 0.3, 0.8)
 LENGTHS = (1.0, 2.0)  # in root mean squared distance per feature, whose standard deviation is about 1
-OWN_SLOPES = 0.5  # share of the slopes' variance that belongs to the families
-PRIOR_SHAPE, PRIOR_RATE = 1.0, 1.0  # of 1/σ²: two observations' worth of "outcomes on this scale have variance 1"
 MOST_MEMBERS, MOST_WEIGHT = 30, 0.98  # those that predictions are averaged over
-
-
-@dataclass(frozen=True)
-class Member:
-    """One Gaussian process of the average.
-
-    Attributes:
-        columns: The features it looks at.
-        residual: Share of the prior variance that no feature explains, in (0, 1].
-        smooth: Share of the rest that is a smooth function rather than slopes, in [0, 1].
-        length: Length scale of the smooth function.
-    """
-
-    columns: tuple[int, ...] = ()
-    residual: float = 1.0
-    smooth: float = 0.0
-    length: float = 1.0
-
-    @property
-    def slopes_share(self) -> float:
-        """Share of the prior variance that slopes have."""
-        return (1 - self.residual) * (1 - self.smooth)
-
-    @property
-    def smooth_share(self) -> float:
-        """Share of the prior variance that the smooth function has."""
-        return (1 - self.residual) * self.smooth
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A member that knows the trained candidates.
-
-    Attributes:
-        member: What it assumes.
-        inverse: K⁻¹, shape (n, n).
-        alpha: K⁻¹ z, shape (n,).
-        variance: Posterior mean of σ².
-        left_out: Prediction of every trained candidate from the others, shape (n,).
-        log_density: Leave-one-out log predictive density, summed over the trained candidates.
-    """
-
-    member: Member
-    inverse: Array
-    alpha: Array
-    variance: float
-    left_out: Array
-    log_density: float
 
 
 @dataclass(frozen=True)
@@ -97,12 +30,11 @@ class Surrogate:
     Attributes:
         x: Features of the trained candidates, shape (n, p).
         groups: Their families, shape (n,).
-        has_groups: Whether there is more than one family in the pool.
-        fits: The members that count.
+        has_groups: Whether the pool has more than one family.
+        fits: The m members that count.
         weights: Their weights, which sum to 1, shape (m,).
-        slopes: Posterior mean and standard deviation of the slope of every feature alone, shape (p, 2).
-        left_out: Prediction of every trained candidate from the others, shape (n,).
-        null_weight: Weight of the member that looks at no feature, among all.
+        left_out: Mean prediction of every trained candidate from the others, by all members, shape (n,).
+        null_weight: Weight, among all members, of the one that looks at no feature.
     """
 
     x: Array
@@ -110,6 +42,141 @@ class Surrogate:
     has_groups: bool
     fits: tuple[Fit, ...]
     weights: Array
-    slopes: Array
     left_out: Array
     null_weight: float
+
+
+def fit(x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Surrogate:
+    """Return the average fitted to trained candidates.
+
+    Time grows as p·n³ and memory as n², for n trained candidates with p features.
+
+    Args:
+        x: Features, shape (n, p).
+        groups: Family numbers, shape (n,).
+        z: Warped outcomes, shape (n,), n ≥ 2.
+        v: Their variances by measurement, shape (n,).
+        has_groups: Whether the pool has more than one family.
+    """
+    grid, log_prior = members(x.shape[1])
+    densities, left_out = [], []
+    for member in grid:  # inverses are not kept: there may be hundreds of members
+        one = fit_member(member, x, groups, z, v, has_groups=has_groups)
+        densities.append(one.log_density)
+        left_out.append(one.left_out)
+    weights = _normalized(np.array(densities) + log_prior)
+    order = np.argsort(-weights, kind="stable")
+    n_kept = min(MOST_MEMBERS, 1 + int(np.searchsorted(np.cumsum(weights[order]), MOST_WEIGHT)))
+    kept = order[:n_kept]
+    return Surrogate(
+        x=x,
+        groups=groups,
+        has_groups=has_groups,
+        fits=tuple(fit_member(grid[i], x, groups, z, v, has_groups=has_groups) for i in kept),
+        weights=weights[kept] / weights[kept].sum(),
+        left_out=weights @ np.array(left_out),
+        null_weight=float(weights[0]),
+    )
+
+
+def members(n_features: int) -> tuple[list[Member], Array]:
+    """Return the grid and its log prior: none, one and all features are equally likely; the first looks at none."""
+    one = [m for j in range(n_features) for m in _shapes((j,))]
+    every = _shapes(tuple(range(n_features))) if n_features > 1 else []
+    grid, log_prior = [], []
+    for kind in ([Member()], one, every):
+        grid += kind
+        log_prior += [-np.log(len(kind))] * len(kind)
+    return grid, np.array(log_prior)
+
+
+def _shapes(columns: tuple[int, ...]) -> list[Member]:
+    """Return all members that look at some features."""
+    smooths = [(0.0, LENGTHS[0]), *((s, length) for s in SMOOTHS if s for length in LENGTHS)]
+    return [Member(columns, residual, smooth, length) for residual in RESIDUALS for smooth, length in smooths]
+
+
+def cross(surrogate: Surrogate, one: Fit, x: Array, groups: Groups) -> Array:
+    """Return a member's prior covariance between candidates and the trained ones, shape (N, n)."""
+    same = same_group(groups, surrogate.groups) if surrogate.has_groups else None
+    return kernel(one.member, x, surrogate.x, same)
+
+
+def posterior(surrogate: Surrogate, x: Array, groups: Groups) -> tuple[Array, Array]:
+    """Return mean and variance of what the features explain, without residual, of every member: shapes (m, N).
+
+    Args:
+        surrogate: The average.
+        x: Features of candidates, shape (N, p).
+        groups: Their families, shape (N,).
+    """
+    means, variances = np.empty((2, len(surrogate.fits), len(x)))
+    for i, one in enumerate(surrogate.fits):
+        for part in _chunks(len(x)):
+            k = cross(surrogate, one, x[part], groups[part])
+            explained = ((k @ one.inverse) * k).sum(axis=1)
+            rest = prior_variance(one.member, x[part], has_groups=surrogate.has_groups) - explained
+            means[i, part], variances[i, part] = k @ one.alpha, np.maximum(rest, 0.0) * one.variance
+    return means, variances
+
+
+def posterior_covariances(surrogate: Surrogate, x: Array, groups: Groups) -> Callable[[int], Array]:
+    """Return a function from the number of one candidate to the covariances (m, N) of all of them with it.
+
+    Like variances of :func:`posterior` they are of what the features explain. Keeps m·N·n numbers in memory.
+    """
+    crosses = [cross(surrogate, one, x, groups) for one in surrogate.fits]
+
+    def with_one(j: int) -> Array:
+        same = same_group(groups, groups[j : j + 1]) if surrogate.has_groups else None
+        rows = [
+            one.variance * (kernel(one.member, x, x[j : j + 1], same)[:, 0] - k @ (one.inverse @ k[j]))
+            for one, k in zip(surrogate.fits, crosses, strict=True)
+        ]
+        return np.array(rows)
+
+    return with_one
+
+
+def residual_variances(surrogate: Surrogate) -> Array:
+    """Return the variance of an outcome that no feature explains, of every member, shape (m, 1)."""
+    return np.array([[one.member.residual * one.variance] for one in surrogate.fits])
+
+
+def mixture(weights: Array, means: Array, variances: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation (N,) of an average of distributions (m, N)."""
+    mean = weights @ means
+    spread = (means - mean) ** 2
+    return mean, np.sqrt(weights @ (variances + spread))
+
+
+def slope(j: int, x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> tuple[float, float]:
+    """Return posterior mean and standard deviation of the slope of z on one feature alone, within families.
+
+    Of several families it is the mean over the trained candidates of the slopes of their families. The members are
+    those with slopes of this feature and nothing else; see :func:`fit` for the arguments.
+    """
+    grid = [m for m in _shapes((j,)) if not m.smooth]
+    fits = [fit_member(m, x, groups, z, v, has_groups=has_groups) for m in grid]
+    # The slope of family g is a common one plus its own, with variances 1 - own and own in units of the slopes' share.
+    own = OWN_SLOPES if has_groups else 0.0
+    shares = same_group(groups, groups).mean(axis=1)  # of the trained candidates, in the family of each
+    prior = 1 - own + own * shares.mean()
+    covariance = x[:, j] * (1 - own + own * shares)
+    means, variances = np.empty((2, len(fits), 1))
+    for i, one in enumerate(fits):
+        share = one.member.slopes_share
+        means[i] = share * covariance @ one.alpha
+        variances[i] = max(0.0, share * prior - share**2 * covariance @ one.inverse @ covariance) * one.variance
+    weights = _normalized(np.array([one.log_density for one in fits]))
+    mean, sd = mixture(weights, means, variances)
+    return float(mean[0]), float(sd[0])
+
+
+def _normalized(log_weights: Array) -> Array:
+    weights = np.exp(log_weights - log_weights.max())
+    return np.asarray(weights / weights.sum())
+
+
+def _chunks(n: int, size: int = 4096) -> list[slice]:
+    return [slice(i, i + size) for i in range(0, n, size)]

@@ -71,7 +71,7 @@ def test_search_does_the_main_job(folder: Path, searched: subprocess.CompletedPr
     rows = json.loads(searched.stdout)  # nothing but data on stdout
     assert len(rows) == 3
     assert [r["val_loss"] for r in rows] == sorted(r["val_loss"] for r in rows)
-    assert {r["chosen_by"] for r in rows} == {"pareto", "control"}
+    assert {r["chosen_by"] for r in rows} == {"calibrated", "control"}
     assert "score: 6/6" in searched.stderr
     assert "train: 6/6" in searched.stderr
     assert "\r" not in searched.stderr  # plain lines where stderr is no terminal

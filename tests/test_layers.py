@@ -30,7 +30,10 @@ LAYERS: list[set[str]] = [
     {"cli"},
     {"__init__", "__main__"},
 ]
-UNITS = dict.fromkeys(("report_tables", "report_text", "figures", "figure_style"), "report") | {
+REPORT = ("tables", "text", "numbers", "outcomes", "groups", "reliability", "prediction", "verdict")
+REPORT += ("statistics_tables", "panels", "prediction_figures", "progress_figures")
+UNITS = dict.fromkeys((*(f"report_{part}" for part in REPORT), "figures", "figure_style"), "report") | {
+    "regression_fit": "statistics",
     "bulk": "storage",
     "excerpt": "storage",
 }
