@@ -22,7 +22,10 @@ from .errors import InvalidInputError, NasSensError
 from .identity import make_generator
 from .initialization import INIT_SCHEMES, InitScheme
 from .metrics import metric_names
+from .outcome_table import read_outcome_table
 from .records import STATUS_OK, TrainedCandidate, describe
+from .replay import DEFAULT_RULES
+from .replay import replay as replay_rules
 from .selection import RULES
 from .space import load_space
 from .storage import StudyStorage, hide_password, redact
@@ -192,6 +195,44 @@ def export(
     """
     database = _open(storage, artifacts)
     print_out(str(results.export_model(database, name, output, rank=rank_, onnx=onnx, licence=licence)))
+
+
+@cli.command()
+@click.argument("source")
+@click.option("--rules", default=",".join(DEFAULT_RULES), show_default=True, metavar="NAMES",
+              help="Rules, or features with a sign: +log10_flops trains the largest first.")  # fmt: skip
+@click.option("--budgets", default="5,10,20", show_default=True, metavar="NUMBERS", help="Numbers of trainings.")
+@click.option("--repeats", type=click.IntRange(min=2), default=200, show_default=True, help="Random pools.")
+@click.option("--pool-share", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True,
+              help="Share of all candidates in a pool.")  # fmt: skip
+@click.option("--outcome", default="val_error", show_default=True, help="Outcome to make small: a column, or a figure.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of pools and rules.")
+@storage_options
+@format_option
+def replay(source: str, rules: str, budgets: str, repeats: int, pool_share: float, outcome: str, seed: int,
+           storage: str | None, artifacts: Path | None, form: str) -> None:  # fmt: skip
+    """Replay selection rules where outcomes are known: what would they have found?
+
+    SOURCE is a CSV file (.csv or .csv.gz) with a column "architecture" or "arch", the outcome and features, or the name
+    of a study, of which the trained candidates are taken. Regret is the best outcome found minus the best in the pool.
+    """
+    if source.endswith((".csv", ".csv.gz")):
+        table = read_outcome_table(source, outcome=outcome)
+        candidates, outcomes = list(table.candidates), dict(table.outcomes)
+    else:
+        candidates, outcomes = results.known_outcomes(_open(storage, artifacts), source, outcome)
+    numbers = [n.strip() for n in budgets.split(",")]
+    if not all(n.isdigit() for n in numbers):
+        raise InvalidInputError(f"--budgets must be whole numbers with commas between; given {budgets!r}")
+    found = replay_rules(
+        candidates, outcomes, rules=[r.strip() for r in rules.split(",")], budgets=[int(n) for n in numbers],
+        repeats=repeats, pool_share=pool_share, seed=seed,
+    )  # fmt: skip
+    rows = [{"rule": r.rule, "trainings": r.budget}
+            | {f"{name}{end}": getattr(getattr(r, name), key) for name in ("regret", "regret_sd", "rank")
+               for end, key in (("", "estimate"), (" low", "low"), (" high", "high"))} for r in found]  # fmt: skip
+    size = found[0].pool_size if found else 0
+    show_rows(rows, form=form, title=f"{source}: {repeats} random pools of {size} candidates; 95 % intervals")
 
 
 @cli.command()

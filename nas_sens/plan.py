@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 from .features import selection_features
 from .records import CONTROL, ScoredCandidate, TrainedCandidate
-from .selection import Pick, control_group, round_sizes, select
+from .selection import LEARNING_RULES, Pick, control_group, round_sizes, select
 from .study import StudySpec
-
-LEARNING_RULES = ("calibrated",)  # which look at outcomes, and so choose in rounds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,9 @@ from torch import nn
 
 from . import export
 from .architectures import ArchitectureSpec, load_spec
+from .candidates import Candidate
 from .errors import InvalidInputError
+from .features import selection_features
 from .model_card import render_card
 from .records import ScoredCandidate, TrainedCandidate
 from .storage import DEFAULT_STORAGE, StudyStorage
@@ -95,6 +97,22 @@ def read_result(storage: StudyStorage, name: str, *, by: str | None = None) -> S
         by = _FIGURE_OF.get(final, final)
     trained = sorted(storage.trained(name), key=lambda t: (not t.is_ok, _key(getattr(t, by)), t.digest))
     return SearchResult(name, protocol, tuple(storage.scored(name)), tuple(trained), by)
+
+
+def known_outcomes(storage: StudyStorage, name: str, outcome: str) -> tuple[list[Candidate], dict[str, float]]:
+    """Return the trained candidates of a study as selection sees them, and digest to one of their figures.
+
+    Raises:
+        InvalidInputError: There is no such study or figure.
+    """
+    result = read_result(storage, name)
+    trained = [t for t in result.trials if t.is_ok]
+    if outcome not in ("val_loss", "val_error", "test_loss", "test_error"):
+        raise InvalidInputError(
+            f"the outcome of a study must be val_loss, val_error, test_loss or test_error; given {outcome!r}"
+        )
+    outcomes = {t.digest: float(getattr(t, outcome)) for t in trained}
+    return [selection_features(c) for c in result.candidates if c.digest in outcomes], outcomes
 
 
 def _key(value: float | None) -> float:

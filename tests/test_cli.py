@@ -88,6 +88,50 @@ def test_verbose_tells_every_candidate_and_quiet_tells_nothing(folder: Path) -> 
     assert run(folder, "search", "mini.toml", "--name", "hushed", "-q", "-o", "loud.html").stderr == ""
 
 
+def test_replay_of_a_table_and_of_a_study(
+    folder: Path, searched: subprocess.CompletedProcess[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(folder)
+
+    def out(*arguments: str, code: int = 0) -> str:
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        captured = capsys.readouterr()
+        assert exit_.value.code == code, captured.err
+        return captured.out if code == 0 else captured.err
+
+    # The smallest x has the smallest error; test_error says so too, but only after training: it is no feature.
+    lines = [f"n{i},{i},{i / 100},{i / 100}" for i in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["arch,x,val_error,test_error", *lines]))
+    options = ("--repeats", "5", "--budgets", "3", "--format", "json")
+    rows = json.loads(out("replay", str(tmp_path / "t.csv"), "--rules=-x,+x,random", *options))
+    assert [r["rule"] for r in rows] == ["-x", "+x", "random"]
+    assert rows[0]["regret"] == rows[0]["regret high"] == 0
+    assert rows[1]["rank"] == 18  # the best of the three largest of 20
+    assert 0 < rows[2]["regret"] < rows[1]["regret"]
+    assert "unknown rule '-test_error'" in out("replay", str(tmp_path / "t.csv"), "--rules=-test_error", code=2)
+    assert "whole numbers" in out("replay", str(tmp_path / "t.csv"), "--budgets", "3,x", code=2)
+    study = json.loads(out("replay", "mini", "--rules=params,+log10_sensitivity", *options, "--pool-share", "1"))
+    assert {r["rank"] for r in study} == {1}
+    assert "must be val_loss" in out("replay", "mini", "--outcome", "loss", code=2)
+
+
+def test_measure_tells_what_it_can(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["measure", "fc:depth=1,width=4,activation=gelu", "--data", "digits", "--metrics", "params,linear_regions",
+              "--format", "json"])  # fmt: skip
+    assert exit_.value.code == 0
+    params, regions = json.loads(capsys.readouterr().out)
+    assert (params["value"], params["problem"]) == (64 * 4 + 4 + 4 * 10 + 10, "")
+    assert regions["value"] is None
+    assert regions["problem"]
+    with pytest.raises(SystemExit) as exit_:
+        main(["measure", "fc:depth=1,width=4", "--data", "digits", "--seeds", "3"])
+    assert exit_.value.code == 2
+    assert "needs an init" in capsys.readouterr().err
+
+
 def test_an_unforeseen_error_tells_no_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
