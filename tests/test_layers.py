@@ -21,7 +21,8 @@ LAYERS: list[set[str]] = [
     {"metrics"},
     {"space", "probe", "measure"},
     {"scoring", "training", "selection", "claims", "statistics"},
-    {"storage", "export", "model_card", "report", "timm_registry", "timm_hook", "study"} | {"racing", "features"},
+    {"storage", "export", "model_card", "report", "timm_registry", "timm_hook", "study"}
+    | {"racing", "features", "replay", "outcome_table"},
     {"results", "resolve", "plan"},
     {"annotations"},
     {"session"},
@@ -37,6 +38,10 @@ UNITS = dict.fromkeys((*(f"report_{part}" for part in REPORT), "figures", "figur
     "bulk": "storage",
     "excerpt": "storage",
 }
+UNITS |= dict.fromkeys(
+    ("candidates", "acquisition", "calibrated", "calibration", "surrogate", "gaussian_process", "outcome_scale"),
+    "selection",
+)
 MAY_IMPORT_OPTUNA = {"space", "storage", "pipeline"}
 NEVER_OPTUNA_EVEN_INDIRECTLY = {"metrics", "architectures", "training"}
 
