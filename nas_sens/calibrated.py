@@ -19,6 +19,7 @@ from .identity import derive_seed
 from .surrogate import Surrogate, mixture, posterior, posterior_covariances, residual_variances
 
 SHORTLIST = 1024  # candidates among which a batch is planned: those worth most before it
+LONGEST_BATCH = 128  # candidates that are planned together; what follows is in the order of worth before it
 _REFERENCE_MARGIN = 0.1  # share of the range of costs by which the reference of hypervolumes lies beyond the largest
 _TIE = 1e-9  # relative; what differs by less is equal, so that the last bits of a sum do not decide
 
@@ -94,7 +95,7 @@ def _batch(
     believed: list[tuple[int, float]] = []
     learnt: list[Array] = []  # as in a pivoted Cholesky decomposition of the posterior covariance
     is_left = np.ones(len(short), dtype=bool)
-    for _ in range(len(short)):
+    for _ in range(min(LONGEST_BATCH, len(short))):
         mean, sd = mixture(surrogate.weights, means, variances)
         gains = worth(short, mean, sd, believed)
         j = _best(gains, mean, is_left)
@@ -104,7 +105,8 @@ def _batch(
         column = covariances(j) - sum(row * row[:, [j]] for row in learnt)
         learnt.append(column / np.sqrt(variances[:, [j]] + residuals))
         variances = np.maximum(variances - learnt[-1] ** 2, 0.0)
-    yield from ((int(i), float(alone[i])) for i in order[SHORTLIST:])
+    planned = {i for i, _ in believed}
+    yield from ((int(i), float(alone[i])) for i in order if i not in planned)
 
 
 def _best(gains: Array, mean: Array, is_left: np.ndarray) -> int:

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from .report_text import number
+from .report_numbers import number
 
 SELECTED_COLOUR, CONTROL_COLOUR, INK = "#0072B2", "#D55E00", "#222222"  # Okabe and Ito's blue, vermilion; almost black
 MAX_VECTOR_POINTS = 2_000  # more are drawn as pixels: 10,000 vector markers weigh megabytes and freeze a browser

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -27,8 +27,7 @@ from .figure_style import (
     set_log_axis,
 )
 from .records import CONTROL, ScoredCandidate, TrainedCandidate
-from .report_text import compact, number, ranked
-from .statistics import best_so_far
+from .report_numbers import compact, number
 
 FAMILY_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#F0E442", "#D55E00", "#999999")
 FAMILY_MARKERS = "osD^vP*X"
@@ -55,8 +54,10 @@ class Quantity:
     to_text: Callable[[float], str] = lambda value: number(value, 3)
 
 
-LOG10_S_BEFORE = Quantity(label="log₁₀ S before training", get=lambda t: t.log10_sensitivity_before)
-LOG10_S_AFTER = Quantity(label="log₁₀ S after training", get=lambda t: t.log10_sensitivity_after)
+LOG10_S_BEFORE = Quantity(
+    label="log₁₀ S before training (S in output units²)", get=lambda t: t.log10_sensitivity_before
+)
+LOG10_S_AFTER = Quantity(label="log₁₀ S after training (S in output units²)", get=lambda t: t.log10_sensitivity_after)
 PARAMS = Quantity(label="parameters (log axis)", get=lambda t: float(t.params), is_log=True, to_text=compact)
 TEST_LOSS = Quantity(label="test loss", get=lambda t: t.test_loss, get_sd=lambda t: t.test_loss_sd, is_log=True)
 TEST_ERROR = Quantity(label="test error", get=lambda t: t.test_error, get_sd=lambda t: t.test_error_sd, scale=100.0)
@@ -89,7 +90,7 @@ def outcome_figure(
         predicted_by: Name of the equation whose predicted loss is drawn too, for a loss on the vertical axis.
     """
     groups = {
-        is_control: [t for t in trained if (t.chosen_by == CONTROL) is is_control and _is_drawable(t, x, y)]
+        is_control: [t for t in trained if (t.chosen_by == CONTROL) is is_control and is_drawable(t, x, y)]
         for is_control in (False, True)
     }
     if not any(groups.values()):
@@ -101,13 +102,13 @@ def outcome_figure(
         for is_control, members in groups.items():
             if members:
                 xs, ys = (np.array([q.scale * (q.get(t) or 0.0) for t in members]) for q in (x, y))
-                _draw_group(axes, xs, ys, np.array([y.scale * (y.get_sd(t) or 0.0) for t in members]), is_control)
+                draw_group(axes, xs, ys, np.array([y.scale * (y.get_sd(t) or 0.0) for t in members]), is_control)
                 shown_x += list(xs)
                 shown_y += list(ys)
         if predicted_by is not None:
             shown_y += _draw_prediction(axes, [t for members in groups.values() for t in members], x, predicted_by)
-        _set_axis(axes, "x", x, shown_x)
-        _set_axis(axes, "y", y, shown_y)
+        set_axis(axes, "x", x, shown_x)
+        set_axis(axes, "y", y, shown_y)
         add_legend(figure, axes)
 
     return render_svg(key, description, draw)
@@ -129,7 +130,7 @@ def distribution_figure(
 
     def draw(figure: Figure, axes: Axes) -> None:
         for i, (family, points) in enumerate(sorted(families.items())):
-            params, log10_s = zip(*points, strict=True)
+            params, log10_s = np.array(points, dtype=np.float64).T  # of lists, matplotlib looks at every number
             axes.scatter(
                 params,
                 log10_s,
@@ -142,7 +143,7 @@ def distribution_figure(
                 rasterized=len(positions) > MAX_VECTOR_POINTS,
             )
         if rings:
-            params, log10_s = zip(*rings, strict=True)
+            params, log10_s = np.array(rings, dtype=np.float64).T
             axes.scatter(
                 params,
                 log10_s,
@@ -153,82 +154,14 @@ def distribution_figure(
                 label="trained",
                 zorder=3,
             )
-        _set_axis(axes, "x", PARAMS, [p for p, _ in positions.values()])
+        set_axis(axes, "x", PARAMS, [p for p, _ in positions.values()])
         axes.set_ylabel(LOG10_S_BEFORE.label)
         add_legend(figure, axes)
 
     return render_svg(key, description, draw)
 
 
-def curves_figure(key: str, trained: Sequence[TrainedCandidate], *, unit: str, description: str) -> str | None:
-    """Return the validation loss after each epoch of all trained networks, log axis, the best one emphasised."""
-    drawn = [(t, curve) for t in trained if np.isfinite(curve := _positive(t.curve)).any()]
-    if not drawn:
-        return None
-    best = next(iter(ranked(trained)), None)
-    n_values = sum(len(curve) for _, curve in drawn)
-    labels = {False: "selected", True: "control"}
-
-    def draw(figure: Figure, axes: Axes) -> None:
-        for t, curve in drawn:
-            is_control = t.chosen_by == CONTROL
-            axes.plot(
-                np.arange(1, len(curve) + 1),
-                curve,
-                color=CONTROL_COLOUR if is_control else SELECTED_COLOUR,
-                linestyle="--" if is_control else "-",
-                linewidth=2.6 if t is best else 1.0,
-                alpha=1.0 if t is best else 0.6,
-                marker="o" if len(curve) == 1 else None,
-                zorder=3 if t is best else 2,
-                rasterized=n_values > 10 * MAX_VECTOR_POINTS,
-                label=labels.pop(is_control, None),
-            )
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        values = np.concatenate([curve[np.isfinite(curve)] for _, curve in drawn])
-        axes.set_ylabel(f"validation loss ({unit}, log axis)")
-        set_log_axis(axes, "y", values)
-        add_legend(figure, axes)
-
-    return render_svg(key, description, draw)
-
-
-def best_so_far_figure(key: str, trained: Sequence[TrainedCandidate], *, unit: str, description: str) -> str | None:
-    """Return the smallest validation loss found so far against the number of networks trained, per group."""
-    in_order = sorted(trained, key=lambda t: (t.number is None, t.number or 0))
-    series = {}
-    for is_control in (False, True):
-        losses = [t.val_loss if t.is_ok else None for t in in_order if (t.chosen_by == CONTROL) is is_control]
-        best = best_so_far([loss if loss is not None and loss > 0 else None for loss in losses])
-        if np.isfinite(best).any():
-            series[is_control] = best
-    if not series:
-        return None
-
-    def draw(figure: Figure, axes: Axes) -> None:
-        for is_control, best in series.items():
-            axes.step(
-                np.arange(1, len(best) + 1),
-                best,
-                where="post",
-                color=CONTROL_COLOUR if is_control else SELECTED_COLOUR,
-                linestyle="--" if is_control else "-",
-                marker="^" if is_control else "o",
-                markersize=5 if len(best) <= 50 else 0,
-                label="control" if is_control else "selected",
-            )
-        axes.set_xlabel("networks trained in the group")
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        values = np.concatenate([best[np.isfinite(best)] for best in series.values()])
-        axes.set_ylabel(f"best validation loss so far ({unit})")
-        set_log_axis(axes, "y", values)
-        add_legend(figure, axes)
-
-    return render_svg(key, description, draw)
-
-
-def _draw_group(axes: Axes, xs: np.ndarray, ys: np.ndarray, sds: np.ndarray, is_control: bool) -> None:
+def draw_group(axes: Axes, xs: np.ndarray, ys: np.ndarray, sds: np.ndarray, is_control: bool) -> None:
     """Draw one group's points, with error bars where networks were trained from several seeds."""
     colour = CONTROL_COLOUR if is_control else SELECTED_COLOUR
     is_pixels = len(xs) > MAX_VECTOR_POINTS
@@ -261,19 +194,14 @@ def _draw_prediction(axes: Axes, members: Sequence[TrainedCandidate], x: Quantit
     return []
 
 
-def _is_drawable(t: TrainedCandidate, *quantities: Quantity) -> bool:
+def is_drawable(t: TrainedCandidate, *quantities: Quantity) -> bool:
+    """Return whether training succeeded and the candidate has all quantities, positive on logarithmic axes."""
     values = [(q.get(t), q.is_log) for q in quantities]
     return t.is_ok and all(v is not None and math.isfinite(v) and (v > 0 or not is_log) for v, is_log in values)
 
 
-def _positive(values: Iterable[float]) -> np.ndarray:
-    """Return the values as an array, NaN where a logarithmic axis cannot show them."""
-    array = np.array(list(values), dtype=np.float64)
-    array[~(np.isfinite(array) & (array > 0))] = np.nan
-    return array
-
-
-def _set_axis(axes: Axes, name: Literal["x", "y"], quantity: Quantity, values: Sequence[float]) -> None:
+def set_axis(axes: Axes, name: Literal["x", "y"], quantity: Quantity, values: Sequence[float]) -> None:
+    """Give an axis the label, the scale and the ticks of its quantity, for the values that it shows."""
     (axes.set_xlabel if name == "x" else axes.set_ylabel)(quantity.label)
     if quantity.is_log:
         set_log_axis(axes, name, values, to_text=quantity.to_text)

@@ -24,9 +24,9 @@ class OutcomeScale:
     """A continuous, increasing map between outcomes and warped ones.
 
     Attributes:
-        y: Outcomes at the knots, from the median up, shape (k,); below the median the map is a line.
+        y: Outcomes at the knots, from the median up, shape (k,).
         z: Warped outcomes at the knots, shape (k,).
-        unit: Change of the outcome for a change of 1 in the warped one, below the median.
+        unit: Change of the outcome for a change of 1 in the warped one outside the knots, where the map is a line.
     """
 
     y: Array
@@ -52,23 +52,27 @@ def outcome_scale(outcomes: ArrayLike) -> OutcomeScale:
 
 
 def warp(outcomes: ArrayLike, scale: OutcomeScale) -> Array:
-    """Return warped outcomes; what is worse than every knot is at the last one."""
+    """Return warped outcomes; an infinite one is at the last knot."""
     y = np.asarray(outcomes, dtype=np.float64)
-    line = scale.z[0] + (np.minimum(y, scale.y[0]) - scale.y[0]) / scale.unit
-    return np.where(y <= scale.y[0], line, np.interp(y, scale.y, scale.z))
+    y = np.where(np.isinf(y), scale.y[-1], y)
+    return np.asarray(np.interp(y, scale.y, scale.z) + _outside(y, scale.y) / scale.unit)
 
 
 def unwarp(warped: ArrayLike, scale: OutcomeScale) -> Array:
-    """Return the outcomes of warped ones; what lies beyond the last knot is at it."""
+    """Return the outcomes of warped ones."""
     z = np.asarray(warped, dtype=np.float64)
-    line = scale.y[0] + (np.minimum(z, scale.z[0]) - scale.z[0]) * scale.unit
-    return np.where(z <= scale.z[0], line, np.interp(z, scale.z, scale.y))
+    return np.asarray(np.interp(z, scale.z, scale.y) + _outside(z, scale.z) * scale.unit)
 
 
 def warped_variance(outcomes: ArrayLike, standard_errors: ArrayLike, scale: OutcomeScale) -> Array:
     """Return the variances of warped outcomes: the squared half of what y ± its standard error spans."""
     y, error = np.asarray(outcomes, dtype=np.float64), np.asarray(standard_errors, dtype=np.float64)
     return np.asarray(((warp(y + error, scale) - warp(y - error, scale)) / 2) ** 2)
+
+
+def _outside(values: Array, knots: Array) -> Array:
+    """Return how far values lie below the first knot (negative) or above the last; 0 between them."""
+    return values - np.clip(values, knots[0], knots[-1])
 
 
 def _finite(y: Array) -> Array:

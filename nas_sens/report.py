@@ -8,50 +8,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from . import figures
 from .errors import InvalidInputError
-from .records import ScoredCandidate, TrainedCandidate
-from .report_tables import (
-    MAX_REASONS,
-    PARAMETERS,
-    SENSITIVITY,
-    SENSITIVITY_AFTER,
-    CorrelationMatrix,
-    correlation_matrix,
-    correlation_rows,
-    difference_rows,
-    protocol_rows,
-    reason_groups,
-    winner_rows,
-)
-from .report_text import (
+from .records import CONTROL, ScoredCandidate, TrainedCandidate
+from .regression_fit import MIN_TRIPLES
+from .report_numbers import count
+from .report_outcomes import (
     OUTCOMES,
-    Wording,
-    best_text,
-    counts_text,
+    SENSITIVITY,
+    beside_table,
+    columns,
+    correlation_table,
     group_differences,
-    interval_text,
-    ranked,
-    relation_texts,
-    verdict_text,
-    wording_of,
+    intervals,
+    target_of,
 )
-from .statistics import Correlations
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One picture of the page: its heading, its SVG element, or what is missing for it."""
-
-    heading: str
-    svg: str | None
-    missing: str
+from .report_panels import after_panels, curve_panels, distribution_panel, outcome_panels, rule_panel
+from .report_prediction import loss_prediction, loss_text, rule_prediction, rule_text
+from .report_reliability import reliabilities
+from .report_statistics_tables import beside_rows, correlation_rows, difference_rows, reliability_rows
+from .report_tables import MAX_REASONS, protocol_rows, reason_groups, winner_rows
+from .report_text import best_text, counts_text, ranked, wording_of
+from .report_verdict import group_text, primary_outcome, relation_texts, verdict_sentence
 
 
 def write_report(
@@ -104,13 +86,12 @@ def render_report(
 ) -> str:
     """Return the report of a study as one HTML page; arguments as in :func:`write_report`.
 
-    The page renders with few, failed or no candidates too, and says then what is missing. Time grows with the square of
-    the number of trained candidates; 10,000 scored candidates and 60 trained ones take a few seconds.
+    The page renders with few, failed or no candidates too, and says then what is missing. The order of candidates and
+    trained does not matter. 100,000 scored candidates and 60 trained ones take a few seconds; time and memory grow with
+    the square of the number of trained ones.
     """
-    wording = wording_of(protocol)
-    matrix = correlation_matrix(trained)
-    differences = group_differences(trained)
-    groups = reason_groups(candidates, trained)
+    candidates = sorted(candidates, key=lambda c: (c.number is None, c.number or 0, c.digest))
+    trained = sorted(trained, key=lambda t: (t.number is None, t.number or 0, t.digest))
     environment = Environment(
         loader=PackageLoader("nas_sens"),
         autoescape=True,
@@ -118,109 +99,61 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(
-        name=name,
-        wording=wording,
-        counts=counts_text(candidates, trained),
-        best=best_text(trained),
-        relations=relation_texts(matrix[SENSITIVITY]),
-        verdicts=[verdict_text(outcome, differences[outcome]) for outcome in ("test error", "test loss")],
-        extra_notes=list(extra_notes),
-        n_trained=len(trained),
-        n_ranked=len(ranked(trained)),
-        winners=winner_rows(candidates, trained),
-        outcome_panels=_outcome_panels(trained, matrix, wording),
-        distribution=_distribution(candidates, trained),
-        curve_panels=_curve_panels(trained, wording),
-        after_panel=_after_panel(trained, matrix, wording),
-        outcomes=[f"log₁₀ {outcome}" if is_loss else outcome for outcome, _, is_loss in OUTCOMES],
-        correlations=correlation_rows(matrix),
-        differences=difference_rows(differences),
-        groups=groups[:MAX_REASONS],
-        n_more_groups=max(0, len(groups) - MAX_REASONS),
-        n_more_excluded=sum(g.n for g in groups[MAX_REASONS:]),
-        protocol=protocol_rows(protocol),
-    )
+    page = {"name": name, "extra_notes": list(extra_notes), "protocol": protocol_rows(protocol)}
+    page |= _study(candidates, trained) | _findings(candidates, trained, protocol)
+    return environment.get_template("report.html.j2").render(page)
 
 
-def _title(correlation: Correlations) -> str:
-    if correlation.spearman is None:
-        return f"no correlation: {correlation.reason}"
-    return f"Spearman {interval_text(correlation.spearman)}, n = {correlation.n}"
+def _study(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> dict[str, Any]:
+    """Return what the page says of the study itself: counts, ranking, exclusions."""
+    groups = reason_groups(candidates, trained)
+    failed = [t for t in trained if not t.is_ok]
+    n_failed_control = sum(t.chosen_by == CONTROL for t in failed)
+    return {
+        "counts": counts_text(candidates, trained),
+        "best": best_text(trained),
+        "n_trained": len(trained),
+        "n_ranked": len(ranked(trained)),
+        "n_failed": {"selected": len(failed) - n_failed_control, "control": n_failed_control},
+        "winners": winner_rows(candidates, trained),
+        "groups": groups[:MAX_REASONS],
+        "n_more_groups": max(0, len(groups) - MAX_REASONS),
+        "n_more_excluded": sum(g.n for g in groups[MAX_REASONS:]),
+    }
 
 
-def _outcome_panels(trained: Sequence[TrainedCandidate], matrix: CorrelationMatrix, wording: Wording) -> list[Panel]:
-    """Return S before and parameters against test loss and test error, in reading order of two columns."""
-    return [
-        Panel(
-            heading=f"{y_name.capitalize()} against {x_name}",
-            svg=figures.outcome_figure(
-                f"{x_key}-{y_key}",
-                trained,
-                x,
-                y,
-                title=_title(matrix[measure][y_name]),
-                description=f"Scatter plot of {y_name} against {x_name}; {_title(matrix[measure][y_name])}.",
-            ),
-            missing=f"No trained candidate has both {y_name} and {x_name}.",
-        )
-        for x_name, x_key, x, measure in (
-            ("log₁₀ S before training", "before", figures.LOG10_S_BEFORE, SENSITIVITY),
-            ("the number of parameters", "params", figures.PARAMS, PARAMETERS),
-        )
-        for y_name, y_key, y in (
-            ("test loss", "loss", figures.with_unit(figures.TEST_LOSS, wording.loss_unit)),
-            ("test error", "error", figures.with_unit(figures.TEST_ERROR, wording.error_unit)),
-        )
-    ]
-
-
-def _distribution(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> Panel:
-    description = "Scatter plot of log₁₀ S before training against the number of parameters of all scored candidates."
-    return Panel(
-        heading="log₁₀ S against the number of parameters; trained networks are ringed",
-        svg=figures.distribution_figure("distribution", candidates, trained, description=description),
-        missing="No candidate has a score.",
-    )
-
-
-def _curve_panels(trained: Sequence[TrainedCandidate], wording: Wording) -> list[Panel]:
-    return [
-        Panel(
-            heading="Validation loss while training",
-            svg=figures.curves_figure(
-                "curves",
-                trained,
-                unit=wording.loss_unit,
-                description="Validation loss after each epoch of every trained network.",
-            ),
-            missing="No trained candidate has a training curve.",
-        ),
-        Panel(
-            heading="Best validation loss so far",
-            svg=figures.best_so_far_figure(
-                "best",
-                trained,
-                unit=wording.loss_unit,
-                description="Smallest validation loss found against the number of networks trained.",
-            ),
-            missing="No trained candidate has a validation loss.",
-        ),
-    ]
-
-
-def _after_panel(trained: Sequence[TrainedCandidate], matrix: CorrelationMatrix, wording: Wording) -> Panel:
-    title = _title(matrix[SENSITIVITY_AFTER]["test loss"])
-    return Panel(
-        heading="Test loss against log₁₀ S after training",
-        svg=figures.outcome_figure(
-            "after-loss",
-            trained,
-            figures.LOG10_S_AFTER,
-            figures.with_unit(figures.TEST_LOSS, wording.loss_unit),
-            title=title,
-            description=f"Scatter plot of test loss against log₁₀ S after training; {title}.",
-            predicted_by=wording.predicted_by,
-        ),
-        missing="No trained candidate has both a test loss and log₁₀ S after training.",
-    )
+def _findings(
+    candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], protocol: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the page says of the measures: statistics, sentences, figures."""
+    wording, target = wording_of(protocol), target_of(protocol)
+    data = columns(candidates, trained)
+    table, fits, differences = correlation_table(data), beside_table(data), group_differences(data)
+    reliable = reliabilities(candidates, trained)
+    loss, rule = loss_prediction(trained), rule_prediction(trained, target)
+    primary = primary_outcome(protocol)
+    found = [*intervals(table, fits), *(d.interval for d in differences.values() if d.interval)]
+    return {
+        "wording": wording,
+        "verdict": verdict_sentence(primary, differences[primary], fits[SENSITIVITY][primary], trained),
+        "primary": primary,
+        "group_texts": [group_text(outcome, differences[outcome]) for outcome in ("test error", "test loss")],
+        "relations": relation_texts(table[SENSITIVITY], fits[SENSITIVITY]),
+        "n_intervals": count(len(found)),
+        "n_missing_by_chance": count(round(0.05 * len(found))),
+        "n_excluding": count(sum(interval.excludes_zero for interval in found)),
+        "n_resamples": count(data.n_resamples),
+        "min_triples": MIN_TRIPLES,
+        "outcomes": [f"log₁₀ {outcome}" if is_loss else outcome for outcome, _, is_loss in OUTCOMES],
+        "correlations": correlation_rows(table),
+        "beside": beside_rows(fits),
+        "differences": difference_rows(differences),
+        "reliabilities": reliability_rows(reliable),
+        "loss_prediction": loss_text(loss, wording.predicted_by),
+        "rule_prediction": rule_text(rule, target, wording.loss_unit) if rule else None,
+        "outcome_panels": outcome_panels(trained, table, wording),
+        "distribution": distribution_panel(candidates, trained),
+        "curve_panels": curve_panels(trained, wording),
+        "after_panels": after_panels(trained, table, loss, wording),
+        "rule_panel": rule_panel(trained, rule, target, wording) if rule else None,
+    }

@@ -5,40 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .records import CONTROL, STATUS_OK, ScoredCandidate, TrainedCandidate, describe
-from .report_text import (
-    MISSING,
-    OUTCOMES,
-    compact,
-    count,
-    interval_text,
-    number,
-    p_text,
-    percent,
-    plain,
-    ranked,
-    with_spread,
-)
-from .statistics import Array, Correlations, Difference, correlations, log10_or_nan
+from .report_numbers import MISSING, compact, count, number, percent, plain, with_spread
+from .report_text import ranked
 
 MAX_WINNERS = 20
 MAX_REASONS = 30
-
-# The measures whose correlations are shown; all of them as log10.
-MEASURES: dict[str, Callable[[Sequence[TrainedCandidate]], Array | Sequence[float | None]]] = {
-    "log₁₀ S before training": lambda ts: [t.log10_sensitivity_before for t in ts],
-    "log₁₀ S after training": lambda ts: [t.log10_sensitivity_after for t in ts],
-    "log₁₀ parameters": lambda ts: log10_or_nan([t.params for t in ts]),
-    "log₁₀ FLOPs": lambda ts: log10_or_nan([t.flops for t in ts]),
-    "log₁₀ predicted loss": lambda ts: log10_or_nan([t.predicted_loss for t in ts]),
-}
-SENSITIVITY, SENSITIVITY_AFTER, PARAMETERS = list(MEASURES)[:3]
-
-CorrelationMatrix = dict[str, dict[str, Correlations]]
 
 
 @dataclass(frozen=True)
@@ -56,19 +32,6 @@ class ReasonGroup:
     reason: str
     n: int
     example: str
-
-
-def correlation_matrix(trained: Sequence[TrainedCandidate]) -> CorrelationMatrix:
-    """Return the correlations of every measure with every outcome (losses as log10) over the trained candidates."""
-    ok = [t for t in trained if t.is_ok]
-    outcomes = {}
-    for name, key, is_loss in OUTCOMES:
-        values = [getattr(t, key) for t in ok]
-        outcomes[name] = log10_or_nan(values) if is_loss else values
-    return {
-        measure: {name: correlations(get(ok), values) for name, values in outcomes.items()}
-        for measure, get in MEASURES.items()
-    }
 
 
 def winner_rows(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> list[dict[str, Any]]:
@@ -92,32 +55,6 @@ def winner_rows(candidates: Sequence[ScoredCandidate], trained: Sequence[Trained
         }
         for rank, t in enumerate(ranked(trained)[:MAX_WINNERS], start=1)
     ]
-
-
-def correlation_rows(matrix: CorrelationMatrix) -> list[dict[str, Any]]:
-    """Return one row per measure, one cell per outcome: lines of (coefficient, text, is the interval beside zero)."""
-    return [{"measure": measure, "cells": [_cell(c) for c in row.values()]} for measure, row in matrix.items()]
-
-
-def difference_rows(differences: Mapping[str, Difference]) -> list[dict[str, str]]:
-    """Return one row per outcome: both means, their difference with its interval, the p-value or why there is none."""
-    rows = []
-    for name, d in differences.items():
-        is_error = name.endswith("error")
-        scale, digits = (100.0, 2) if is_error else (1.0, 3)
-        mean_a, mean_b = (
-            MISSING if mean is None else percent(mean) if is_error else plain(mean, 3) for mean in (d.mean_a, d.mean_b)
-        )
-        rows.append(
-            {
-                "outcome": f"{name} (percentage points)" if is_error else f"log₁₀ {name}",
-                "selected": f"{mean_a} (n = {d.n_a})",
-                "control": f"{mean_b} (n = {d.n_b})",
-                "difference": interval_text(d.interval, scale, digits) if d.interval else d.reason or MISSING,
-                "p_value": MISSING if d.p_value is None else p_text(d.p_value),
-            }
-        )
-    return rows
 
 
 def reason_groups(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> list[ReasonGroup]:
@@ -162,9 +99,3 @@ def _value_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _cell(c: Correlations) -> dict[str, Any]:
-    named = (("Pearson", c.pearson), ("Spearman", c.spearman), ("Kendall", c.kendall))
-    lines = [(name, interval_text(i), i.excludes_zero) for name, i in named if i is not None]
-    return {"lines": lines, "reason": c.reason, "n": c.n}

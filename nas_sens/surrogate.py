@@ -34,7 +34,7 @@ class Surrogate:
         fits: The m members that count.
         weights: Their weights, which sum to 1, shape (m,).
         left_out: Mean prediction of every trained candidate from the others, by all members, shape (n,).
-        null_weight: Weight, among all members, of the one that looks at no feature.
+        null_weight: Weight, among all members, of those that look at no feature but the family.
     """
 
     x: Array
@@ -58,7 +58,7 @@ def fit(x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Su
         v: Their variances by measurement, shape (n,).
         has_groups: Whether the pool has more than one family.
     """
-    grid, log_prior = members(x.shape[1])
+    grid, log_prior = members(x.shape[1], has_groups=has_groups)
     densities, left_out = [], []
     for member in grid:  # inverses are not kept: there may be hundreds of members
         one = fit_member(member, x, groups, z, v, has_groups=has_groups)
@@ -75,18 +75,19 @@ def fit(x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Su
         fits=tuple(fit_member(grid[i], x, groups, z, v, has_groups=has_groups) for i in kept),
         weights=weights[kept] / weights[kept].sum(),
         left_out=weights @ np.array(left_out),
-        null_weight=float(weights[0]),
+        null_weight=float(weights[[not m.columns for m in grid]].sum()),
     )
 
 
-def members(n_features: int) -> tuple[list[Member], Array]:
-    """Return the grid and its log prior: none, one and all features are equally likely; the first looks at none."""
+def members(n_features: int, *, has_groups: bool) -> tuple[list[Member], Array]:
+    """Return the grid and its log prior: no feature, one and all are equally likely; the first looks at none."""
+    none = [Member(), *(Member(residual=r) for r in RESIDUALS if has_groups)]
     one = [m for j in range(n_features) for m in _shapes((j,))]
     every = _shapes(tuple(range(n_features))) if n_features > 1 else []
     grid, log_prior = [], []
-    for kind in ([Member()], one, every):
+    for kind in (none, one, every):
         grid += kind
-        log_prior += [-np.log(len(kind))] * len(kind)
+        log_prior += [-np.log(max(1, len(kind)))] * len(kind)
     return grid, np.array(log_prior)
 
 

@@ -282,7 +282,7 @@ def test_a_reduced_network_is_scored_in_place_of_the_full_one(digits):
     assert record.log10_sensitivity == expected.log10_sensitivity
     assert record.digest == FC.digest
     assert record.params == assess(SPACE, proposal(FC), digits, Probe(digits.x_val, SPEC, seed=7)).params
-    with pytest.raises(InvalidInputError, match="score.reduced.width must be"):
+    with pytest.raises(InvalidInputError, match=r"score\.reduced\.width must be"):
         assess(
             SPACE, proposal(FC), digits, Probe(digits.x_val, dataclasses.replace(SPEC, reduced={"width": 0}), seed=7)
         )

@@ -10,7 +10,7 @@ import pytest
 
 from nas_sens.errors import InvalidInputError
 from nas_sens.identity import digest
-from nas_sens.selection import RULES, Candidate, control_group, select
+from nas_sens.selection import LEARNING_RULES, RULES, Candidate, SelectSpec, control_group, round_sizes, select
 
 RULE_NAMES = tuple(RULES)
 TOLERANCE = 1e-12
@@ -65,7 +65,7 @@ def test_every_rule_picks_everyone_once_in_any_order_of_the_input(rule, n, n_lev
         assert picked(shuffled, rule, n) == order
 
 
-@pytest.mark.parametrize("rule", RULE_NAMES)
+@pytest.mark.parametrize("rule", sorted(set(RULE_NAMES) - set(LEARNING_RULES)))
 @pytest.mark.parametrize("n_levels", [None, 3])
 def test_eight_at_once_are_three_and_then_five_more(rule, n_levels):
     candidates = make(30, n_levels=n_levels)
@@ -117,6 +117,17 @@ def test_lowest_takes_the_least_sensitive_of_four_bands_in_turn():
     assert reason == f"sensitivity rank 1 of {len(bands[0])} in parameter band 1 of 4"
 
 
+def test_highest_is_the_twin_of_lowest():
+    candidates = make(22)
+    mirrored = [
+        Candidate(c.digest, {"log10_sensitivity": -features(c)[0], "log10_params": features(c)[1]}) for c in candidates
+    ]
+    assert picked(candidates, "highest", 22) == picked(mirrored, "lowest", 22)
+    assert picked(candidates, "highest", 22) != picked(candidates, "lowest", 22)
+    reason = select(candidates, {}, rule="highest", n=1)[0].reason
+    assert reason == "sensitivity rank 1 of 6 in parameter band 1 of 4, the largest first"
+
+
 def test_params_takes_the_largest():
     candidates = make(15)
     expected = sorted(candidates, key=lambda c: features(c)[1], reverse=True)
@@ -163,3 +174,19 @@ def test_what_is_wrong_is_refused():
         select(make(3), {}, rule="paretto", n=1)
     with pytest.raises(InvalidInputError, match="at least 0; given -1"):
         select(make(3), {}, rule="lowest", n=-1)
+    with pytest.raises(InvalidInputError, match="is given twice"):
+        select([*make(3), make(3)[0]], {}, rule="random", n=1)
+
+
+@pytest.mark.parametrize(
+    ("top_k", "rounds", "sizes"), [(12, 3, [4, 4, 4]), (8, 3, [3, 3, 2]), (2, 3, [1, 1]), (5, 1, [5]), (0, 3, [])]
+)
+def test_rounds_share_the_picks_evenly(top_k, rounds, sizes):
+    assert round_sizes(top_k, rounds) == sizes
+
+
+def test_every_rule_can_be_declared_and_says_what_it_does():
+    for rule, order in RULES.items():
+        assert SelectSpec(rule=rule).rule == rule
+        assert order.__doc__
+    assert set(LEARNING_RULES) <= set(RULES)
