@@ -3,7 +3,7 @@
     python benchmarks/scoring_cost.py                    # on the CPU
     python benchmarks/scoring_cost.py --device cuda      # the same with CUDA events, and the same table
 
-All are timed in turns, ``--rounds`` times (those above 2 s once), and the median is taken: per candidate, for 128 inputs of
+All are timed in turns, ``--rounds`` times (those above 2 s once); the median is taken: per candidate, for 128 inputs of
 3 × 32 × 32 and 10 classes. "Two forward passes" is the floor of Monte Carlo: the batch with and without noise through a
 network that is there already.
 """

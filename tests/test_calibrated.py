@@ -148,7 +148,7 @@ def test_useless_features_make_it_no_worse_than_chance():
 
 
 def test_families_are_learnt():
-    pool, x = pool_of(n=150, n_families=3)
+    pool, _ = pool_of(n=150, n_families=3)
     family = np.array([int(c.family[-1]) for c in pool])
     y = 0.1 + 0.1 * (family != 1) + 0.01 * np.random.default_rng(0).normal(size=150)
     outcomes = {c.digest: float(v) for c, v in zip(pool[:12], y[:12], strict=True)}

@@ -1,4 +1,4 @@
-"""One Gaussian process: against element-wise kernels, scikit-learn's own, deletion of points and numerical integrals."""
+"""One Gaussian process: against element-wise kernels, scikit-learn's own, deletion of points, integrals."""
 
 from __future__ import annotations
 
