@@ -54,5 +54,5 @@ def test_the_quickstart_runs_from_the_wheel_in_an_unrelated_folder(unpacked: Pat
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    assert len(json.loads(run.stdout)) == 5
+    assert len(json.loads(run.stdout)) == 4
     assert (tmp_path / "report.html").is_file()
