@@ -71,6 +71,7 @@ class Fit:
         variance: Variance of an outcome per unit of prior variance: the variance of the t distribution of σ².
         left_out: Mean prediction of every trained candidate from the others, shape (n,).
         log_density: Leave-one-out log predictive density, summed over the trained candidates.
+        log_evidence: Log marginal likelihood, the density of all of them together.
     """
 
     member: Member
@@ -79,6 +80,7 @@ class Fit:
     variance: float
     left_out: Array
     log_density: float
+    log_evidence: float
 
 
 def fit_member(member: Member, x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Fit:
@@ -93,21 +95,31 @@ def fit_member(member: Member, x: Array, groups: Groups, z: Array, v: Array, *, 
         has_groups: Whether the pool has more than one family.
     """
     prior = kernel(member, x, x, same_group(groups, groups) if has_groups else None)
-    inverse: Array = np.linalg.inv(prior + np.diag(member.residual + v)).astype(np.float64, copy=False)
+    covariance = prior + np.diag(member.residual + v)
+    inverse: Array = np.linalg.inv(covariance).astype(np.float64, copy=False)
     alpha = inverse @ z
     precision = np.diagonal(inverse)
     # Without point i its residual is α_i / precision_i, and zᵀK⁻¹z loses α_i² / precision_i.
     residuals = alpha / precision
     rest = np.maximum(z @ alpha - alpha * residuals, 0.0)
     dof = 2 * PRIOR_SHAPE + z.size
+    rate = PRIOR_RATE + z @ alpha / 2
     scale = np.sqrt((2 * PRIOR_RATE + rest) / (dof - 1) / precision)
     return Fit(
         member=member,
         inverse=inverse,
         alpha=alpha,
-        variance=float((2 * PRIOR_RATE + z @ alpha) / (dof - 2)),
+        variance=float(2 * rate / (dof - 2)),
         left_out=z - residuals,
         log_density=float(_log_t(residuals / scale, dof - 1).sum() - np.log(scale).sum()),
+        log_evidence=float(
+            gammaln(dof / 2)
+            - gammaln(PRIOR_SHAPE)
+            + PRIOR_SHAPE * np.log(PRIOR_RATE)
+            - dof / 2 * np.log(rate)
+            - z.size / 2 * np.log(2 * np.pi)
+            - np.linalg.slogdet(covariance)[1] / 2
+        ),
     )
 
 

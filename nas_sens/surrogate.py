@@ -2,9 +2,13 @@
 
 The members (see ``gaussian_process``) differ in the features that they look at (all, one or none), in the share of the
 residual, and in share and length of the smooth part. Nothing is optimised: with ten points a maximum of the likelihood
-is an accident, while an average over a grid is not. Members are weighted by their leave-one-out predictive density
-(pseudo-Bayesian model averaging; Yao et al. 2018, arXiv:1704.02030), itself in closed form (Rasmussen & Williams 2006,
-section 5.4.2). So useless features are noticed, few points make lines, and more points bend them.
+is an accident, while an average over a grid is not. So useless features are noticed, few points make lines, and more
+points bend them.
+
+Members are weighted by the geometric mean of two densities, both in closed form: the marginal likelihood, which is
+right if a member is, and the leave-one-out predictive density (pseudo-Bayesian model averaging; Yao et al. 2018,
+arXiv:1704.02030), which is right if none is but which few points make erratic. In simulated pools of many kinds (lines,
+curves, interactions, families, useless features) the mean of the two ranked about as well as the better one.
 """
 
 from __future__ import annotations
@@ -59,12 +63,12 @@ def fit(x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Su
         has_groups: Whether the pool has more than one family.
     """
     grid, log_prior = members(x.shape[1], has_groups=has_groups)
-    densities, left_out = [], []
+    scores, left_out = [], []
     for member in grid:  # inverses are not kept: there may be hundreds of members
         one = fit_member(member, x, groups, z, v, has_groups=has_groups)
-        densities.append(one.log_density)
+        scores.append(_score(one))
         left_out.append(one.left_out)
-    weights = _normalized(np.array(densities) + log_prior)
+    weights = _normalized(np.array(scores) + log_prior)
     order = np.argsort(-weights, kind="stable")
     n_kept = min(MOST_MEMBERS, 1 + int(np.searchsorted(np.cumsum(weights[order]), MOST_WEIGHT)))
     kept = order[:n_kept]
@@ -169,9 +173,14 @@ def slope(j: int, x: Array, groups: Groups, z: Array, v: Array, *, has_groups: b
         share = one.member.slopes_share
         means[i] = share * covariance @ one.alpha
         variances[i] = max(0.0, share * prior - share**2 * covariance @ one.inverse @ covariance) * one.variance
-    weights = _normalized(np.array([one.log_density for one in fits]))
+    weights = _normalized(np.array([_score(one) for one in fits]))
     mean, sd = mixture(weights, means, variances)
     return float(mean[0]), float(sd[0])
+
+
+def _score(one: Fit) -> float:
+    """Return the log of a member's weight before the prior."""
+    return (one.log_density + one.log_evidence) / 2
 
 
 def _normalized(log_weights: Array) -> Array:

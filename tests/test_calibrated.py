@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nas_sens.acquisition import expected_improvement
-from nas_sens.calibrated import LONGEST_BATCH, SHORTLIST
+from nas_sens.calibrated import LONGEST_BATCH, SHORTLIST, _best
 from nas_sens.calibration import calibrate
 from nas_sens.candidates import Candidate, family_numbers, feature_scale, normal_scores
 from nas_sens.errors import InvalidInputError
@@ -226,6 +226,14 @@ def test_pools_larger_than_the_shortlist_are_ordered_to_the_end():
     assert np.mean(values[:30]) < np.quantile(x, 0.1)
     after = values[LONGEST_BATCH : LONGEST_BATCH + 30]
     assert np.mean(after) < np.median(values[LONGEST_BATCH:])
+
+
+def test_where_nothing_gains_the_best_prediction_is_taken_and_ties_go_to_the_first():
+    mean, everyone = np.array([0.3, 0.1, 0.2, 0.1]), np.ones(4, dtype=bool)
+    assert _best(np.zeros(4), mean, everyone) == 1
+    assert _best(np.zeros(4), mean, everyone & (mean > 0.1)) == 2
+    assert _best(np.array([0.0, 0.0, 1.0, 1.0 + 1e-12]), mean, everyone) == 2
+    assert _best(np.array([0.0, 0.0, 1.0, 1.1]), mean, everyone) == 3
 
 
 def test_what_cannot_be_used_is_refused():

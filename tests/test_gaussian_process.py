@@ -74,6 +74,7 @@ def test_leaving_one_out_is_as_if_it_had_never_been_there(member):
     covariance = kernel_by_elements(member, x, x, groups, groups, True) + np.diag(member.residual + v)
     whole, variance = log_evidence_and_variance(covariance, z)
     assert one.variance == pytest.approx(variance, rel=1e-5)
+    assert one.log_evidence == pytest.approx(whole, rel=1e-5)
     log_density = 0.0
     for i in range(5):
         rest = [j for j in range(5) if j != i]

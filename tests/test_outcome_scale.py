@@ -58,6 +58,14 @@ def test_the_map_increases_and_has_an_inverse(values):
     np.testing.assert_allclose(unwarp(warp(line, scale), scale), line, atol=TOLERANCE * max(1.0, abs(line).max()))
 
 
+@pytest.mark.parametrize("values", CASES.values(), ids=CASES)
+def test_the_scale_has_the_unit_of_the_outcome(values):
+    scale, percent = outcome_scale(values), outcome_scale(100 * np.array(values))
+    np.testing.assert_allclose(percent.z, scale.z, atol=TOLERANCE)
+    if sum(math.isfinite(v) for v in set(values)) > 1:  # else nothing says what the unit is
+        assert percent.unit == pytest.approx(100 * scale.unit)
+
+
 def test_the_better_half_keeps_its_distances_and_the_worse_half_only_its_order():
     values = np.array([0.1, 0.11, 0.13, 0.2, 0.5, 0.6, 0.7])
     scale = outcome_scale(values)

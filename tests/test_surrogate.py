@@ -41,12 +41,12 @@ def test_no_feature_one_and_all_are_equally_likely():
     assert {m.residual for m in members(0, has_groups=True)[0]} == {1.0, *RESIDUALS}
 
 
-def test_members_are_weighted_by_what_they_predict_of_points_left_out():
+def test_members_are_weighted_by_evidence_and_by_what_they_predict_of_points_left_out():
     x, groups, z, v = sample(n=30)
     average = fit(x, groups, z, v, has_groups=True)
     grid, log_prior = members(3, has_groups=True)
     fits = [fit_member(m, x, groups, z, v, has_groups=True) for m in grid]
-    weights = np.exp([f.log_density + p for f, p in zip(fits, log_prior, strict=True)])
+    weights = np.exp([(f.log_density + f.log_evidence) / 2 + p for f, p in zip(fits, log_prior, strict=True)])
     weights /= weights.sum()
     assert average.null_weight == pytest.approx(weights[: 1 + len(RESIDUALS)].sum())
     np.testing.assert_allclose(average.left_out, sum(w * f.left_out for w, f in zip(weights, fits, strict=True)))
@@ -135,7 +135,7 @@ def test_slopes_are_those_of_regression_in_weight_space():
             mean, variance = slope_by_weights(j, x, groups, z, v, residual)
             means.append(mean)
             variances.append(variance * one.variance)
-            logs.append(one.log_density)
+            logs.append((one.log_density + one.log_evidence) / 2)
         weights = np.exp(np.array(logs) - max(logs))
         weights /= weights.sum()
         mean = weights @ means
