@@ -34,10 +34,26 @@ def rectify(moments: Moments, slope: float) -> Moments:
     """Return the moments behind a rectifier of the given negative slope (0: ReLU, 1: identity)."""
     gain = (1 + slope**2) / 2
     h_pi = (1 - slope) ** 2 / gain / math.pi
-    planes = moments.planes.copy()
-    out = moments.replace(
-        planes=planes, log_scale=moments.log_scale + math.log(gain), is_gaussian=False, flips=None, cross=None
+    if moments.memo is None or moments.cross is not None:
+        planes = _rectified(moments, h_pi)
+    else:
+        planes = moments.memo.get(moments.planes, ("rectify", slope), lambda: _rectified(moments, h_pi))
+    cross = None
+    if moments.cross is not None:
+        same, other = (k.copy() for k in moments.cross)
+        roots = np.sqrt(moments.variance) + _TINY
+        left, right = moments.partners(roots)
+        _rectify_covariance_(same, np.multiply(*_outer(roots, roots)), h_pi / 2)
+        _rectify_covariance_(other, np.multiply(*_outer(left, right)), h_pi / 2)
+        cross = (same, other)
+    return moments.replace(
+        planes=planes, log_scale=moments.log_scale + math.log(gain), is_gaussian=False, flips=None, cross=cross
     )
+
+
+def _rectified(moments: Moments, h_pi: float) -> Array:
+    """Return the planes behind a rectifier; ``h_pi`` is h / π."""
+    out = moments.replace(planes=moments.planes.copy())
     difference = out.difference
     roots = np.sqrt(moments.variance) + _TINY
     s = roots[0] * roots[1]
@@ -60,12 +76,7 @@ def rectify(moments: Moments, slope: float) -> Moments:
     difference -= f
     left, right = moments.partners(roots)
     _rectify_covariance_(out.pair, left[:, None] * right[None], h_pi / 2)
-    if moments.cross is not None:
-        same, other = (k.copy() for k in moments.cross)
-        _rectify_covariance_(same, np.multiply(*_outer(roots, roots)), h_pi / 2)
-        _rectify_covariance_(other, np.multiply(*_outer(left, right)), h_pi / 2)
-        out.cross = (same, other)
-    return out
+    return out.planes
 
 
 def _rectify_covariance_(k: Array, s: Array, h_pi: float) -> None:

@@ -26,6 +26,7 @@ import numpy.typing as npt
 import torch
 
 from ..errors import InvalidInputError
+from ._closed_form_memo import Memo
 
 Array = npt.NDArray[np.float64]
 
@@ -52,6 +53,7 @@ class Moments:
         cross: Position-by-position moments in the same unit, (same, pair): (2, 2, n, *map, *map) with entries
             E z_p(x_i^s) z_p'(x_i^t), and (2, 2, m, *map, *map) between partners; None where no pool lies downstream.
         pixels: In place of ``cross`` while ``is_input``: the inputs without and with noise, (2, n, C, H, W).
+        memo: What other candidates of the batch computed; None outside a batch.
     """
 
     __slots__ = (
@@ -63,6 +65,7 @@ class Moments:
         "layers",
         "log_scale",
         "m",
+        "memo",
         "n",
         "n_channels",
         "pixels",
@@ -84,6 +87,7 @@ class Moments:
         flips: frozenset[int] | None = None,
         cross: tuple[Array, Array] | None = None,
         pixels: Array | None = None,
+        memo: Memo | None = None,
     ) -> None:
         self.planes = planes
         self.n = n
@@ -97,6 +101,7 @@ class Moments:
         self.flips = flips
         self.cross = cross
         self.pixels = pixels
+        self.memo = memo
 
     def replace(self, **changes: Any) -> Moments:
         """Return a copy with some attributes changed; arrays are shared."""

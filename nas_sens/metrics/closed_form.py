@@ -37,6 +37,7 @@ from ..errors import InvalidInputError
 from ._closed_form_draws import Draw, NoClosedFormError, WeightDraw
 from ._closed_form_fc import fc_walk
 from ._closed_form_graph import ShapesOnly, Step, needs_cross_at_input, no_rule, steps_of
+from ._closed_form_memo import Memo
 from ._closed_form_moments import Array, InputMoments, Moments
 from ._closed_form_rules import RULES, add
 
@@ -160,11 +161,16 @@ def closed_form(
         InfeasibleArchitectureError: The architecture does not fit the input.
     """
     moments = x if isinstance(x, InputMoments) else InputMoments.from_inputs(x, noise_std)
-    draw = Draw(init, init_scale)
+    return _closed_form(model, moments, Draw(init, init_scale), n_outputs, memo=None)
+
+
+def _closed_form(
+    model: ArchitectureSpec | nn.Module, moments: InputMoments, draw: Draw, n_outputs: int | None, *, memo: Memo | None
+) -> ClosedForm:
     if isinstance(model, ArchitectureSpec):
         if n_outputs is None:
             raise InvalidInputError("n_outputs is required for an ArchitectureSpec")
-        if init == "current":
+        if draw.init == "current":
             raise InvalidInputError('init="current" needs a module with weights; an ArchitectureSpec has none')
         with ShapesOnly():
             model = model.layers(moments.input_shape, n_outputs).eval()
@@ -173,7 +179,7 @@ def closed_form(
         starts = moments.with_pixels()
     else:
         starts_flat = all(isinstance(step.module, nn.Flatten) for step in steps if 0 in step.sources)
-        starts = [moments.flat if starts_flat else moments.maps]
+        starts = [(moments.flat if starts_flat else moments.maps).replace(memo=memo)]
     return _result([_Readout.of(_walk(steps, start, draw)) for start in starts])
 
 
@@ -288,9 +294,10 @@ def closed_form_batch(
     init_scale: float = 1.0,
     n_outputs: int | None = None,
 ) -> list[ClosedForm | NoClosedFormError]:
-    """Return what :func:`closed_form` returns for every model, faster for many fully-connected ReLU candidates.
+    """Return what :func:`closed_form` returns for every model, faster for many candidates of a kind.
 
-    Candidates of one depth go through the recursion together, and no module is built for them.
+    Fully-connected ReLU candidates of one depth go through the recursion together, and no module is built for them. Of
+    the others, what several have in common up to some layer is computed once.
 
     Args:
         models: Architectures or modules.
@@ -306,13 +313,14 @@ def closed_form_batch(
     moments = x if isinstance(x, InputMoments) else InputMoments.from_inputs(x, noise_std)
     draw = Draw(init, init_scale)
     results: dict[int, ClosedForm | NoClosedFormError] = {}
+    memo = Memo()
     groups: defaultdict[tuple[int, bool, bool], list[int]] = defaultdict(list)
     for i, model in enumerate(models):
         if is_batched(model) and isinstance(model, FCSpec) and n_outputs is not None and init != "current":
             groups[model.depth, model.bias, model.batch_norm].append(i)
         else:
             try:
-                results[i] = closed_form(model, moments, init=init, init_scale=init_scale, n_outputs=n_outputs)
+                results[i] = _closed_form(model, moments, draw, n_outputs, memo=memo)
             except NoClosedFormError as error:
                 results[i] = error
     for (depth, bias, batch_norm), members in groups.items():

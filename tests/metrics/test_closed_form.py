@@ -25,6 +25,7 @@ from nas_sens.metrics import closed_form as closed_form_module
 from nas_sens.metrics._closed_form_draws import Draw
 from nas_sens.metrics._closed_form_graph import steps_of
 from nas_sens.metrics._closed_form_kernels import rectify
+from nas_sens.metrics._closed_form_memo import Memo
 from nas_sens.metrics._closed_form_moments import Moments
 from nas_sens.metrics.closed_form import (
     ClosedForm,
@@ -555,6 +556,42 @@ def test_batch_agrees_with_single(init: str) -> None:
     for spec, result in zip([others[0], *specs, others[1]], results, strict=True):
         single = closed_form(spec, moments, init=init, init_scale=0.7, n_outputs=K)
         assert values(result) == pytest.approx(values(single), abs=1e-9), spec
+
+
+@pytest.mark.parametrize("init", ["standard_normal", "he_normal"])
+def test_candidates_with_layers_in_common_get_what_each_gets_alone(init: str) -> None:
+    x = torch.rand((5, 2, 12, 12), generator=torch.Generator().manual_seed(0))
+    moments = InputMoments.from_inputs(x, 0.3, n_pairs=3)
+    specs = [
+        CNNSpec(depth=depth, channels=channels, kernel=kernel, stride=stride, bias=bias, activation=activation)
+        for depth in (1, 2)
+        for channels in (3, 16)
+        for kernel in (2, 3)
+        for stride in (1, 2)
+        for bias in (True, False)
+        for activation in ("relu", "gelu")
+    ]
+    results = closed_form_batch(specs, moments, init=init, n_outputs=K)
+    for spec, result in zip(specs, results, strict=True):
+        assert values(result) == values(closed_form(spec, moments, init=init, n_outputs=K)), spec
+    assert len({tuple(values(result)) for result in results}) == (64 if init == "standard_normal" else 16)
+
+
+def test_memory_of_a_batch_is_bounded_and_returns_what_would_be_computed() -> None:
+    memo, rng, n_computed = Memo(max_bytes=3 * 800), np.random.default_rng(0), 0
+    arrays = [rng.normal(size=100) for _ in range(5)]
+
+    def doubled(source: np.ndarray) -> np.ndarray:
+        nonlocal n_computed
+        n_computed += 1
+        return 2 * source
+
+    for i in (0, 1, 2, 0, 3, 0, 1, 4, 0):  # 1 was the least recently used when 3 came
+        source = arrays[i]
+        assert (memo.get(source, ("double",), lambda source=source: doubled(source)) == 2 * source).all()
+    assert n_computed == 6
+    assert (memo.get(arrays[0], ("minus",), lambda: -arrays[0]) == -arrays[0]).all()
+    assert len(memo._entries) == 3
 
 
 # -------------------------------------------------------------------------------------------------- extreme networks
