@@ -41,7 +41,7 @@ from torch import nn
 
 from nas_sens.architectures import count_flops, count_params
 from nas_sens.architectures.cell import OPERATIONS, CellSpec
-from nas_sens.architectures.cell_isomorphism import EDGES
+from nas_sens.architectures.cell_paths import path_counts
 from nas_sens.identity import make_generator
 from nas_sens.initialization import initialize_
 from nas_sens.metrics.naswot import naswot
@@ -138,17 +138,7 @@ def affine_in_convolutions(count: Callable[[CellSpec], int]) -> Callable[[int, i
 def architecture_features(spec: CellSpec) -> dict[str, float]:
     """Return what can be counted on the cell itself."""
     counts = {f"n_{op}": spec.operations.count(op) for op in OPERATIONS}
-    ways, depth = [1, 0, 0, 0], [0.0, -math.inf, -math.inf, -math.inf]
-    for (i, j), op in zip(EDGES, spec.operations, strict=True):
-        if op != "none":
-            ways[i] += ways[j]
-            depth[i] = max(depth[i], depth[j] + op.startswith("nor_conv"))
-    after = [0, 0, 0, 1]
-    for (i, j), op in reversed(list(zip(EDGES, spec.operations, strict=True))):
-        after[j] += after[i] * (op != "none")
-    live = [op for (i, j), op in zip(EDGES, spec.operations, strict=True) if op != "none" and ways[j] and after[i]]
-    counts |= {f"live_{op}": live.count(op) for op in OPERATIONS[1:]}
-    return {**counts, "depth_conv": max(depth[-1], 0), "n_paths": ways[-1], "is_dead": int(spec.is_dead)}
+    return {**counts, **path_counts(spec.operations), "is_dead": int(spec.is_dead)}
 
 
 def environment() -> dict[str, Any]:

@@ -39,7 +39,7 @@ def notes(result: SearchResult) -> dict[tuple[str, int | None], str]:
 
 def scatter(trials: Sequence[TrainedCandidate]) -> dict[str, Any]:
     """Return a Plotly figure of validation loss against log10 S before training, as JSON-like values."""
-    ok = [t for t in trials if t.is_ok and t.log10_sensitivity_before is not None][:_MOST_POINTS]
+    ok = [t for t in trials if t.is_ok and None not in (t.log10_sensitivity_before, t.val_loss)][:_MOST_POINTS]
     groups = {
         "selected": [t for t in ok if t.chosen_by != CONTROL],
         "control (random)": [t for t in ok if t.chosen_by == CONTROL],

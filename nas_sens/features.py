@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import math
 
+from .architectures import families
 from .records import ScoredCandidate
 from .selection import Candidate
 
-_COUNTED = ("depth", "stages", "blocks")  # declared numbers that mean the same within a family
-
 
 def selection_features(candidate: ScoredCandidate) -> Candidate:
-    """Return a ranked candidate with its features: log10 of S, relative S, params, FLOPs; declared depths; more."""
+    """Return a ranked candidate with its features: log10 of S, relative S, params, FLOPs; its measures; structure."""
     assert candidate.log10_sensitivity is not None
     assert candidate.params is not None
     assert candidate.flops is not None
@@ -25,5 +24,5 @@ def selection_features(candidate: ScoredCandidate) -> Candidate:
     if candidate.log10_relative_sensitivity is not None:
         features["log10_relative_sensitivity"] = candidate.log10_relative_sensitivity
     features |= dict(candidate.measures)
-    features |= {k: float(values[k]) for k in _COUNTED if isinstance(values.get(k), (int, float))}
+    features |= families()[values["family"]].structure(values)
     return Candidate(candidate.digest, features, values["family"])

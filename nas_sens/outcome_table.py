@@ -66,9 +66,8 @@ def read_outcome_table(
         InvalidInputError: The file cannot be read, is empty, lacks a column, names an architecture twice or one that is
             no architecture, or holds a cell that is no number where one must be.
     """
-    header, rows = _read(Path(path))
-    if key is None:
-        key = next((k for k in KEYS if k in header), KEYS[0])
+    header, rows = read_rows(Path(path))
+    key = key_of(header) if key is None else key
     for column in (key, outcome, *(features or ())):
         if column not in header:
             raise InvalidInputError(f"{path}: a column {column!r} is required; {nearest(column, header)}")
@@ -77,19 +76,24 @@ def read_outcome_table(
     candidates, outcomes, names = [], {}, {}
     for line, row in rows:
         where = f"{path}, line {line}"
-        identity, family = _identity(row, key, where)
+        identity, family = identity_of(row, key, where)
         if identity in names:
             raise InvalidInputError(f"{where}: {row[key]!r} is there already; an architecture must have one row")
-        value = _number(row[outcome], outcome, where)
+        value = number_in(row[outcome], outcome, where)
         if math.isnan(value) or value == -math.inf:
             raise InvalidInputError(f"{where}: {outcome} must be a number, or inf if it failed; given {row[outcome]!r}")
-        numbers = {c: _number(row[c], c, where) for c in chosen}
+        numbers = {c: number_in(row[c], c, where) for c in chosen}
         candidates.append(Candidate(identity, numbers, family))
         outcomes[identity], names[identity] = value, row[key]
     return OutcomeTable(key=key, outcome=outcome, candidates=tuple(candidates), outcomes=outcomes, names=names)
 
 
-def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def key_of(header: Sequence[str]) -> str:
+    """Return the column that names the architectures."""
+    return next((k for k in KEYS if k in header), KEYS[0])
+
+
+def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """Return the header and the rows with the numbers of their lines."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -108,7 +112,7 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     return header, rows
 
 
-def _identity(row: Mapping[str, str], key: str, where: str) -> tuple[str, str]:
+def identity_of(row: Mapping[str, str], key: str, where: str) -> tuple[str, str]:
     """Return digest and family of a row."""
     if key != "architecture":
         return digest(row[key]), row.get("family", "")
@@ -128,7 +132,7 @@ def _is_numeric(rows: Sequence[tuple[int, Mapping[str, str]]], column: str) -> b
         return False
 
 
-def _number(cell: str, column: str, where: str) -> float:
+def number_in(cell: str, column: str, where: str) -> float:
     """Return the number in a cell; NaN for an empty one."""
     try:
         return float(cell) if cell.strip() else math.nan

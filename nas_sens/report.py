@@ -32,8 +32,9 @@ from .report_prediction import loss_prediction, loss_text, rule_prediction, rule
 from .report_reliability import reliabilities
 from .report_statistics_tables import beside_rows, correlation_rows, difference_rows, reliability_rows
 from .report_tables import MAX_REASONS, protocol_rows, reason_groups, winner_rows
-from .report_text import best_text, counts_text, ranked, wording_of
+from .report_text import RANKED_BY, best_text, counts_text, ranked, wording_of
 from .report_verdict import group_text, primary_outcome, relation_texts, verdict_sentence
+from .selection import ranking_figure
 
 
 def write_report(
@@ -100,22 +101,23 @@ def render_report(
         lstrip_blocks=True,
     )
     page = {"name": name, "extra_notes": list(extra_notes), "protocol": protocol_rows(protocol)}
-    page |= _study(candidates, trained) | _findings(candidates, trained, protocol)
+    page |= _study(candidates, trained, ranking_figure(protocol)) | _findings(candidates, trained, protocol)
     return environment.get_template("report.html.j2").render(page)
 
 
-def _study(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> dict[str, Any]:
+def _study(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], by: str) -> dict[str, Any]:
     """Return what the page says of the study itself: counts, ranking, exclusions."""
     groups = reason_groups(candidates, trained)
     failed = [t for t in trained if not t.is_ok]
     n_failed_control = sum(t.chosen_by == CONTROL for t in failed)
     return {
         "counts": counts_text(candidates, trained),
-        "best": best_text(trained),
+        "best": best_text(trained, by),
+        "ranked_by": RANKED_BY[by],
         "n_trained": len(trained),
-        "n_ranked": len(ranked(trained)),
+        "n_ranked": len(ranked(trained, by)),
         "n_failed": {"selected": len(failed) - n_failed_control, "control": n_failed_control},
-        "winners": winner_rows(candidates, trained),
+        "winners": winner_rows(candidates, trained, by),
         "groups": groups[:MAX_REASONS],
         "n_more_groups": max(0, len(groups) - MAX_REASONS),
         "n_more_excluded": sum(g.n for g in groups[MAX_REASONS:]),
@@ -153,7 +155,7 @@ def _findings(
         "rule_prediction": rule_text(rule, target, wording.loss_unit) if rule else None,
         "outcome_panels": outcome_panels(trained, table, wording),
         "distribution": distribution_panel(candidates, trained),
-        "curve_panels": curve_panels(trained, wording),
+        "curve_panels": curve_panels(trained, wording, ranking_figure(protocol)),
         "after_panels": after_panels(trained, table, loss, wording),
         "rule_panel": rule_panel(trained, rule, target, wording) if rule else None,
     }

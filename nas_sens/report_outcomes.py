@@ -63,7 +63,9 @@ def columns(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCand
     """Return the measures and outcomes of the networks that were trained successfully."""
     ok = in_order(trained)
     digests = {t.digest for t in ok}
-    relative = {c.digest: c.log10_relative_sensitivity for c in candidates if c.digest in digests}
+    scored = {c.digest: c for c in candidates if c.digest in digests}
+    relative = {d: c.log10_relative_sensitivity for d, c in scored.items()}
+    further = sorted({name for c in scored.values() for name in c.measures})
     return Trained(
         measures={
             SENSITIVITY: as_floats([t.log10_sensitivity_before for t in ok]),
@@ -72,6 +74,10 @@ def columns(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCand
             PARAMETERS: log10_or_nan([t.params for t in ok]),
             FLOPS: log10_or_nan([t.flops for t in ok]),
             PREDICTED: log10_or_nan([t.predicted_loss for t in ok]),
+            **{
+                name: as_floats([c.measures.get(name) if (c := scored.get(t.digest)) else None for t in ok])
+                for name in further
+            },
         },
         outcomes={name: _outcome(ok, key, is_loss) for name, key, is_loss in OUTCOMES},
         is_control=[t.chosen_by == CONTROL for t in ok],

@@ -61,7 +61,7 @@ def distribution_panel(candidates: Sequence[ScoredCandidate], trained: Sequence[
     )
 
 
-def curve_panels(trained: Sequence[TrainedCandidate], wording: Wording) -> list[Panel]:
+def curve_panels(trained: Sequence[TrainedCandidate], wording: Wording, by: str) -> list[Panel]:
     """Return the training curves and the best validation loss so far."""
     return [
         Panel(
@@ -69,6 +69,7 @@ def curve_panels(trained: Sequence[TrainedCandidate], wording: Wording) -> list[
             svg=progress_figures.curves_figure(
                 "curves",
                 trained,
+                by=by,
                 unit=wording.loss_unit,
                 description="Validation loss after each epoch of every trained network.",
             ),

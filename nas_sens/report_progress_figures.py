@@ -15,12 +15,12 @@ from .report_text import ranked
 from .statistics import best_so_far
 
 
-def curves_figure(key: str, trained: Sequence[TrainedCandidate], *, unit: str, description: str) -> str | None:
-    """Return the validation loss after each epoch of all trained networks, log axis, the best one emphasised."""
+def curves_figure(key: str, trained: Sequence[TrainedCandidate], *, by: str, unit: str, description: str) -> str | None:
+    """Return the validation loss after each epoch of all trained networks, log axis, the best by ``by`` emphasised."""
     drawn = [(t, curve) for t in trained if np.isfinite(curve := _positive(t.curve)).any()]
     if not drawn:
         return None
-    best = next(iter(ranked(trained)), None)
+    best = next(iter(ranked(trained, by)), None)
     n_values = sum(len(curve) for _, curve in drawn)
     labels = {False: "selected", True: "control"}
 

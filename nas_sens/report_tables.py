@@ -34,8 +34,10 @@ class ReasonGroup:
     example: str
 
 
-def winner_rows(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> list[dict[str, Any]]:
-    """Return the best trained candidates by validation loss, at most ``MAX_WINNERS``, as texts by column."""
+def winner_rows(
+    candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], by: str
+) -> list[dict[str, Any]]:
+    """Return the best trained candidates by the figure ``by``, at most ``MAX_WINNERS``, as texts by column."""
     stderrs = {c.digest: c.stderr for c in candidates}
     return [
         {
@@ -53,7 +55,7 @@ def winner_rows(candidates: Sequence[ScoredCandidate], trained: Sequence[Trained
             "test_error": percent(t.test_error, t.test_error_sd),
             "n_seeds": t.n_seeds,
         }
-        for rank, t in enumerate(ranked(trained)[:MAX_WINNERS], start=1)
+        for rank, t in enumerate(ranked(trained, by)[:MAX_WINNERS], start=1)
     ]
 
 

@@ -55,10 +55,18 @@ def wording_of(protocol: Mapping[str, Any]) -> Wording:
     return REGRESSION if isinstance(data, Mapping) and data.get("task") == "regression" else CLASSIFICATION
 
 
-def ranked(trained: Sequence[TrainedCandidate]) -> list[TrainedCandidate]:
-    """Return the candidates whose training succeeded, the smallest validation loss first, ties by digest."""
-    usable = [t for t in trained if t.is_ok and t.val_loss is not None and math.isfinite(t.val_loss)]
-    return sorted(usable, key=lambda t: (t.val_loss, t.digest))
+RANKED_BY = {
+    "val_loss": "validation loss",
+    "val_error": "validation error",
+    "predicted_loss": "predicted loss",
+    "log10_sensitivity_after": "sensitivity after training",
+}
+
+
+def ranked(trained: Sequence[TrainedCandidate], by: str) -> list[TrainedCandidate]:
+    """Return the candidates whose training succeeded, the smallest figure ``by`` first, ties by digest."""
+    usable = [t for t in trained if t.is_ok and (v := getattr(t, by)) is not None and math.isfinite(v)]
+    return sorted(usable, key=lambda t: (getattr(t, by), t.digest))
 
 
 def counts_text(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> str:
@@ -76,7 +84,7 @@ def counts_text(candidates: Sequence[ScoredCandidate], trained: Sequence[Trained
     n_control = sum(t.chosen_by == CONTROL for t in trained)
     rules = sorted({t.chosen_by for t in trained} - {CONTROL})
     by = f" by the rule {' and '.join(rules)}" if rules else ""
-    n_failed = len(trained) - len(ranked(trained))
+    n_failed = sum(not t.is_ok for t in trained)
     return (
         f"{text}{count(len(trained))} {'was' if len(trained) == 1 else 'were'} trained: "
         f"{len(trained) - n_control} selected{by} and {n_control} drawn at random as the control group"
@@ -84,16 +92,16 @@ def counts_text(candidates: Sequence[ScoredCandidate], trained: Sequence[Trained
     )
 
 
-def best_text(trained: Sequence[TrainedCandidate]) -> str | None:
-    """Return the best network by validation loss with its test figures, and by validation error if that is another."""
-    ranking = ranked(trained)
+def best_text(trained: Sequence[TrainedCandidate], by: str) -> str | None:
+    """Return the first network of the ranking with its test figures, and the one by validation error if another."""
+    ranking = ranked(trained, by)
     if not ranking:
         return None
     best = ranking[0]
     chooser = "drawn for the control group" if best.chosen_by == CONTROL else f"chosen by {best.chosen_by}"
     seeds = f"mean of {best.n_seeds} seeds" if best.n_seeds > 1 else "one seed"
     name = f"{describe(best.architecture)} ({chooser})"
-    text = f"The best network by validation loss is {name}: {_test_figures(best)}, {seeds}."
+    text = f"The best network by {RANKED_BY[by]} is {name}: {_test_figures(best)}, {seeds}."
     by_error = min((t for t in ranking if t.val_error is not None), key=lambda t: t.val_error or 0.0, default=best)
     if by_error.val_error == best.val_error:
         return text

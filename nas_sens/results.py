@@ -20,15 +20,13 @@ from .errors import InvalidInputError
 from .features import selection_features
 from .model_card import render_card
 from .records import ScoredCandidate, TrainedCandidate
+from .selection import ranking_figure
 from .storage import DEFAULT_STORAGE, StudyStorage
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RANK_BY = ("val_loss", "val_error", "predicted_loss", "log10_sensitivity_after", "params")
-
-
-_FIGURE_OF = {"sensitivity_after": "log10_sensitivity_after"}  # where a name of [select] final is another one
 
 
 @dataclass(frozen=True)
@@ -93,8 +91,7 @@ def read_result(storage: StudyStorage, name: str, *, by: str | None = None) -> S
     protocol = json.loads(attributes["study"])
     protocol["data"]["task"] = attributes.get("task", "classification")  # older studies lack it
     if by is None:
-        final = protocol["select"].get("final", "val_loss")  # older studies lack it
-        by = _FIGURE_OF.get(final, final)
+        by = ranking_figure(protocol)
     trained = sorted(storage.trained(name), key=lambda t: (not t.is_ok, _key(getattr(t, by)), t.digest))
     return SearchResult(name, protocol, tuple(storage.scored(name)), tuple(trained), by)
 
@@ -217,8 +214,14 @@ def complete(folder: Path, *, onnx: bool = False, licence: str = "unknown") -> N
 
 def fetch_model(storage: StudyStorage, name: str, rank: int, folder: Path) -> TrainedCandidate:
     """Copy the files of a trained network into ``folder`` and return its record."""
-    trial = trial_of_rank(read_result(storage, name), rank)
+    result = read_result(storage, name)
+    trial = trial_of_rank(result, rank)
     assert trial.number is not None
+    if table := result.protocol["train"].get("table"):
+        raise InvalidInputError(
+            f"the study {name!r} looked its outcomes up in {table}, so there are no weights; load_architecture(...) "
+            "returns the architecture to train"
+        )
     for filename in (export.CONFIG, export.WEIGHTS):
         storage.fetch_artifact(name, trial.number, filename, folder / filename)
     return trial

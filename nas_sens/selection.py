@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -49,6 +49,13 @@ class SelectSpec:
     rounds: Annotated[int, Field(ge=1)] = 3
     target: Literal["val_error", "val_loss"] = "val_error"
     final: Literal["val_loss", "val_error", "predicted_loss", "sensitivity_after"] = "val_loss"
+
+
+def ranking_figure(protocol: Mapping[str, Any]) -> str:
+    """Return the figure of a trained candidate that a study ranks by, for its protocol's ``select.final``."""
+    select = protocol.get("select")
+    final = select.get("final") if isinstance(select, Mapping) else None  # older studies lack it
+    return {None: "val_loss", "sensitivity_after": "log10_sensitivity_after"}.get(final, str(final))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,19 +21,21 @@ from .results import storage_url
 from .space import Proposer
 from .storage import StudyStorage, redact
 from .study import StudySpec, check_resumable, from_dict
+from .tabular import TrainingTable, read_training_table
 
 POLL_SECONDS = 0.5  # between looks at what other processes have done
 
 
 @dataclass(frozen=True)
 class Session:
-    """An open study: declaration, database, data on the device, probe."""
+    """An open study: declaration, database, data on the device, probe; outcomes, if they are looked up."""
 
     spec: StudySpec
     storage: StudyStorage
     splits: Splits
     probe: Probe
     progress: Progress
+    table: TrainingTable | None = None
 
 
 def open_session(
@@ -50,6 +52,7 @@ def open_session(
         InvalidInputError: The study in the database was made with other data, another space or another protocol.
     """
     where = resolve_device(device)
+    table = _table_of(spec)
     splits = load_data(spec.data)
     database = StudyStorage(storage_url(storage), artifacts=None if artifacts is None else Path(artifacts))
     with database.creating(spec.name):
@@ -65,14 +68,20 @@ def open_session(
                     f"the data of study {spec.name!r} changed: fingerprint {attributes['data_fingerprint']} stored, "
                     f"{splits.fingerprint} given; restore the data, or start a new study with --name"
                 )
+            fingerprint = "none" if table is None else table.fingerprint
+            if (there := attributes.get("table_fingerprint", "none")) != fingerprint and is_trained:
+                raise InvalidInputError(
+                    f"the table of outcomes of study {spec.name!r} changed: fingerprint {there} stored, {fingerprint} "
+                    "given; restore [train] table, or start a new study with --name"
+                )
         else:
             sampler = Proposer(spec.search_space, **sampling(spec)).sampler
             spec = replace(spec, search=replace(spec.search, sampler=sampler))
-        database.create(spec.name, _study_attributes(spec, splits))
+        database.create(spec.name, _study_attributes(spec, splits, table))
     moved = splits.to(where)
     inputs = probe_inputs(moved, spec.score, seed=spec.search.seed)
     probe = Probe(inputs, spec.score, seed=spec.search.seed, y=probe_labels(moved, spec.score))
-    session = Session(spec, database, moved, probe, progress or SilentProgress())
+    session = Session(spec, database, moved, probe, progress or SilentProgress(), table)
     describe_study(session)
     return session
 
@@ -86,7 +95,20 @@ def describe_study(session: Session) -> None:
         session.progress.message(f"the notes for the dashboard could not be written: {text or type(error).__name__}")
 
 
-def _study_attributes(spec: StudySpec, splits: Splits) -> dict[str, Any]:
+def _table_of(spec: StudySpec) -> TrainingTable | None:
+    """Return the table that outcomes are looked up in, with the figures that selection and ranking need."""
+    if spec.train.table is None:
+        return None
+    select = spec.select
+    if select.final not in ("val_loss", "val_error"):
+        raise InvalidInputError(
+            f"[select] final = {select.final!r} needs trained networks, but [train] table only has their figures; "
+            "take val_error or val_loss"
+        )
+    return read_training_table(spec.train.table, required=sorted({select.target, select.final}))
+
+
+def _study_attributes(spec: StudySpec, splits: Splits, table: TrainingTable | None) -> dict[str, Any]:
     if spec.score.after_softmax and splits.task == "regression":
         raise InvalidInputError(
             f"after_softmax = true in [score] needs classes, but data {spec.data.name!r} is for regression: softmax "
@@ -101,6 +123,7 @@ def _study_attributes(spec: StudySpec, splits: Splits) -> dict[str, Any]:
         "n_outputs": splits.n_outputs,
         "task": splits.task,
         "input_second_moment": splits.input_second_moment,
+        **({} if table is None else {"table_fingerprint": table.fingerprint}),
     }
 
 

@@ -241,7 +241,7 @@ class StudyStorage:
             # All in one row-creating call: a process killed at any moment leaves no half-written trial.
             template = create_trial(
                 state=TrialState.COMPLETE if record.is_ok else TrialState.FAIL,
-                value=record.val_loss if record.is_ok else None,
+                value=_first(record.val_loss, record.val_error) if record.is_ok else None,
                 params=dict(source.params_sampled),
                 distributions=distributions,
                 user_attrs={k: getattr(record, k) for k in _TRAINED if getattr(record, k) is not None},
@@ -446,6 +446,10 @@ def _to_trained(trial: FrozenTrial) -> TrainedCandidate:
     attributes = {k: trial.user_attrs[k] for k in _TRAINED if k in trial.user_attrs}
     curve = tuple(v for _, v in sorted(trial.intermediate_values.items()))
     return TrainedCandidate(**attributes, number=trial.number, curve=curve)
+
+
+def _first(*values: float | None) -> float | None:
+    return next((v for v in values if v is not None), None)
 
 
 def _first_line(error: BaseException) -> str:

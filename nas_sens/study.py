@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,8 @@ from .training import TrainSpec
 _CONFIG = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 _SECTIONS = {"data": DataSpec, "score": ScoreSpec, "select": SelectSpec, "train": TrainSpec}
 # What may differ when a study is resumed: it only adds to what is there, or says where things lie.
-_FREE = ("name", "description", "select", "search.n_candidates", "data.root", "data.download")
+# The contents of a table are compared by their fingerprint.
+_FREE = ("name", "description", "select", "search.n_candidates", "data.root", "data.download", "train.table")
 
 
 @declared(frozen=True, kw_only=True, config=_CONFIG)
@@ -87,6 +89,10 @@ def load_study(source: str | Path | StudySpec) -> StudySpec:
     for key, cls in {**_SECTIONS, "search": SearchSpec}.items():
         if key in values:
             values[key] = validate(cls, values[key], source=str(path), where=key)
+    train = values.get("train")
+    if isinstance(train, TrainSpec) and train.table is not None:
+        here = path.parent / train.table
+        values["train"] = replace(train, table=os.path.abspath(here if here.is_file() else train.table))
     return validate(StudySpec, values, source=str(path))
 
 

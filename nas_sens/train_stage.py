@@ -21,9 +21,10 @@ from .identity import derive_seed
 from .metrics.predicted_loss import predicted_loss, predicted_mse
 from .plan import Planned, count_left, plan_training
 from .progress import Stage
-from .records import STATUS_OK, TrainedCandidate, describe
+from .records import STATUS_OK, ScoredCandidate, TrainedCandidate, describe
 from .session import Session, describe_study
 from .study import StudySpec
+from .tabular import TrainingTable, with_figures
 from .training import Outcome, mean_and_sd, train
 
 
@@ -34,11 +35,11 @@ def train_selected(session: Session) -> None:
         InvalidInputError: No candidate can be trained.
     """
     spec, storage = session.spec, session.storage
-    candidates = storage.scored(spec.name)
+    candidates = _trainable(session, storage.scored(spec.name))
     if not any(c.is_ok for c in candidates):
         reasons = sorted({c.status.split(":")[0] for c in candidates}) or ["nothing is scored"]
         raise InvalidInputError(f"the study {spec.name!r} has no candidate to train: {', '.join(reasons)}")
-    n_epochs = spec.train.seeds * spec.train.epochs
+    n_epochs = spec.train.seeds * spec.train.epochs if session.table is None else 1
     n_left = count_left(spec, candidates, storage.trained(spec.name))
     with session.progress.stage("train", n_left * n_epochs) as stage:
         while plan := plan_training(spec, candidates, storage.trained(spec.name)):
@@ -60,6 +61,9 @@ def _train_all(session: Session, plan: Sequence[Planned], stage: Stage, n_epochs
             try:
                 if digest in {t.digest for t in storage.trained(name)}:
                     stage.advance(n_epochs, "trained by another process")
+                elif session.table is not None:
+                    _look_up(session, planned, session.table)
+                    stage.advance(1, describe(planned.candidate.architecture))
                 else:
                     _train_one(session, planned, stage.advance)
             finally:
@@ -70,6 +74,31 @@ def _train_all(session: Session, plan: Sequence[Planned], stage: Stage, n_epochs
             is_told = True
             time.sleep(session_module.POLL_SECONDS)
         plan = left
+
+
+def _trainable(session: Session, candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
+    """Return the candidates whose outcome can be had: all of them, or those in the table."""
+    if session.table is None:
+        return candidates
+    table = session.table
+    there = [c for c in candidates if c.is_ok and table.find(load_spec(c.architecture)) is not None]
+    n_ok = sum(c.is_ok for c in candidates)
+    if not there and n_ok:
+        raise InvalidInputError(
+            f"the table {table.path} has none of the {n_ok} candidates of study {session.spec.name!r}; it must name "
+            "architectures of this search space"
+        )
+    if len(there) < n_ok:
+        session.progress.message(f"{n_ok - len(there)} of {n_ok} candidates are not in {table.path} and are left out")
+    return there
+
+
+def _look_up(session: Session, planned: Planned, table: TrainingTable) -> None:
+    """Store the outcome that the table has; there are no weights then."""
+    figures = table.find(load_spec(planned.candidate.architecture))
+    assert figures is not None, "only candidates of the table are planned"
+    record = with_figures(_record(planned), figures)
+    session.storage.add_trained(session.spec.name, record, planned.candidate, {})
 
 
 def _train_one(session: Session, planned: Planned, advance: Any) -> None:
@@ -122,12 +151,13 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
         session.storage.add_trained(spec.name, record, candidate, artifacts)
 
 
-def _summarize(session: Session, planned: Planned, outcomes: list[Outcome]) -> TrainedCandidate:
+def _record(planned: Planned) -> TrainedCandidate:
+    """Return the record of a planned training without its outcome."""
     candidate = planned.candidate
     assert candidate.params is not None
     assert candidate.flops is not None
     assert candidate.number is not None
-    record = TrainedCandidate(
+    return TrainedCandidate(
         digest=candidate.digest,
         architecture=candidate.architecture,
         params=candidate.params,
@@ -139,10 +169,12 @@ def _summarize(session: Session, planned: Planned, outcomes: list[Outcome]) -> T
         round_end=planned.round_end,
         predicted_mean=planned.predicted_mean,
         predicted_sd=planned.predicted_sd,
-        n_seeds=len(outcomes),
         log10_sensitivity_before=candidate.log10_sensitivity,
-        seconds=sum(o.seconds for o in outcomes),
     )
+
+
+def _summarize(session: Session, planned: Planned, outcomes: list[Outcome]) -> TrainedCandidate:
+    record = replace(_record(planned), n_seeds=len(outcomes), seconds=sum(o.seconds for o in outcomes))
     failures = [o.status for o in outcomes if o.status != STATUS_OK]
     if failures:
         return replace(record, status=f"{failures[0]} ({len(failures)} of {len(outcomes)} seeds)")

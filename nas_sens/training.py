@@ -43,6 +43,8 @@ class TrainSpec:
         stop_loss: Stop once the training loss has been under this for ``stop_epochs`` epochs; None for never
             (forouzesh2020 uses 1e-5 for 10 epochs).
         stop_epochs: See ``stop_loss``.
+        table: CSV file in which outcomes are looked up instead of training anything (see :mod:`nas_sens.tabular`); in
+            a study's file, a relative path may start from there. None for training.
     """
 
     epochs: Positive = 60
@@ -54,6 +56,7 @@ class TrainSpec:
     seeds: Positive = 2
     stop_loss: Annotated[float, Field(gt=0)] | None = None
     stop_epochs: Positive = 10
+    table: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

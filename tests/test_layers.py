@@ -23,7 +23,7 @@ LAYERS: list[set[str]] = [
     {"scoring", "training", "selection", "claims", "statistics"},
     {"storage", "export", "model_card", "report", "timm_registry", "timm_hook", "study"}
     | {"racing", "features", "replay", "outcome_table"},
-    {"results", "resolve", "plan"},
+    {"results", "resolve", "plan", "tabular"},
     {"annotations"},
     {"session"},
     {"score_stage", "train_stage"},

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from nas_sens.errors import InvalidInputError
-from nas_sens.records import ScoredCandidate, TrainedCandidate
+from nas_sens.records import ScoredCandidate, TrainedCandidate, describe
 from nas_sens.regression_fit import Beside, beside
 from nas_sens.report import render_report, write_report
 from nas_sens.report_groups import difference
 from nas_sens.report_numbers import compact, number, percent, plain, signed
-from nas_sens.report_outcomes import columns, correlation_table, group_differences
+from nas_sens.report_outcomes import SENSITIVITY, columns, correlation_table, group_differences
 from nas_sens.report_prediction import rule_prediction, rule_text
 from nas_sens.report_reliability import reliabilities
 from nas_sens.report_tables import protocol_rows, reason_groups
@@ -166,9 +166,31 @@ def test_same_input_gives_the_same_bytes_whatever_the_users_matplotlib_style(stu
     assert dict(matplotlib.rcParams) == before
 
 
+def test_ranking_is_by_what_the_study_declares(study):
+    candidates, trained = study
+    trained = [replace(t, val_error=0.5 - 0.001 * t.source_trial) for t in trained]
+    by_error = _render(candidates, trained, protocol={**PROTOCOL, "select": {"final": "val_error"}})
+    last = max(trained, key=lambda t: t.source_trial)
+    assert "Ranked by validation error" in by_error
+    assert f"best network by validation error is {describe(last.architecture)}" in _text(by_error)
+    by_sensitivity = _render(candidates, trained, protocol={**PROTOCOL, "select": {"final": "sensitivity_after"}})
+    first = min(trained, key=lambda t: t.log10_sensitivity_after)
+    assert f"by sensitivity after training is {describe(first.architecture)}" in _text(by_sensitivity)
+
+
+def test_further_measures_have_rows_of_their_own(study):
+    candidates, trained = study
+    measured = [replace(c, measures={"naswot": c.log10_sensitivity, "zen": 1.0}) for c in candidates]
+    table = correlation_table(columns(measured, trained))
+    assert list(table)[-2:] == ["naswot", "zen"]
+    assert table["naswot"]["test loss"].spearman == table[SENSITIVITY]["test loss"].spearman
+    assert table["zen"]["test loss"].spearman is None
+    assert "naswot" in _text(_render(measured, trained))
+
+
 def test_winners_are_ranked_by_validation_loss_with_their_numbers(study, page):
     _, trained = study
-    best = ranked(trained)[0]
+    best = ranked(trained, "val_loss")[0]
     assert best.val_loss == min(t.val_loss for t in trained)
     rows = re.findall(r"<tr>\s*<td.*?</tr>", page.split('id="winners"')[1].split("</section>")[0], flags=re.DOTALL)
     assert len(rows) == 12
@@ -318,12 +340,12 @@ def test_best_text_names_the_other_network_when_loss_and_error_disagree():
     _, trained = _study()
     trained = [replace(t, val_error=0.2) for t in trained]
     loser = max(range(12), key=lambda i: trained[i].val_loss)
-    assert "By validation error" not in best_text(trained)
+    assert "By validation error" not in best_text(trained, "val_loss")
     trained[loser] = replace(trained[loser], val_error=0.01)
     assert f"By validation error it is another one, fc depth={1 + loser % 5} width={16 + loser}".replace(
         "fc", ("fc", "cnn")[loser % 2]
-    ) in best_text(trained)
-    assert best_text([]) is None
+    ) in best_text(trained, "val_loss")
+    assert best_text([], "val_loss") is None
 
 
 SHOWN = Beside(n=12, slope=Interval(-0.4, -0.7, -0.1))

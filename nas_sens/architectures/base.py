@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
@@ -61,6 +62,20 @@ class ArchitectureSpec(ABC):
     def canonical(self) -> ArchitectureSpec:
         """The one architecture that stands for all whose untrained networks are the same functions; itself, mostly."""
         return self
+
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        """Names that others have for this architecture, as in tables of outcomes; none, mostly."""
+        return ()
+
+    @classmethod
+    def structure(cls, values: Mapping[str, Any]) -> dict[str, float]:
+        """Return numbers that say how networks of this family are built, for rules that learn from outcomes.
+
+        Args:
+            values: What :meth:`to_dict` returns; no spec need be made for it.
+        """
+        return {k: float(v) for k in ("depth", "stages", "blocks") if isinstance(v := values.get(k), (int, float))}
 
     def size(self, input_shape: tuple[int, ...], n_outputs: int) -> tuple[int, int] | None:
         """Return parameters and floating-point operations (see `count_flops`) where they can be told without a module.

@@ -7,7 +7,7 @@ is its output. With five operations on six edges there are 5⁶ = 15,625 cells.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
@@ -20,6 +20,7 @@ from ..declarations import validate
 from ..errors import InfeasibleArchitectureError, InvalidInputError
 from .base import SPEC_CONFIG, ArchitectureSpec, Count, require_images
 from .cell_isomorphism import EDGES, N_NODES, is_dead, leads_to_output, representative
+from .cell_paths import path_counts
 
 Operation = Literal["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
 OPERATIONS: tuple[str, ...] = get_args(Operation)
@@ -86,6 +87,16 @@ class CellSpec(ArchitectureSpec):
     def arch_string(self) -> str:
         """The cell in the benchmark's own string form (the inverse of :meth:`from_string`)."""
         return _to_string(_by_name(self.operations))
+
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        """The cell in the benchmark's own string form; results there are for 16 channels and 5 cells a stage."""
+        return (self.arch_string,)
+
+    @classmethod
+    def structure(cls, values: Mapping[str, Any]) -> dict[str, float]:
+        """Return how the paths through the cell look (see :func:`.cell_paths.path_counts`)."""
+        return path_counts(tuple(values[f"op_{i}_{j}"] for i, j in EDGES))
 
     @cached_property
     def is_dead(self) -> bool:

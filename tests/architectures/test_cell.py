@@ -203,6 +203,18 @@ def test_used_are_the_edges_with_a_way_to_the_output():
             assert used[i, j] == (ahead and op[i, j] != NONE), operations
 
 
+def test_path_counts_are_those_of_all_paths_written_out():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        operations = tuple(OPERATIONS[k] for k in rng.integers(0, len(OPERATIONS), len(EDGES)))
+        found, named = paths(operations), dict(zip(EDGES, operations, strict=True))
+        on_a_path = {edge for path in found for edge in path}
+        expected = {f"live_{op}": sum(named[e] == op for e in on_a_path) for op in OPERATIONS if op != "none"}
+        expected["n_paths"] = len(found)
+        expected["depth_conv"] = max((sum("conv" in named[e] for e in path) for path in found), default=0)
+        assert spec_of(*operations).structure(spec_of(*operations).to_dict()) == expected, operations
+
+
 def test_scoring_says_that_a_dead_cell_is_dead(generator):
     probe = Probe(torch.rand(8, 3, 8, 8, generator=generator), ScoreSpec(seeds=2), seed=0)
     for operations, status in (
