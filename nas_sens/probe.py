@@ -17,7 +17,7 @@ from .errors import InvalidInputError
 from .identity import make_generator
 from .initialization import InitScheme
 from .metrics import metrics as all_metrics
-from .metrics.closed_form import InputMoments
+from .metrics.closed_form import InputMoments, Memo
 from .metrics.output_sensitivity import output_noise_statistics
 
 Positive = Annotated[int, Field(ge=1)]
@@ -136,6 +136,7 @@ class Probe:
         self._pairs: dict[int, torch.Tensor] = {}
         self._n_kept = _KEPT_BYTES // (2 * self._x.numel() * self._x.element_size())
         n = min(self.n_inputs, _CLOSED_FORM_INPUTS)
+        self.memo = Memo()
         self.moments = InputMoments.from_inputs(self._x, spec.noise_std, n_inputs=n, n_pairs=max(1, n // 2))
 
     @property

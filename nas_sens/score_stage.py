@@ -13,7 +13,7 @@ from .features import selection_features
 from .progress import Stage
 from .racing import race
 from .records import ScoredCandidate, describe
-from .scoring import Score, assess_many, probed, score, with_score
+from .scoring import Cached, Score, assess_many, probed, score, with_score
 from .selection import select
 from .session import Session, describe_study, sampling
 from .space import Proposal, Proposer
@@ -82,7 +82,7 @@ class _Scoring:
         self.name, self.space = session.spec.name, session.spec.search_space
         self.n_wanted = session.spec.search.n_candidates
         self.block_size = min(_FLUSH_COUNT, max(1, self.n_wanted // 16))
-        self.cache: dict[str, Score] = {}  # of candidates whose networks are the same as those of others
+        self.cache: dict[str, Cached] = {}  # of candidates whose networks are the same as those of others
         self.n_read = 0  # of the stored candidates
         self.raced: dict[str, tuple[Proposal, ScoredCandidate, Score | None]] = {}  # not stored before the race is over
         self.proposer = Proposer(self.space, **sampling(session.spec))

@@ -56,6 +56,9 @@ class Score:
     draws: tuple[tuple[float, ...], ...] = field(default=(), repr=False, compare=False)
 
 
+Cached = tuple[Score, dict[str, float]]  # a score, and the further measures that are finite
+
+
 @torch.inference_mode()
 def score(
     architecture: ArchitectureSpec, model: nn.Module, probe: Probe, *, earlier: Score | None = None, n_seeds: int = 0
@@ -72,7 +75,8 @@ def score(
     scheme, scale = probe_initialization(architecture, probe.spec)
     if earlier is None and _takes_closed_form(model, probe.spec):
         try:
-            return from_closed_form(closed_form(model.eval(), probe.moments, init=scheme, init_scale=scale))
+            found = closed_form(model.eval(), probe.moments, init=scheme, init_scale=scale, memo=probe.memo)
+            return from_closed_form(found)
         except NoClosedFormError as error:
             if probe.spec.estimator == "closed_form":
                 return Score(None, None, "closed_form", f"no closed form: {error}")
@@ -183,7 +187,7 @@ def assess_many(
     splits: Splits,
     probe: Probe,
     *,
-    cache: dict[str, Score] | None = None,
+    cache: dict[str, Cached] | None = None,
 ) -> Iterator[tuple[ScoredCandidate, Score | None]]:
     """Yield proposed architectures as candidates, in their order: checked, counted and scored; None where they are not.
 
@@ -194,8 +198,8 @@ def assess_many(
         proposals: The candidates.
         splits: Data, for the shapes of input and output.
         probe: Inputs, noise and protocol.
-        cache: Digest to score of what was scored in place of a candidate (see :func:`probed`); is added to. Candidates
-            whose untrained networks are the same are scored once.
+        cache: Digest to score and measures of what was scored in place of a candidate (see :func:`probed`); is added
+            to. Candidates whose untrained networks are the same are scored once.
     """
     cache = {} if cache is None else cache
     sized = [_sized(space, p, splits, probe.device) for p in proposals]
@@ -280,12 +284,15 @@ def _scored(
     record: ScoredCandidate,
     splits: Splits,
     probe: Probe,
-    cache: dict[str, Score],
+    cache: dict[str, Cached],
 ) -> tuple[ScoredCandidate, Score | None]:
     """Return a candidate with its score, from its module."""
     architecture = proposal.architecture
     values = architecture.to_dict()
     try:
+        stand_in = probed(architecture, probe.spec)
+        if record.flops is not None and stand_in.digest in cache:
+            return _with_cached(record, cache[stand_in.digest])
         skeleton = architecture.skeleton(splits.input_shape, splits.n_outputs)
         if record.flops is None:
             record = replace(record, params=count_params(skeleton))
@@ -296,16 +303,15 @@ def _scored(
             record = replace(record, flops=count_flops(model, splits.input_shape))
             if problem := space.violation({**values, "flops": record.flops}):
                 return replace(record, feasible=False, status=f"infeasible: {problem}"), None
-        stand_in = probed(architecture, probe.spec)
+            if stand_in.digest in cache:
+                return _with_cached(record, cache[stand_in.digest])
         is_other = stand_in.digest != architecture.digest
-        if is_other and stand_in.digest in cache and not probe.spec.metrics:
-            return with_score(record, cache[stand_in.digest]), cache[stand_in.digest]
         if is_other:
             model = stand_in.skeleton(splits.input_shape, splits.n_outputs).to_empty(device=probe.device)
         result = score(stand_in, model, probe)
         measures = _measures(stand_in, model, probe) if result.status == STATUS_OK else {}
         if is_other or type(architecture).canonical is not ArchitectureSpec.canonical:
-            cache[stand_in.digest] = result
+            cache[stand_in.digest] = (result, measures)
         return replace(with_score(record, result), measures=measures), result
     except InfeasibleArchitectureError as error:
         return replace(record, feasible=False, status=f"infeasible: {error}"), None
@@ -315,6 +321,11 @@ def _scored(
         return replace(record, status=TOO_LARGE), None
     except MemoryError:  # as Python and NumPy say it
         return replace(record, status=TOO_LARGE), None
+
+
+def _with_cached(record: ScoredCandidate, known: Cached) -> tuple[ScoredCandidate, Score]:
+    result, measures = known
+    return replace(with_score(record, result), measures=measures), result
 
 
 def _measures_of_spec(architecture: ArchitectureSpec, splits: Splits, probe: Probe) -> dict[str, float]:

@@ -113,19 +113,32 @@ class CellSpec(ArchitectureSpec):
         """
         return replace(self, **_by_name(representative(self.operations)))  # type: ignore[arg-type]
 
+    def size(self, input_shape: tuple[int, ...], n_outputs: int) -> tuple[int, int]:
+        """Return parameters and floating-point operations; edges that lead nowhere have parameters only."""
+        n_in, height, width = self._check(input_shape)
+        n, area = self.channels, height * width
+        params, products = 9 * n_in * n + 2 * n, 9 * n_in * n * area
+        taps = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
+        kernels = [taps.get(op, 0) for op in self.operations]
+        computed = sum(k for k, is_used in zip(kernels, leads_to_output(self.operations), strict=True) if is_used)
+        n_norms = sum(k > 0 for k in kernels)
+        for stage in range(3):
+            if stage > 0:
+                area //= 4
+                body = 9 * n * 2 * n + 9 * (2 * n) ** 2 + 2 * n**2  # two convolutions and the shortcut's
+                params, products = params + body + 8 * n, products + body * area
+                n *= 2
+            params += self.cells_per_stage * (sum(kernels) * n**2 + n_norms * 2 * n)
+            products += self.cells_per_stage * computed * n**2 * area
+        return params + 2 * n + (n + 1) * n_outputs, 2 * (products + n * n_outputs)
+
     def layers(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         """Return stem, three stages of cells with residual blocks between them, and read-out.
 
         Raises:
             InfeasibleArchitectureError: The input is no image, or its sides are no multiples of 4.
         """
-        n_in, height, width = require_images(self.family, input_shape)
-        if height % 4 or width % 4:
-            raise InfeasibleArchitectureError(
-                f"a cell network halves its feature map twice and needs sides that are multiples of 4, "
-                f"but they are {height} and {width}"
-            )
-        n = self.channels
+        n_in, n = self._check(input_shape)[0], self.channels
         modules: list[nn.Module] = [nn.Conv2d(n_in, n, 3, padding=1, bias=False), nn.BatchNorm2d(n)]
         for stage in range(3):
             if stage > 0:
@@ -134,6 +147,15 @@ class CellSpec(ArchitectureSpec):
             modules += [Cell(self.operations, n) for _ in range(self.cells_per_stage)]
         modules += [nn.BatchNorm2d(n), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n, n_outputs)]
         return nn.Sequential(*modules)
+
+    def _check(self, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
+        n_in, height, width = require_images(self.family, input_shape)
+        if height % 4 or width % 4:
+            raise InfeasibleArchitectureError(
+                f"a cell network halves its feature map twice and needs sides that are multiples of 4, "
+                f"but they are {height} and {width}"
+            )
+        return n_in, height, width
 
 
 def _by_name(operations: Sequence[str]) -> dict[str, str]:

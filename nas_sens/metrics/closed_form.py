@@ -44,6 +44,7 @@ from ._closed_form_rules import RULES, add
 __all__ = [
     "ClosedForm",
     "InputMoments",
+    "Memo",
     "NoClosedFormError",
     "closed_form",
     "closed_form_batch",
@@ -119,6 +120,7 @@ def closed_form(
     init: WeightDraw = "standard_normal",
     init_scale: float = 1.0,
     n_outputs: int | None = None,
+    memo: Memo | None = None,
 ) -> ClosedForm:
     """Return the expected sensitivity, output power and relative sensitivity over random networks.
 
@@ -154,6 +156,7 @@ def closed_form(
         init: Scheme that random networks are drawn from (with initial batch-norm statistics), or "current".
         init_scale: Factor on the weights.
         n_outputs: Number of outputs K, required for an ArchitectureSpec, otherwise taken from the module.
+        memo: What earlier candidates with the same InputMoments had to compute; is added to, and used again.
 
     Raises:
         NoClosedFormError: A module has no rule, or none for the way it is used; the message names it.
@@ -161,16 +164,11 @@ def closed_form(
         InfeasibleArchitectureError: The architecture does not fit the input.
     """
     moments = x if isinstance(x, InputMoments) else InputMoments.from_inputs(x, noise_std)
-    return _closed_form(model, moments, Draw(init, init_scale), n_outputs, memo=None)
-
-
-def _closed_form(
-    model: ArchitectureSpec | nn.Module, moments: InputMoments, draw: Draw, n_outputs: int | None, *, memo: Memo | None
-) -> ClosedForm:
+    draw = Draw(init, init_scale)
     if isinstance(model, ArchitectureSpec):
         if n_outputs is None:
             raise InvalidInputError("n_outputs is required for an ArchitectureSpec")
-        if draw.init == "current":
+        if init == "current":
             raise InvalidInputError('init="current" needs a module with weights; an ArchitectureSpec has none')
         with ShapesOnly():
             model = model.layers(moments.input_shape, n_outputs).eval()
@@ -320,7 +318,9 @@ def closed_form_batch(
             groups[model.depth, model.bias, model.batch_norm].append(i)
         else:
             try:
-                results[i] = _closed_form(model, moments, draw, n_outputs, memo=memo)
+                results[i] = closed_form(
+                    model, moments, init=init, init_scale=init_scale, n_outputs=n_outputs, memo=memo
+                )
             except NoClosedFormError as error:
                 results[i] = error
     for (depth, bias, batch_norm), members in groups.items():
