@@ -293,20 +293,20 @@ def _scored(
         stand_in = probed(architecture, probe.spec)
         if record.flops is not None and stand_in.digest in cache:
             return _with_cached(record, cache[stand_in.digest])
-        skeleton = architecture.skeleton(splits.input_shape, splits.n_outputs)
+        is_other = stand_in.digest != architecture.digest
+        model: nn.Module | None = None
         if record.flops is None:
+            skeleton = architecture.skeleton(splits.input_shape, splits.n_outputs)
             record = replace(record, params=count_params(skeleton))
             if problem := space.violation({**values, "params": record.params}):
                 return replace(record, feasible=False, status=f"infeasible: {problem}"), None
-        model = skeleton.to_empty(device=probe.device)
-        if record.flops is None:
+            model = skeleton.to_empty(device=probe.device)
             record = replace(record, flops=count_flops(model, splits.input_shape))
             if problem := space.violation({**values, "flops": record.flops}):
                 return replace(record, feasible=False, status=f"infeasible: {problem}"), None
             if stand_in.digest in cache:
                 return _with_cached(record, cache[stand_in.digest])
-        is_other = stand_in.digest != architecture.digest
-        if is_other:
+        if model is None or is_other:
             model = stand_in.skeleton(splits.input_shape, splits.n_outputs).to_empty(device=probe.device)
         result = score(stand_in, model, probe)
         measures = _measures(stand_in, model, probe) if result.status == STATUS_OK else {}
