@@ -9,7 +9,7 @@ Symbols:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -110,6 +110,18 @@ def mean_squared_jacobian_norm(
     return float(draws.mean()), float(variance.sum().sqrt() / len(draws))
 
 
+def logit_jacobians(model: nn.Module, x: torch.Tensor, batch_size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield logits (b, K) and their gradients by the inputs (K, b, D), batch by batch, in evaluation mode.
+
+    Raises:
+        InvalidInputError: The outputs are no matrix (n, K).
+    """
+    for inputs, outputs in _passes(model, x, batch_size):
+        basis = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
+        rows = _products(inputs, outputs, basis[:, None, :].expand(-1, *outputs.shape))
+        yield outputs.detach(), rows.detach()
+
+
 def _by_batches(
     model: nn.Module,
     x: torch.Tensor,
@@ -118,15 +130,23 @@ def _by_batches(
     batch_size: int,
 ) -> torch.Tensor:
     require_inputs(x, 1)
-    found = []
-    with torch.enable_grad(), evaluation_mode(model):
-        for part in x.split(batch_size):
-            inputs = part.detach().clone().requires_grad_()
-            outputs = model(inputs)
-            if outputs.ndim != 2:
-                raise InvalidInputError(f"outputs (n, K) are needed; given the shape {tuple(outputs.shape)}")
-            found.append(squares(inputs, outputs.softmax(dim=1) if after_softmax else outputs).detach())
+    with torch.enable_grad():
+        found = [
+            squares(inputs, outputs.softmax(dim=1) if after_softmax else outputs).detach()
+            for inputs, outputs in _passes(model, x, batch_size)
+        ]
     return torch.cat(found)
+
+
+def _passes(model: nn.Module, x: torch.Tensor, batch_size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield inputs that require gradients, and the network's outputs (b, K)."""
+    for part in x.split(batch_size):
+        inputs = part.detach().clone().requires_grad_()
+        with torch.enable_grad(), evaluation_mode(model):
+            outputs = model(inputs)
+        if outputs.ndim != 2:
+            raise InvalidInputError(f"outputs (n, K) are needed; given the shape {tuple(outputs.shape)}")
+        yield inputs, outputs
 
 
 def _products(inputs: torch.Tensor, outputs: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
