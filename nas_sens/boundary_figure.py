@@ -38,6 +38,8 @@ def boundary_figure(found: BoundaryMap, *, labels: Sequence[str] = ("1", "2", "3
         axes.set_title(f"{heading}region boundaries of layer {found.layer or 'itself'} ({found.n_units} units)")
         axes.set_xlabel("first coordinate of the plane")
         axes.set_ylabel("second coordinate")
+        axes.set_xticks([-1, -0.5, 0, 0.5, 1])
+        axes.set_yticks([-1, -0.5, 0, 0.5, 1])
         for (u, v), label in zip(found.corners.tolist(), labels, strict=True):
             axes.plot(u, v, "s", markersize=7, markerfacecolor="white", markeredgecolor=SELECTED_COLOUR)
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}

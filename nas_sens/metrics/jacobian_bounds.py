@@ -6,6 +6,8 @@ Symbols:
     J       ∂σ/∂x, J_y its row of the true class                            (n, K, D), (n, D)
     l       −log σ_y, cross-entropy in nats                                 (n,)
     M       E_x ‖∂f/∂x‖_F² / K, mean squared gradient of one logit          scalar
+
+There is no ``METRIC`` record: points are described here, not networks; `jacobian_norm` has the mean of their norms.
 """
 
 from __future__ import annotations

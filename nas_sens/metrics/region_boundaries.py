@@ -5,6 +5,8 @@ Symbols:
     (u, v)  coordinates of the plane, both from -1 to 1; the mean of the three inputs lies at (0, 0)
     z(u, v) the input there                                     (*input_shape)
     c(z)    index of the linear region of every unit at z       (units,)
+
+There is no ``METRIC`` record: a map is to be looked at; `linear_regions` counts transitions.
 """
 
 from __future__ import annotations
