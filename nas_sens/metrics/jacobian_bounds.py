@@ -65,18 +65,22 @@ def jacobian_against_loss(
         batch_size: Inputs per pass; memory grows with ``batch_size`` · K.
 
     Raises:
-        InvalidInputError: There are no inputs, no labels, labels are no classes, or there are fewer than two classes.
+        InvalidInputError: There are no inputs, no labels, labels are none of the classes, or there are fewer than two classes.
     """
     require_inputs(x, 1)
     y = require_labels(x, y)
     if y.is_floating_point() or y.ndim != 1:
         raise InvalidInputError(f"bounds by the loss need integer labels (n,); given {y.dtype} {tuple(y.shape)}")
+    lowest, highest = (int(v) for v in y.aminmax())
     losses, norms, class_norms, logit_squares = [], [], [], []
     n_classes = 0
     for (logits, rows), labels in zip(logit_jacobians(model, x, batch_size), y.long().split(batch_size), strict=True):
         n_classes = logits.shape[1]
-        if n_classes < 2:
-            raise InvalidInputError(f"logits of at least 2 classes are needed; given {n_classes}")
+        if n_classes < 2 or lowest < 0 or highest >= n_classes:
+            raise InvalidInputError(
+                "logits of at least 2 classes, and labels from 0 to their number less 1, are needed; given "
+                f"{n_classes} classes and labels from {lowest} to {highest}"
+            )
         sigma = logits.double().softmax(dim=1).T[:, :, None]
         gradients = rows.double()  # (K, b, D)
         # J_i = σ_i (∂f_i − Σ_j σ_j ∂f_j) is the same for gradients less that of one class; less that of the most

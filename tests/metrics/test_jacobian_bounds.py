@@ -98,5 +98,7 @@ def test_what_it_needs(x, y):
         jacobian_against_loss(model, x, None)
     with pytest.raises(InvalidInputError, match="integer labels"):
         jacobian_against_loss(model, x, y.double())
+    with pytest.raises(InvalidInputError, match="3 classes and labels from 0 to 3"):
+        jacobian_against_loss(model, x, y.clamp(min=1) - 1 + 2 * (y == 2))
     with pytest.raises(InvalidInputError, match="at least 2 classes"):
         jacobian_against_loss(nn.Sequential(nn.Flatten(), nn.Linear(32, 1)).double(), x, y)
