@@ -65,7 +65,7 @@ def jacobian_against_loss(
         batch_size: Inputs per pass; memory grows with ``batch_size`` · K.
 
     Raises:
-        InvalidInputError: There are no inputs, no labels, labels are none of the classes, or there are fewer than two classes.
+        InvalidInputError: There are no inputs, no labels, labels that are no classes, or fewer than two classes.
     """
     require_inputs(x, 1)
     y = require_labels(x, y)
