@@ -33,7 +33,9 @@ LAYERS: list[set[str]] = [
 ]
 REPORT = ("tables", "text", "numbers", "outcomes", "groups", "reliability", "prediction", "verdict")
 REPORT += ("statistics_tables", "panels", "prediction_figures", "progress_figures")
-UNITS = dict.fromkeys((*(f"report_{part}" for part in REPORT), "figures", "figure_style"), "report") | {
+UNITS = dict.fromkeys(
+    (*(f"report_{part}" for part in REPORT), "figures", "figure_style", "boundary_figure"), "report"
+) | {
     "regression_fit": "statistics",
     "bulk": "storage",
     "excerpt": "storage",

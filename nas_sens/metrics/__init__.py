@@ -16,8 +16,8 @@ _HELPERS = ("trajectories",)
 def metric_names() -> dict[str, str]:
     """Return every metric's name with the first line of its description, and which values are expected to be better.
 
-    Some metrics are no function of one network and its inputs alone, such as the closed form, an expectation over
-    networks: they have no direction here, and :func:`metrics` leaves them out.
+    Some are no number of one network and its inputs alone, such as the closed form, an expectation over networks, or
+    bounds for every input: they have no direction here, and :func:`metrics` leaves them out.
     """
     found = [i.name for i in pkgutil.iter_modules(__path__)]
     names = sorted(n for n in found if not n.startswith("_") and n not in _HELPERS)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ._metric import Metric
-from ._network import loss_gradients
+from ._network import layer_norms, loss_gradients
 
 
 def grad_norm(
@@ -33,7 +33,7 @@ def grad_norm(
         InvalidInputError: There are no labels, no inputs, or no linear or convolution layers.
     """
     found = loss_gradients(model, x, y, batch_statistics=batch_statistics)
-    return float(torch.stack([g.double().norm() for _, g in found.values()]).sum())
+    return float(layer_norms([g for _, g in found.values()]).sum())
 
 
 METRIC = Metric(

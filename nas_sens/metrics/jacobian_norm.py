@@ -9,7 +9,7 @@ Symbols:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -26,7 +26,7 @@ def jacobian_norm(
     y: torch.Tensor | None = None,
     *,
     after_softmax: bool = True,
-    batch_size: int = 32,
+    batch_size: int = 64,
     generator: torch.Generator | None = None,
 ) -> float:
     """Return the mean of ‖J(x)‖_F over inputs, in units of probability (or of logits) per unit of ``x``.
@@ -50,7 +50,7 @@ def jacobian_norm(
 
 
 def jacobian_norms(
-    model: nn.Module, x: torch.Tensor, *, after_softmax: bool = True, batch_size: int = 32
+    model: nn.Module, x: torch.Tensor, *, after_softmax: bool = True, batch_size: int = 64
 ) -> torch.Tensor:
     """Return ‖J(x)‖_F (n,) of every input, exact but for rounding; see :func:`jacobian_norm` for the arguments.
 
@@ -64,9 +64,12 @@ def jacobian_norms(
             return torch.zeros_like(outputs[:, 0])  # the probability of the only class is always 1
         basis = torch.eye(k, dtype=outputs.dtype, device=outputs.device)[: k - 1 if after_softmax else k]
         vectors = basis[:, None, :].expand(len(basis), *outputs.shape)
-        rows = _products(inputs, outputs, vectors)
-        total = rows.square().sum(dim=(0, 2))
-        return total + rows.sum(dim=0).square().sum(dim=1) if after_softmax else total
+        total, last = torch.zeros_like(outputs[:, 0]), torch.zeros_like(inputs).flatten(1)
+        for row in _products(inputs, outputs, vectors):
+            total += torch.linalg.vector_norm(row, dim=1).square()
+            if after_softmax:
+                last += row
+        return total + torch.linalg.vector_norm(last, dim=1).square()
 
     return _by_batches(model, x, squares, after_softmax, batch_size).sqrt()
 
@@ -103,11 +106,23 @@ def mean_squared_jacobian_norm(
     def squares(inputs: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
         shape = (n_draws, *outputs.shape)
         signs = torch.randint(2, shape, generator=generator, device=outputs.device).to(outputs.dtype) * 2 - 1
-        return _products(inputs, outputs, signs).square().sum(dim=2).T
+        return torch.stack([row.square().sum(dim=1) for row in _products(inputs, outputs, signs)], dim=1)
 
     draws = _by_batches(model, x, squares, after_softmax, batch_size).double()  # (n, n_draws)
     variance = draws.var(dim=1) / n_draws
     return float(draws.mean()), float(variance.sum().sqrt() / len(draws))
+
+
+def logit_jacobians(model: nn.Module, x: torch.Tensor, batch_size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield logits (b, K) and their gradients by the inputs (K, b, D), batch by batch, in evaluation mode.
+
+    Raises:
+        InvalidInputError: The outputs are no matrix (n, K).
+    """
+    for inputs, outputs in _passes(model, x, batch_size):
+        basis = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
+        rows = _products(inputs, outputs, basis[:, None, :].expand(-1, *outputs.shape))
+        yield outputs.detach(), torch.stack(list(rows))
 
 
 def _by_batches(
@@ -118,26 +133,36 @@ def _by_batches(
     batch_size: int,
 ) -> torch.Tensor:
     require_inputs(x, 1)
-    found = []
-    with torch.enable_grad(), evaluation_mode(model):
-        for part in x.split(batch_size):
-            inputs = part.detach().clone().requires_grad_()
-            outputs = model(inputs)
-            if outputs.ndim != 2:
-                raise InvalidInputError(f"outputs (n, K) are needed; given the shape {tuple(outputs.shape)}")
-            found.append(squares(inputs, outputs.softmax(dim=1) if after_softmax else outputs).detach())
+    with torch.enable_grad():
+        found = [
+            squares(inputs, outputs.softmax(dim=1) if after_softmax else outputs).detach()
+            for inputs, outputs in _passes(model, x, batch_size)
+        ]
     return torch.cat(found)
 
 
-def _products(inputs: torch.Tensor, outputs: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """Return Jᵀv (m, n, D) for vectors (m, n, K); inputs do not influence each other's outputs."""
+def _passes(model: nn.Module, x: torch.Tensor, batch_size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield inputs that require gradients, and the network's outputs (b, K)."""
+    for part in x.split(batch_size):
+        inputs = part.detach().clone().requires_grad_()
+        with torch.enable_grad(), evaluation_mode(model):
+            outputs = model(inputs)
+        if outputs.ndim != 2:
+            raise InvalidInputError(f"outputs (n, K) are needed; given the shape {tuple(outputs.shape)}")
+        yield inputs, outputs
+
+
+def _products(inputs: torch.Tensor, outputs: torch.Tensor, vectors: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield Jᵀv (n, D) for each of the vectors (m, n, K); inputs do not influence each other's outputs."""
     if not outputs.requires_grad:
-        return vectors.new_zeros((len(vectors), len(inputs), inputs[0].numel()))
-    if outputs.device.type == "cpu":  # nothing is gained by one large batch there, and a convolution loses by it
-        grads = [torch.autograd.grad(outputs, inputs, v, retain_graph=True, materialize_grads=True) for v in vectors]
-        return torch.stack([g[0] for g in grads]).flatten(2)
-    (found,) = torch.autograd.grad(outputs, inputs, vectors, is_grads_batched=True, materialize_grads=True)
-    return found.flatten(2)
+        yield from torch.zeros_like(inputs).flatten(1).expand(len(vectors), -1, -1).detach()
+    elif outputs.device.type == "cpu":  # nothing is gained by one large batch there, and a convolution loses by it
+        for v in vectors:
+            (row,) = torch.autograd.grad(outputs, inputs, v, retain_graph=True, materialize_grads=True)
+            yield row.flatten(1)
+    else:
+        (rows,) = torch.autograd.grad(outputs, inputs, vectors, is_grads_batched=True, materialize_grads=True)
+        yield from rows.flatten(2)
 
 
 METRIC = Metric(

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ._metric import Metric
-from ._network import layer_weights
+from ._network import layer_norms, weight_tensors
 
 
 @torch.no_grad()
@@ -31,7 +31,7 @@ def l2_norm(
     Raises:
         InvalidInputError: There are no linear or convolution layers.
     """
-    return float(torch.stack([model.get_parameter(n).double().norm() for n in layer_weights(model)]).sum())
+    return float(layer_norms(weight_tensors(model)).sum())
 
 
 METRIC = Metric(

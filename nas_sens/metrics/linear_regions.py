@@ -89,7 +89,7 @@ def transitions(
         code = region_index(module, arguments[0]).flatten(1)
         steps[part] += (code[1:] - code[:-1]).abs().sum(dim=1, dtype=torch.int64)
 
-    hooks = [m.register_forward_pre_hook(count) for m in model.modules() if isinstance(m, _WITH_REGIONS)]
+    hooks = [m.register_forward_pre_hook(count) for m in model.modules() if isinstance(m, WITH_REGIONS)]
     try:
         with evaluation_mode(model):
             for start in range(0, n_points, batch_size):
@@ -99,7 +99,7 @@ def transitions(
         for hook in hooks:
             hook.remove()
     if not n_calls:
-        names = sorted({kind.__name__ for kind in _WITH_REGIONS})
+        names = sorted({kind.__name__ for kind in WITH_REGIONS})
         raise InvalidInputError(f"an activation with linear regions is needed ({', '.join(names)}); none is called")
     return steps
 
@@ -124,7 +124,7 @@ def region_index(module: nn.Module, z: torch.Tensor) -> torch.Tensor:
     return index
 
 
-_WITH_REGIONS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.Hardtanh, HardSigmoid, nn.Hardsigmoid, nn.Tanh)
+WITH_REGIONS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.Hardtanh, HardSigmoid, nn.Hardsigmoid, nn.Tanh)
 
 
 METRIC = Metric(

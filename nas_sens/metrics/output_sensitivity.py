@@ -86,7 +86,8 @@ def output_sensitivity(
 
 def output_noise_variance(clean: torch.Tensor, noisy: torch.Tensor, *, after_softmax: bool) -> torch.Tensor:
     """Return S_θ, a float64 scalar on the device, from logits (n, K) without and with input noise."""
-    return output_noise_statistics(clean, noisy, after_softmax=after_softmax)[0]
+    noise, _ = _noise(clean, noisy, after_softmax)
+    return _variance(noise, after_softmax)
 
 
 def output_noise_statistics(clean: torch.Tensor, noisy: torch.Tensor, *, after_softmax: bool) -> torch.Tensor:
@@ -96,12 +97,20 @@ def output_noise_statistics(clean: torch.Tensor, noisy: torch.Tensor, *, after_s
         Float64 (3,) on the device: S_θ; the noise power mean_x ‖ε_y‖²; the signal Σ_k Var_x f_k(x). The second over
         the third is the relative sensitivity, which has no scale.
     """
+    noise, clean = _noise(clean, noisy, after_softmax)
+    return torch.stack([_variance(noise, after_softmax), noise.square().sum(dim=1).mean(), clean.var(dim=0).sum()])
+
+
+def _noise(clean: torch.Tensor, noisy: torch.Tensor, after_softmax: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ε_y and f(x), float64."""
     clean, noisy = clean.double(), noisy.double()
     if after_softmax:
         clean, noisy = clean.softmax(dim=1), noisy.softmax(dim=1)
-    noise = noisy - clean
-    variance = noise.var(dim=0).mean() / noise.shape[1] if after_softmax else noise.mean(dim=1).var()
-    return torch.stack([variance, noise.square().sum(dim=1).mean(), clean.var(dim=0).sum()])
+    return noisy - clean, clean
+
+
+def _variance(noise: torch.Tensor, after_softmax: bool) -> torch.Tensor:
+    return noise.var(dim=0).mean() / noise.shape[1] if after_softmax else noise.mean(dim=1).var()
 
 
 @contextmanager

@@ -1,6 +1,9 @@
 """Output sensitivity in parts: over noise levels, per sample, per class (forouzesh2020, eq. 2, before any mean).
 
 Symbols as in `output_sensitivity`: f logits (n, K), ε input noise, ε_y = f(x + ε) − f(x).
+
+There is no ``METRIC`` record: a profile is many numbers, and no paper ranks networks by one drawn from it. What remains
+of it as one number is S itself, which `output_sensitivity` and its record are.
 """
 
 from __future__ import annotations

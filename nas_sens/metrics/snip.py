@@ -35,7 +35,7 @@ def snip(
         InvalidInputError: There are no labels, no inputs, or no linear or convolution layers.
     """
     found = loss_gradients(model, x, y, batch_statistics=batch_statistics)
-    return float(torch.stack([(w * g).abs().sum(dtype=torch.float64) for w, g in found.values()]).sum())
+    return float(torch.stack([(w * g).abs_().sum().double() for w, g in found.values()]).sum())
 
 
 METRIC = Metric(

@@ -18,12 +18,12 @@ def synflow(
 ) -> float:
     """Return log10 Σ_θ θ · ∂R/∂θ, where R is the sum of the outputs for an input of ones and θ are absolute values.
 
-    Source: Tanaka et al., Pruning neural networks without any data, arXiv:2006.05467, algorithm 1; as a
-    score of a network, larger expected to be better, Abdelfattah et al., arXiv:2101.08134. As in the authors'
-    code, every parameter *and buffer* is replaced by its absolute value, batch norms are in evaluation mode, and the
-    sum is over the weights of linear and convolution layers. Computed in float64, in which R of a network of 20 layers
-    of 1,000 units is still finite; the logarithm, since it spans as many orders of magnitude as there are layers. In a
-    bias-free network of L layers with homogeneous activations the sum is L · R.
+    Source: Tanaka et al., Pruning neural networks without any data, arXiv:2006.05467, the loss R_SF = 1ᵀ (Π_l |W_l|) 1
+    and its saliency; as a score of a network, larger expected to be better, Abdelfattah et al., arXiv:2101.08134. As in
+    the authors' code, every parameter *and buffer* is replaced by its absolute value, batch norms are in evaluation
+    mode, and the sum is over the weights of linear and convolution layers. Computed in float64, in which R of a network
+    of 20 layers of 1,000 units is still finite; the logarithm, since it spans as many orders of magnitude as there are
+    layers. In a bias-free network of L layers with homogeneous activations the sum is L · R.
 
     Args:
         model: Maps (n, *input_shape) to (n, K).

@@ -77,6 +77,13 @@ def ellipse_through(first: torch.Tensor, second: torch.Tensor, third: torch.Tens
     A plane is laid through them in which they form an equilateral triangle; the ellipse is the circle through its
     corners, mapped back. It is the ellipse of the least area through them, and has their mean for its centre.
     """
+    return ellipse(*axes_through(first, second, third))
+
+
+def axes_through(
+    first: torch.Tensor, second: torch.Tensor, third: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return centre and two axes of that ellipse: centre + cos · axis + sin · axis at π/3, π, 5π/3 are the inputs."""
     centre = (first + second + third) / 3
     # cos, sin of 2πt at the three: (1/2, √3/2), (-1, 0), (1/2, -√3/2)
-    return ellipse(centre, centre - second, (first - third) / math.sqrt(3))
+    return centre, centre - second, (first - third) / math.sqrt(3)

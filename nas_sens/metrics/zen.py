@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from ..errors import InvalidInputError
 from ._metric import Metric
 from ._network import probing_mode
 
 _POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-_NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
 @torch.no_grad()
@@ -52,20 +55,22 @@ def zen(
     def keep_features(module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
         (pools if isinstance(module, _POOLS) else features).append(arguments[0].clone())
 
-    def keep_variance(module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
-        channels = arguments[0].movedim(1, 0).flatten(1).double()
-        variances.append(channels.var(dim=1, correction=0).mean())
+    def keep_variance(module: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        if not last:  # those of z; of z with noise they are not needed
+            variances.append(_variances(module, arguments[0]).double().mean())
 
-    hooks = [m.register_forward_pre_hook(keep_variance) for m in model.modules() if isinstance(m, _NORMS)]
+    norms = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    hooks = [m.register_forward_hook(keep_variance) for _, m in norms]
     ends = [m for m in model.modules() if isinstance(m, (*_POOLS, nn.Linear))]
     hooks += [m.register_forward_pre_hook(keep_features) for m in ends]
     shape = (2, batch_size, *x.shape[1:])
     z, noise = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype).unbind()
-    last = []
+    last: list[torch.Tensor] = []
     try:
         with probing_mode(model, batch_statistics=True):
             for inputs in (z, z + noise_std * noise):
-                model(inputs)
+                with _statistics_of_one_pass([] if last else norms) as buffers:
+                    functional_call(model, buffers, (inputs,))
                 if not features and not pools:
                     raise InvalidInputError("a global average pool or a linear layer is needed; the network calls none")
                 last.append((pools or features)[-1].flatten(1).double())
@@ -75,8 +80,37 @@ def zen(
         for hook in hooks:
             hook.remove()
     score = (last[1] - last[0]).norm(dim=1).mean().log()
-    clean = variances[: len(variances) // 2]  # those of z come first
-    return float(score + sum(v.log() / 2 for v in clean))
+    return float(score + sum(v.log() / 2 for v in variances))
+
+
+@contextmanager
+def _statistics_of_one_pass(
+    norms: Sequence[tuple[str, nn.modules.batchnorm._BatchNorm]],
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Yield buffers, to be used in place of the norms' own, whose running variances are those of the last call."""
+    before = [(m, m.momentum, m.track_running_stats) for _, m in norms]
+    try:
+        for _, m in norms:
+            m.momentum, m.track_running_stats = 1.0, m.running_var is not None
+        yield {
+            f"{name}.{key}" if name else key: buffer.clone()
+            for name, m in norms
+            for key, buffer in m.named_buffers(recurse=False)
+        }
+    finally:
+        for m, momentum, tracked in before:
+            m.momentum, m.track_running_stats = momentum, tracked
+
+
+def _variances(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Return the variance (c,) of every channel of a batch norm's input (n, c, ...), divided by the number of entries.
+
+    The norm has computed it, but for the factor of the unbiased one, unless it keeps no running variance.
+    """
+    n = x.numel() // x.shape[1]
+    if isinstance(norm.running_var, torch.Tensor):
+        return norm.running_var * (n - 1) / n
+    return x.movedim(1, 0).flatten(1).var(dim=1, correction=0)
 
 
 METRIC = Metric(

@@ -44,17 +44,24 @@ def zico(
             f"at least 2 minibatches of at least 1 input are needed; given {len(x)} inputs, n_batches = {n_batches}"
         )
     batches = [
-        {name: g.double().abs() for name, (_, g) in found.items()}
+        {name: g.abs() for name, (_, g) in found.items()}
         for part, labels in zip(x.tensor_split(n_batches), y.tensor_split(n_batches), strict=True)
         for found in [loss_gradients(model, part, labels, batch_statistics=batch_statistics)]
     ]
-    layers = []
-    for name in batches[0]:
-        gradients = torch.stack([batch[name] for batch in batches])
-        mean, std = gradients.mean(dim=0), gradients.std(dim=0, correction=0)
-        total = torch.where(std > 0, mean / std, 0.0).sum()
-        layers.append(torch.where(total > 0, total.log(), 0.0))
-    return float(torch.stack(layers).sum())
+    totals = torch.stack([_mean_over_spread([batch[name] for batch in batches]).sum().double() for name in batches[0]])
+    return float(torch.where(totals > 0, totals.log(), 0.0).sum())
+
+
+def _mean_over_spread(magnitudes: list[torch.Tensor]) -> torch.Tensor:
+    """Return mean over standard deviation of each entry; 0 without any spread."""
+    if len(magnitudes) == 2:  # of two numbers it is their sum over their difference, which is exact where they are near
+        a, b = magnitudes
+        mean, spread = a + b, (a - b).abs_()
+    else:
+        stacked = torch.stack(magnitudes).double()
+        mean = stacked.mean(dim=0)
+        spread = stacked.std(dim=0, correction=0)
+    return torch.where(spread > 0, mean.div_(spread), 0.0)
 
 
 METRIC = Metric(

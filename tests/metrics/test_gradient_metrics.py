@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nas_sens.errors import InvalidInputError
-from nas_sens.metrics._network import probing_mode
+from nas_sens.metrics._network import layer_norms, probing_mode
 from nas_sens.metrics.grad_norm import grad_norm
 from nas_sens.metrics.snip import snip
 from nas_sens.metrics.synflow import synflow
@@ -133,3 +133,15 @@ def test_the_mode_is_restored_after_an_error(network):
     with pytest.raises(ZeroDivisionError), probing_mode(network, batch_statistics=True):
         raise ZeroDivisionError
     assert before == [m.training for m in network.modules()]
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1.0, 1e25])
+def test_layer_norms_lose_nothing_whatever_the_range(scale):
+    # Squares of 1e±25 leave the range of float32, and a plain float32 sum of 60,000 squares loses digits.
+    sizes = (1, 5, 60_000, 65_536)
+    g = torch.Generator().manual_seed(0)
+    tensors = [scale * torch.randn(n, generator=g) for n in sizes]
+    expected = [math.sqrt(math.fsum(v * v for v in t.tolist())) for t in tensors]
+    assert layer_norms(tensors).tolist() == pytest.approx(expected, rel=2e-7)
+    assert layer_norms([torch.zeros(3), tensors[1]]).tolist() == pytest.approx([0.0, expected[1]], rel=1e-12)
+    assert math.isnan(float(layer_norms([torch.full((4,), math.nan)])))

@@ -283,6 +283,39 @@ def test_zen_of_a_linear_map_grows_by_the_log_of_its_weights_even_behind_a_batch
         zen(nn.ReLU(), x, generator=seeded())
 
 
+def test_zen_of_norms_without_running_statistics_and_called_twice(x):
+    class Twice(nn.Module):
+        def __init__(self, track):
+            super().__init__()
+            self.norm = nn.BatchNorm2d(2, track_running_stats=track)
+            self.head = nn.Linear(32, 3)
+
+        def forward(self, x):
+            return self.head(self.norm(3 * self.norm(x)).flatten(1))
+
+    scores = []
+    for track in (True, False):
+        model = Twice(track).double().requires_grad_(False)
+        before = {k: v.clone() for k, v in model.state_dict().items()}
+        scores.append(zen(model, x, generator=seeded(2)))
+        assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+        assert model.norm.momentum == 0.1
+        assert model.norm.track_running_stats == track
+    assert scores[0] == pytest.approx(scores[1], rel=1e-12)
+    z, _ = torch.randn((2, 16, *x.shape[1:]), generator=seeded(2), dtype=torch.float64)
+    first = z.movedim(1, 0).flatten(1).var(dim=1, correction=0)
+    model.train()
+    second = (3 * model.norm(z)).movedim(1, 0).flatten(1).var(dim=1, correction=0)
+    without = copy.deepcopy(model)
+    features = []
+    without.head.register_forward_pre_hook(lambda _, given: features.append(given[0]))
+    noise = torch.randn((2, 16, *x.shape[1:]), generator=seeded(2), dtype=torch.float64)[1]
+    without(z)
+    without(z + 0.01 * noise)
+    expected = (features[1] - features[0]).norm(dim=1).mean().log() + (first.mean().log() + second.mean().log()) / 2
+    assert scores[1] == pytest.approx(float(expected), rel=1e-9)
+
+
 # --- NEAR
 
 
