@@ -120,7 +120,8 @@ def main() -> None:
                 found = ranking(pool, errors[chosen], n=n, design=design, repeats=max(2, arguments.repeats // 2))
                 rankings.append({"features": name, "cells": which, "design": design, "trainings": n, **found})
                 print(
-                    f"{name:32} {which:5} {design:14} {n:3} {found['spearman_mean']:.3f} ± {found['spearman_mean_stderr']:.3f}"
+                    f"{name:32} {which:5} {design:14} {n:3} {found['spearman_mean']:.3f} "
+                    f"± {found['spearman_mean_stderr']:.3f}"
                 )
     replays: list[dict[str, Any]] = []
     for name, features in FEATURES.items():
