@@ -22,6 +22,7 @@ from .space import Proposer
 from .storage import StudyStorage, redact
 from .study import StudySpec, check_resumable, from_dict
 from .tabular import TrainingTable, read_training_table
+from .train_spec import check_trainable
 
 POLL_SECONDS = 0.5  # between looks at what other processes have done
 
@@ -49,11 +50,13 @@ def open_session(
     """Load the data, open the database, and create the study or check that it may be resumed.
 
     Raises:
-        InvalidInputError: The study in the database was made with other data, another space or another protocol.
+        InvalidInputError: The study in the database was made with other data, another space or another protocol, or
+            the data cannot be trained on as declared.
     """
     where = resolve_device(device)
     table = _table_of(spec)
     splits = load_data(spec.data)
+    check_trainable(spec.train, splits)
     database = StudyStorage(storage_url(storage), artifacts=None if artifacts is None else Path(artifacts))
     with database.creating(spec.name):
         if database.exists(spec.name):

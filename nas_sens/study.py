@@ -18,13 +18,22 @@ from .identity import digest
 from .probe import ScoreSpec
 from .selection import SelectSpec
 from .space import SamplerName, SearchSpace, load_space
-from .training import TrainSpec
+from .train_spec import TrainSpec
 
 _CONFIG = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 _SECTIONS = {"data": DataSpec, "score": ScoreSpec, "select": SelectSpec, "train": TrainSpec}
 # What may differ when a study is resumed: it only adds to what is there, or says where things lie.
 # The contents of a table are compared by their fingerprint.
-_FREE = ("name", "description", "select", "search.n_candidates", "data.root", "data.download", "train.table")
+_FREE = (
+    "name",
+    "description",
+    "select",
+    "search.n_candidates",
+    "data.root",
+    "data.download",
+    "train.table",
+    "train.checkpoint_seconds",
+)
 
 
 @declared(frozen=True, kw_only=True, config=_CONFIG)

@@ -39,7 +39,7 @@ def train_selected(session: Session) -> None:
     if not any(c.is_ok for c in candidates):
         reasons = sorted({c.status.split(":")[0] for c in candidates}) or ["nothing is scored"]
         raise InvalidInputError(f"the study {spec.name!r} has no candidate to train: {', '.join(reasons)}")
-    n_epochs = spec.train.seeds * spec.train.epochs if session.table is None else 1
+    n_epochs = spec.train.seeds * spec.train.n_epochs if session.table is None else 1
     n_left = count_left(spec, candidates, storage.trained(spec.name))
     with session.progress.stage("train", n_left * n_epochs) as stage:
         while plan := plan_training(spec, candidates, storage.trained(spec.name)):
@@ -129,7 +129,7 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
             if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                 raise
             outcome = Outcome(status="too large: training does not fit in memory")
-        advance(spec.train.epochs - n_epochs, note)  # stopped early
+        advance(spec.train.n_epochs - n_epochs, note)  # stopped early
         outcomes.append(outcome)
     record = _summarize(session, planned, outcomes)
     verdict = f"val_loss {record.val_loss:.4g}, val_error {record.val_error:.4g}" if record.is_ok else record.status
