@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -335,7 +334,9 @@ def _title(result: results.SearchResult) -> str:
 def _show_trained(trials: Sequence[TrainedCandidate], form: str, title: str) -> None:
     keys = ("val_loss", "val_error", "test_loss", "test_error", "log10_sensitivity_before", "log10_sensitivity_after")
     if form != "table":
-        show_rows([_full(t) for t in trials], form=form)
+        measures = dict.fromkeys(f"measure_{k}" for t in trials for k in t.measures)
+        flat = [t.flat() for t in trials]
+        show_rows([row | {k: row.get(k) for k in measures} for row in flat], form=form)
         return
     rows = [
         {"rank": i, "architecture": describe(t.architecture), "params": t.params, "chosen_by": t.chosen_by}
@@ -357,10 +358,6 @@ def _show_scored(result: results.SearchResult, form: str, n: int | None = None) 
     left_out = sum(c.status != STATUS_OK for c in result.candidates)
     show_rows(rows, form=form, title=f"Candidates of {result.name!r} by sensitivity, smallest first", wide=WIDE)
     click.echo(f"{len(ok)} candidates shown; {left_out} infeasible or failed ones are not ranked", err=True)
-
-
-def _full(trial: TrainedCandidate) -> dict[str, Any]:
-    return {k: v for k, v in vars(trial).items() if k != "curve"}
 
 
 def _without_password(text: str, given: Sequence[str]) -> str:

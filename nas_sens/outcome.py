@@ -26,6 +26,10 @@ class Outcome:
         curve: Validation loss after each epoch.
         curves: Further figures of each epoch: ``val_error`` after it; ``train_loss`` and ``train_error``, means over
             its batches as they were trained on, with dropout and augmentation.
+        measures: What ``[train] measure`` says of the trained network, by name, where it is finite.
+        measured_epochs: Epochs after which it was measured, 0 for before training.
+        measure_curves: What it said then, by name; None where it was not finite.
+        measure_problems: Why a measure had no value, by name.
         seconds: Wall-clock time.
         state: The trained weights, on the CPU.
     """
@@ -40,6 +44,10 @@ class Outcome:
     status: str = STATUS_OK
     curve: tuple[float, ...] = ()
     curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
+    measured_epochs: tuple[int, ...] = ()
+    measure_curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    measure_problems: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     state: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
 

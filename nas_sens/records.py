@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STATUS_OK = "ok"
+CURVES = ("curve", "curve_epochs", "curves", "measured_epochs", "measure_curves")  # long fields of a TrainedCandidate
 CONTROL = "control"
 
 
@@ -91,6 +92,11 @@ class TrainedCandidate:
         test_loss_sd: See ``val_loss_sd``.
         test_error_sd: See ``val_loss_sd``.
         curve: Mean validation loss after each epoch.
+        curve_epochs: Epochs of ``curves``, evenly spaced if there are many.
+        curves: Mean ``train_loss``, ``train_error`` and ``val_error`` at these epochs (see `Outcome`).
+        measures: Means of what ``[train] measure`` says of the trained networks, by name, where all are finite.
+        measured_epochs: Epochs after which it was measured, 0 for before training.
+        measure_curves: Means of what it said then, by name; None where there is none.
         seconds: Wall-clock time of all trainings together.
         status: "ok", or the reason why it is never ranked.
         number: Number of its trial; None before it is stored.
@@ -123,6 +129,11 @@ class TrainedCandidate:
     test_loss_sd: float | None = None
     test_error_sd: float | None = None
     curve: tuple[float, ...] = ()
+    curve_epochs: tuple[int, ...] = ()
+    curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
+    measured_epochs: tuple[int, ...] = ()
+    measure_curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     seconds: float | None = None
     status: str = STATUS_OK
     number: int | None = None
@@ -131,6 +142,11 @@ class TrainedCandidate:
     def is_ok(self) -> bool:
         """Whether the trained candidate may be ranked."""
         return self.status == STATUS_OK
+
+    def flat(self) -> dict[str, Any]:
+        """Return everything but the curves as numbers and texts, a measure as ``measure_NAME``."""
+        values = {k: v for k, v in vars(self).items() if k not in (*CURVES, "measures")}
+        return values | {f"measure_{name}": value for name, value in self.measures.items()}
 
 
 # What tells networks of a family apart at first sight, in the order in which one says it.

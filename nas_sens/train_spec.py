@@ -9,7 +9,9 @@ from pydantic.dataclasses import dataclass as declared
 
 from .augmentation import Augmentation
 from .data import Splits, Task
+from .declarations import find
 from .errors import InvalidInputError
+from .metrics import metrics
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -61,6 +63,10 @@ class TrainSpec:
             the machine: results are then not reproducible.
         table: CSV file in which outcomes are looked up instead of training anything (see :mod:`nas_sens.tabular`); in
             a study's file, a relative path may start from there. None for training.
+        measure: Measures of the trained network (``nas-sens list metrics``), stored with it.
+        measure_every: Take them also before training and after every so many epochs; None for the end only.
+        measure_inputs: On how many inputs, the first ones of ``measure_on``, in one pass.
+        measure_on: ``validation`` or ``train``, with its true labels.
         checkpoint_seconds: A training that is killed goes on from a state at most so old. No part of the protocol.
     """
 
@@ -89,6 +95,10 @@ class TrainSpec:
     stop_train_error: Share | None = None
     max_seconds: AboveZero | None = None
     table: str | None = None
+    measure: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    measure_every: Positive | None = None
+    measure_inputs: Positive = 64
+    measure_on: Literal["validation", "train"] = "validation"
     checkpoint_seconds: NotNegative = 30.0
 
     @property
@@ -109,6 +119,14 @@ class TrainSpec:
         for key, none in (("weight_decay", 0.0), ("max_gradient_norm", None), ("precision", "float32")):
             if getattr(self, key) != none:
                 raise ValueError(f'cannot have {key} with optimizer "lbfgs"; given {getattr(self, key)!r}; remove it')
+        return self
+
+    @model_validator(mode="after")
+    def _check_measures(self) -> TrainSpec:
+        for name in self.measure:
+            find(metrics(), name, "metric")
+        if self.measure_every is not None and not self.measure:
+            raise ValueError(f"needs a list measure for measure_every; given measure_every = {self.measure_every}")
         return self
 
     @model_validator(mode="after")

@@ -14,14 +14,16 @@ from typing import Any
 from . import export
 from . import session as session_module
 from .architectures import load_spec
+from .checkpoint import Checkpoint
 from .data import Splits
 from .device import is_out_of_memory
 from .errors import InvalidInputError
-from .identity import derive_seed
+from .identity import derive_seed, digest
 from .metrics.predicted_loss import predicted_loss, predicted_mse
 from .plan import Planned, count_left, plan_training
 from .progress import Stage
-from .records import STATUS_OK, ScoredCandidate, TrainedCandidate, describe
+from .records import CURVES, STATUS_OK, ScoredCandidate, TrainedCandidate, describe
+from .seed_means import compact, mean_curve, mean_measures
 from .session import Session, describe_study
 from .study import StudySpec
 from .tabular import TrainingTable, with_figures
@@ -54,12 +56,12 @@ def _train_all(session: Session, plan: Sequence[Planned], stage: Stage, n_epochs
     while plan:
         left = []
         for planned in plan:
-            digest = planned.candidate.digest
-            if not storage.take(name, digest):
+            candidate = planned.candidate.digest
+            if not storage.take(name, candidate):
                 left.append(planned)
                 continue
             try:
-                if digest in {t.digest for t in storage.trained(name)}:
+                if candidate in {t.digest for t in storage.trained(name)}:
                     stage.advance(n_epochs, "trained by another process")
                 elif session.table is not None:
                     _look_up(session, planned, session.table)
@@ -67,7 +69,7 @@ def _train_all(session: Session, plan: Sequence[Planned], stage: Stage, n_epochs
                 else:
                     _train_one(session, planned, stage.advance)
             finally:
-                storage.release(name, digest)
+                storage.release(name, candidate)
         if len(left) == len(plan):  # then others work on all of them, and one of them may die
             if not is_told:
                 session.progress.message(f"waiting for {len(left)} trainings of other processes")
@@ -106,7 +108,8 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
     architecture = load_spec(candidate.architecture)
     note = describe(candidate.architecture)
     outcomes = []
-    for i in range(spec.train.seeds):
+    checkpoints = _checkpoints(session, candidate.digest)
+    for i, checkpoint in enumerate(checkpoints):
         n_epochs = 0
 
         def on_epoch() -> None:
@@ -124,6 +127,7 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
                 seed=derive_seed("training", spec.search.seed, i),
                 sensitivity=session.probe.mean_sensitivity,
                 on_epoch=on_epoch,
+                checkpoint=checkpoint,
             )
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, RuntimeError) and not is_out_of_memory(error):
@@ -131,6 +135,10 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
             outcome = Outcome(status="too large: training does not fit in memory")
         advance(spec.train.n_epochs - n_epochs, note)  # stopped early
         outcomes.append(outcome)
+        if checkpoint.problem:
+            session.progress.message(f"no checkpoint could be written: {checkpoint.problem}")
+        for name, problem in outcome.measure_problems.items():
+            session.progress.detail(f"{name} could not be measured on {note}: {problem}")
     record = _summarize(session, planned, outcomes)
     verdict = f"val_loss {record.val_loss:.4g}, val_error {record.val_error:.4g}" if record.is_ok else record.status
     session.progress.detail(f"trained {note} in {record.seconds:.1f} s: {verdict} ({planned.reason})")
@@ -149,6 +157,19 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
             export.write_model(Path(folder), config, best.state)
             artifacts = {f: Path(folder) / f for f in (export.CONFIG, export.WEIGHTS)}
         session.storage.add_trained(spec.name, record, candidate, artifacts)
+    for checkpoint in checkpoints:
+        checkpoint.remove()
+
+
+def _checkpoints(session: Session, candidate: str) -> list[Checkpoint]:
+    """Return the files from which the trainings of a candidate go on, one a seed, in the artifact folder."""
+    spec, folder = session.spec, session.storage.artifacts / "checkpoints"
+    names = [digest([spec.name, candidate, i]) for i in range(spec.train.seeds)]
+    # What a seed came to is stored with the others', so that it is kept until these are done.
+    return [
+        Checkpoint(folder / f"{name}.pt", seconds=spec.train.checkpoint_seconds, keeps_end=i + 1 < spec.train.seeds)
+        for i, name in enumerate(names)
+    ]
 
 
 def _record(planned: Planned) -> TrainedCandidate:
@@ -195,14 +216,28 @@ def _summarize(session: Session, planned: Planned, outcomes: list[Outcome]) -> T
             if session.splits.task == "regression"
             else predicted_loss(sensitivity, n_outputs=session.splits.n_outputs, **scales)
         )
-    length = max(len(o.curve) for o in outcomes)  # a training that stopped early keeps its last loss
-    curves = [o.curve + (o.curve[-1],) * (length - len(o.curve)) for o in outcomes]
-    figures["curve"] = tuple(math.fsum(values) / len(values) for values in zip(*curves, strict=True))
+    figures |= _curves(outcomes)
     return replace(record, generalization_gap=figures["test_error"] - figures["train_error"], **figures)
 
 
+def _curves(outcomes: list[Outcome]) -> dict[str, Any]:
+    curves = {name: mean_curve([o.curves[name] for o in outcomes]) for name in outcomes[0].curves}
+    curve_epochs, compacted = compact(curves)
+    measured_epochs, measure_curves = mean_measures(
+        [o.measured_epochs for o in outcomes], [o.measure_curves for o in outcomes]
+    )
+    return {
+        "curve": mean_curve([o.curve for o in outcomes]),
+        "curve_epochs": curve_epochs,
+        "curves": compacted,
+        "measures": {name: values[-1] for name, values in measure_curves.items() if values[-1] is not None},
+        "measured_epochs": measured_epochs if len(measured_epochs) > 1 else (),
+        "measure_curves": measure_curves if len(measured_epochs) > 1 else {},
+    }
+
+
 def _provenance(spec: StudySpec, record: TrainedCandidate, splits: Splits) -> dict[str, Any]:
-    figures = {k: v for k, v in vars(record).items() if k not in ("curve", "architecture", "number") and v is not None}
+    figures = {k: v for k, v in vars(record).items() if k not in (*CURVES, "architecture", "number") and v is not None}
     return {
         "version": version("nas-sens"),
         "study": spec.to_dict(),

@@ -16,6 +16,7 @@ from .evaluation import evaluate
 from .gradient_steps import GradientSteps
 from .identity import make_generator
 from .label_noise import noisy_labels
+from .measures_in_training import measure_in_training
 from .optimizers import make_optimizer
 from .random_stream import set_stream_state, stream_state
 from .schedule import make_schedule
@@ -36,13 +37,15 @@ class TrainingRun:
     Attributes:
         model: The network.
         curves: Figures after each epoch, by the names in ``CURVES``.
+        measured_epochs: Epochs after which ``[train] measure`` was taken; so ``measure_curves`` and
+            ``measure_problems`` (see `Outcome`).
         is_over: Whether no epoch is left.
         problem: Why the training failed; "" if it did not.
     """
 
     def __init__(self, architecture: ArchitectureSpec, splits: Splits, spec: TrainSpec, *, seed: int) -> None:
         self._start = time.perf_counter()
-        self._splits, self._spec = splits, spec
+        self._splits, self._spec, self._seed = splits, spec, seed
         self._device = splits.x_train.device
 
         def stream(purpose: str) -> torch.Generator:
@@ -59,6 +62,9 @@ class TrainingRun:
                 splits.y_train, share=spec.label_noise, n_classes=splits.n_outputs, generator=generator
             )
         self.curves: dict[str, list[float]] = {name: [] for name in CURVES}
+        self.measured_epochs: list[int] = []
+        self.measure_curves: dict[str, list[float | None]] = {name: [] for name in spec.measure}
+        self.measure_problems: dict[str, str] = {}
         self.is_over, self.problem = False, ""
         self._n_under = 0  # epochs in a row with a training loss under stop_loss
         self._seconds = 0.0  # of earlier processes
@@ -104,6 +110,8 @@ class TrainingRun:
     def train_epoch(self) -> None:
         """Take one pass over the training set, note its figures, and decide whether it was the last one."""
         spec, splits, loss = self._spec, self._splits, self._spec.loss_for(self._splits.task)
+        if self.n_done == 0 and spec.measure_every is not None:
+            self._measure()
         if spec.noisy_epochs is not None and self.n_done == spec.noisy_epochs:
             self._begin_phase()
         y_train, is_last_phase = self.y_train, spec.noisy_epochs is None or self._is_clean
@@ -123,6 +131,15 @@ class TrainingRun:
         self.is_over = self.n_done >= spec.n_epochs or (is_last_phase and self._may_stop(values))
         if spec.max_seconds is not None and self.seconds >= spec.max_seconds:
             self.is_over = True
+        if spec.measure and (self.is_over or (spec.measure_every and self.n_done % spec.measure_every == 0)):
+            self._measure()
+
+    def _measure(self) -> None:
+        values, problems = measure_in_training(self.model, self._splits, self._spec, seed=self._seed)
+        self.measured_epochs.append(self.n_done)
+        self.measure_problems |= problems
+        for name, curve in self.measure_curves.items():
+            curve.append(values[name])
 
     def _may_stop(self, values: list[float]) -> bool:
         spec = self._spec
@@ -141,6 +158,9 @@ class TrainingRun:
             "generators": [g.get_state() for g in (self._order, self._moves)],
             "stream": stream_state(self._device),
             "curves": self.curves,
+            "measured_epochs": self.measured_epochs,
+            "measure_curves": self.measure_curves,
+            "measure_problems": self.measure_problems,
             "is_over": self.is_over,
             "n_under": self._n_under,
             "seconds": self.seconds,
@@ -149,6 +169,9 @@ class TrainingRun:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where :meth:`state` was taken."""
         self.curves = {name: list(values) for name, values in state["curves"].items()}
+        self.measured_epochs = list(state["measured_epochs"])
+        self.measure_curves = {name: list(values) for name, values in state["measure_curves"].items()}
+        self.measure_problems = dict(state["measure_problems"])
         if self._spec.noisy_epochs is not None and self.n_done > self._spec.noisy_epochs:
             self._begin_phase()
         self.model.load_state_dict(state["model"])

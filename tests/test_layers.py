@@ -39,7 +39,10 @@ UNITS = dict.fromkeys((*(f"report_{part}" for part in REPORT), "figures", "figur
     "excerpt": "storage",
 }
 TRAINING = ("train_spec", "augmentation", "label_noise", "optimizers", "schedule", "random_stream", "outcome")
-UNITS |= dict.fromkeys((*TRAINING, "evaluation", "gradient_steps", "training_run", "checkpoint"), "training")
+UNITS |= dict.fromkeys(
+    (*TRAINING, "evaluation", "gradient_steps", "training_run", "checkpoint", "measures_in_training", "seed_means"),
+    "training",
+)
 UNITS |= dict.fromkeys(
     ("candidates", "acquisition", "calibrated", "calibration", "surrogate", "gaussian_process", "outcome_scale"),
     "selection",
