@@ -346,7 +346,7 @@ def _show_trained(trials: Sequence[TrainedCandidate], form: str, title: str) -> 
     show_rows(rows, form=form, title=title, wide=WIDE)
     for t in trials:
         if not t.is_ok:
-            click.echo(f"failed: {describe(t.architecture)}: {t.status}", err=True)
+            click.echo(f"{'' if t.is_pruned else 'failed: '}{describe(t.architecture)}: {t.status}", err=True)
 
 
 def _show_scored(result: results.SearchResult, form: str, n: int | None = None) -> None:

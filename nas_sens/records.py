@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STATUS_OK = "ok"
+PRUNED = "pruned"  # how the status of a pruned training begins
 CURVES = ("curve", "curve_epochs", "curves", "measured_epochs", "measure_curves")  # long fields of a TrainedCandidate
 CONTROL = "control"
 
@@ -142,6 +143,11 @@ class TrainedCandidate:
     def is_ok(self) -> bool:
         """Whether the trained candidate may be ranked."""
         return self.status == STATUS_OK
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether the training was ended because others did better by then; ``curve`` is what is known of it."""
+        return self.status.startswith(PRUNED)
 
     def flat(self) -> dict[str, Any]:
         """Return everything but the curves as numbers and texts, a measure as ``measure_NAME``."""

@@ -88,7 +88,7 @@ def counts_text(candidates: Sequence[ScoredCandidate], trained: Sequence[Trained
     return (
         f"{text}{count(len(trained))} {'was' if len(trained) == 1 else 'were'} trained: "
         f"{len(trained) - n_control} selected{by} and {n_control} drawn at random as the control group"
-        f"{f'; {n_failed} of these trainings failed' if n_failed else ''}."
+        f"{f'; {n_failed} of these trainings failed or were pruned' if n_failed else ''}."
     )
 
 

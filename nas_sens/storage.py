@@ -240,7 +240,7 @@ class StudyStorage:
             distributions = self._trial(name, source.number).distributions
             # All in one row-creating call: a process killed at any moment leaves no half-written trial.
             template = create_trial(
-                state=TrialState.COMPLETE if record.is_ok else TrialState.FAIL,
+                state=_state(record),
                 value=_first(record.val_loss, record.val_error) if record.is_ok else None,
                 params=dict(source.params_sampled),
                 distributions=distributions,
@@ -440,6 +440,12 @@ def _scored_trial(candidate: ScoredCandidate, distributions: Mapping[str, BaseDi
 def _to_scored(number: int, user_attrs: Mapping[str, Any], params: Mapping[str, Any]) -> ScoredCandidate:
     attributes = {k: user_attrs[k] for k in _SCORED if k in user_attrs}
     return ScoredCandidate(**attributes, number=number, params_sampled=params)
+
+
+def _state(record: TrainedCandidate) -> TrialState:
+    if record.is_ok:
+        return TrialState.COMPLETE
+    return TrialState.PRUNED if record.is_pruned else TrialState.FAIL
 
 
 def _to_trained(trial: FrozenTrial) -> TrainedCandidate:

@@ -18,6 +18,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 AboveZero = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Loss = Literal["cross_entropy", "mse"]
+Pruner = Literal["none", "asha", "hyperband", "median"]
 
 
 @declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -63,6 +64,8 @@ class TrainSpec:
             the machine: results are then not reproducible.
         table: CSV file in which outcomes are looked up instead of training anything (see :mod:`nas_sens.tabular`); in
             a study's file, a relative path may start from there. None for training.
+        pruner: Optuna's pruner of trainings whose validation loss is worse than that of others after as many epochs:
+            ``asha``, ``hyperband``, ``median`` or ``none``. It judges the first seed; the control group is not pruned.
         measure: Measures of the trained network (``nas-sens list metrics``), stored with it.
         measure_every: Take them also before training and after every so many epochs; None for the end only.
         measure_inputs: On how many inputs, the first ones of ``measure_on``, in one pass.
@@ -95,6 +98,7 @@ class TrainSpec:
     stop_train_error: Share | None = None
     max_seconds: AboveZero | None = None
     table: str | None = None
+    pruner: Pruner = "none"
     measure: Annotated[tuple[str, ...], Field(strict=False)] = ()
     measure_every: Positive | None = None
     measure_inputs: Positive = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,8 @@ from .identity import derive_seed, digest
 from .metrics.predicted_loss import predicted_loss, predicted_mse
 from .plan import Planned, count_left, plan_training
 from .progress import Stage
-from .records import CURVES, STATUS_OK, ScoredCandidate, TrainedCandidate, describe
+from .pruning import make_judge
+from .records import CONTROL, CURVES, PRUNED, STATUS_OK, ScoredCandidate, TrainedCandidate, describe
 from .seed_means import compact, mean_curve, mean_measures
 from .session import Session, describe_study
 from .study import StudySpec
@@ -109,6 +110,7 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
     note = describe(candidate.architecture)
     outcomes = []
     checkpoints = _checkpoints(session, candidate.digest)
+    judge = _judge(session, planned)
     for i, checkpoint in enumerate(checkpoints):
         n_epochs = 0
 
@@ -128,6 +130,7 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
                 sensitivity=session.probe.mean_sensitivity,
                 on_epoch=on_epoch,
                 checkpoint=checkpoint,
+                prune=judge if i == 0 else None,
             )
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, RuntimeError) and not is_out_of_memory(error):
@@ -139,6 +142,9 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
             session.progress.message(f"no checkpoint could be written: {checkpoint.problem}")
         for name, problem in outcome.measure_problems.items():
             session.progress.detail(f"{name} could not be measured on {note}: {problem}")
+        if outcome.status.startswith(PRUNED):
+            advance((spec.train.seeds - 1) * spec.train.n_epochs, note)
+            break
     record = _summarize(session, planned, outcomes)
     verdict = f"val_loss {record.val_loss:.4g}, val_error {record.val_error:.4g}" if record.is_ok else record.status
     session.progress.detail(f"trained {note} in {record.seconds:.1f} s: {verdict} ({planned.reason})")
@@ -159,6 +165,15 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
         session.storage.add_trained(spec.name, record, candidate, artifacts)
     for checkpoint in checkpoints:
         checkpoint.remove()
+
+
+def _judge(session: Session, planned: Planned) -> Callable[[Sequence[float]], bool] | None:
+    """Return what prunes a training; None for the control group, which must stay a random sample."""
+    spec = session.spec
+    if spec.train.pruner == "none" or planned.chosen_by == CONTROL:
+        return None
+    trained = session.storage.trained(spec.name)
+    return make_judge(spec.train.pruner, trained, study=spec.name, n_epochs=spec.train.n_epochs)
 
 
 def _checkpoints(session: Session, candidate: str) -> list[Checkpoint]:
@@ -197,6 +212,8 @@ def _record(planned: Planned) -> TrainedCandidate:
 def _summarize(session: Session, planned: Planned, outcomes: list[Outcome]) -> TrainedCandidate:
     record = replace(_record(planned), n_seeds=len(outcomes), seconds=sum(o.seconds for o in outcomes))
     failures = [o.status for o in outcomes if o.status != STATUS_OK]
+    if failures and failures[0].startswith(PRUNED):
+        return replace(record, status=failures[0], curve=outcomes[0].curve)
     if failures:
         return replace(record, status=f"{failures[0]} ({len(failures)} of {len(outcomes)} seeds)")
     figures: dict[str, Any] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,7 @@ from .identity import derive_seed, digest
 from .metrics.output_sensitivity import evaluation_mode
 from .outcome import Outcome, mean_and_sd
 from .random_stream import global_stream
+from .records import PRUNED
 from .train_spec import TrainSpec, check_trainable
 from .training_run import TrainingRun
 
@@ -32,6 +33,7 @@ def train(
     sensitivity: Callable[[nn.Module], torch.Tensor] | None = None,
     on_epoch: Callable[[], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    prune: Callable[[Sequence[float]], bool] | None = None,
 ) -> Outcome:
     """Return the outcome of training one architecture from its own initialisation.
 
@@ -47,6 +49,8 @@ def train(
         sensitivity: Measure of the trained network, in evaluation mode; None to leave it out.
         on_epoch: Called after every epoch.
         checkpoint: Where to go on from, if it is of this training, and where to write states to; None for nowhere.
+        prune: Given the validation loss after each epoch so far, says whether to end the training; asked before every
+            epoch but the first. The outcome's status then begins with "pruned".
 
     Raises:
         InvalidInputError: The data cannot be trained on as declared.
@@ -59,6 +63,9 @@ def train(
         if checkpoint is not None and (state := checkpoint.read(identity=identity)) is not None:
             run.restore(state)
         while not run.is_over:
+            if prune is not None and run.n_done and prune(run.curves["val_loss"]):
+                run.problem = f"{PRUNED}: after epoch {run.n_done} of {spec.n_epochs} others had done better"
+                break
             run.train_epoch()
             if checkpoint is not None and not run.problem and checkpoint.is_due(is_over=run.is_over):
                 checkpoint.write(run.state(), identity=identity)

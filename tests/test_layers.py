@@ -36,6 +36,7 @@ REPORT += ("statistics_tables", "panels", "prediction_figures", "progress_figure
 UNITS = dict.fromkeys((*(f"report_{part}" for part in REPORT), "figures", "figure_style"), "report") | {
     "regression_fit": "statistics",
     "bulk": "storage",
+    "pruning": "storage",
     "excerpt": "storage",
 }
 TRAINING = ("train_spec", "augmentation", "label_noise", "optimizers", "schedule", "random_stream", "outcome")
