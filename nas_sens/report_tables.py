@@ -42,7 +42,7 @@ def winner_rows(
     return [
         {
             "rank": rank,
-            "architecture": describe(t.architecture),
+            "architecture": t.description,
             "params": count(t.params),
             "flops": compact(t.flops),
             "chosen_by": t.chosen_by,

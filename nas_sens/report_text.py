@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .records import CONTROL, ScoredCandidate, TrainedCandidate, describe
+from .records import CONTROL, ScoredCandidate, TrainedCandidate
 from .report_numbers import count, number, percent, with_spread
 
 
@@ -100,14 +100,12 @@ def best_text(trained: Sequence[TrainedCandidate], by: str) -> str | None:
     best = ranking[0]
     chooser = "drawn for the control group" if best.chosen_by == CONTROL else f"chosen by {best.chosen_by}"
     seeds = f"mean of {best.n_seeds} seeds" if best.n_seeds > 1 else "one seed"
-    name = f"{describe(best.architecture)} ({chooser})"
+    name = f"{best.description} ({chooser})"
     text = f"The best network by {RANKED_BY[by]} is {name}: {_test_figures(best)}, {seeds}."
     by_error = min((t for t in ranking if t.val_error is not None), key=lambda t: t.val_error or 0.0, default=best)
     if by_error.val_error == best.val_error:
         return text
-    return (
-        f"{text} By validation error it is another one, {describe(by_error.architecture)}: {_test_figures(by_error)}."
-    )
+    return f"{text} By validation error it is another one, {by_error.description}: {_test_figures(by_error)}."
 
 
 def _test_figures(t: TrainedCandidate) -> str:

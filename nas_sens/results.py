@@ -65,9 +65,8 @@ class SearchResult:
         import pandas as pd
 
         rows = [t.flat() for t in self.trials]
-        plain = [k for k in TrainedCandidate.__dataclass_fields__ if k not in (*CURVES, "measures")]
-        measures = dict.fromkeys(f"measure_{k}" for t in self.trials for k in t.measures)
-        return pd.DataFrame(rows, columns=[*plain, *measures])
+        plain = [k for k in TrainedCandidate.__dataclass_fields__ if k not in (*CURVES, "measures", "training")]
+        return pd.DataFrame(rows, columns=list(dict.fromkeys([*plain, *(k for row in rows for k in row)])))
 
 
 def storage_url(given: str | None) -> str:

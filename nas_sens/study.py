@@ -123,6 +123,18 @@ def from_dict(stored: Mapping[str, Any]) -> StudySpec:
     return StudySpec(**values, search_space=SearchSpace(**space), search=search, **sections)
 
 
+def check_searched_training(spec: StudySpec) -> None:
+    """Raise an InvalidInputError unless ``[train]`` may have whatever the search space's ``[training]`` puts there."""
+    if spec.search_space.training and spec.train.table is not None:
+        raise InvalidInputError(
+            f"[train] table has outcomes of architectures, but the search space {spec.search_space.name!r} searches "
+            "their training, too; remove its table [training], or [train] table"
+        )
+    for values in spec.search_space.training_corners():
+        where = f"search space {spec.search_space.name!r}"
+        validate(TrainSpec, {**asdict(spec.train), **values}, source=where, where="training")
+
+
 def check_resumable(stored: StudySpec, given: StudySpec, *, is_trained: bool, where: str) -> None:
     """Raise an InvalidInputError unless ``given`` only continues ``stored``.
 

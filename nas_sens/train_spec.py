@@ -18,6 +18,11 @@ NotNegative = Annotated[float, Field(ge=0)]
 AboveZero = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Loss = Literal["cross_entropy", "mse"]
+# What a search space may search with the architecture: how weights are found, not on what data or for how long.
+SEARCHABLE = (
+    *("optimizer", "learning_rate", "schedule", "warmup_epochs", "min_learning_rate", "decay_epochs", "decay_rate"),
+    *("weight_decay", "momentum", "nesterov", "max_gradient_norm", "batch_size"),
+)
 Pruner = Literal["none", "asha", "hyperband", "median"]
 
 

@@ -16,6 +16,7 @@ from . import session as session_module
 from .architectures import load_spec
 from .checkpoint import Checkpoint
 from .data import Splits
+from .declarations import changed
 from .device import is_out_of_memory
 from .errors import InvalidInputError
 from .identity import derive_seed, digest
@@ -23,7 +24,7 @@ from .metrics.predicted_loss import predicted_loss, predicted_mse
 from .plan import Planned, count_left, plan_training
 from .progress import Stage
 from .pruning import make_judge
-from .records import CONTROL, CURVES, PRUNED, STATUS_OK, ScoredCandidate, TrainedCandidate, describe
+from .records import CONTROL, CURVES, PRUNED, STATUS_OK, ScoredCandidate, TrainedCandidate
 from .seed_means import compact, mean_curve, mean_measures
 from .session import Session, describe_study
 from .study import StudySpec
@@ -66,7 +67,7 @@ def _train_all(session: Session, plan: Sequence[Planned], stage: Stage, n_epochs
                     stage.advance(n_epochs, "trained by another process")
                 elif session.table is not None:
                     _look_up(session, planned, session.table)
-                    stage.advance(1, describe(planned.candidate.architecture))
+                    stage.advance(1, planned.candidate.description)
                 else:
                     _train_one(session, planned, stage.advance)
             finally:
@@ -105,9 +106,10 @@ def _look_up(session: Session, planned: Planned, table: TrainingTable) -> None:
 
 
 def _train_one(session: Session, planned: Planned, advance: Any) -> None:
-    spec, splits, candidate = session.spec, session.splits, planned.candidate
+    splits, candidate = session.splits, planned.candidate
+    spec = _with_training(session.spec, candidate)
     architecture = load_spec(candidate.architecture)
-    note = describe(candidate.architecture)
+    note = candidate.description
     outcomes = []
     checkpoints = _checkpoints(session, candidate.digest)
     judge = _judge(session, planned)
@@ -167,6 +169,11 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
         checkpoint.remove()
 
 
+def _with_training(spec: StudySpec, candidate: ScoredCandidate) -> StudySpec:
+    """Return the study as a candidate is trained by it."""
+    return replace(spec, train=changed(spec.train, where="training", **candidate.training))
+
+
 def _judge(session: Session, planned: Planned) -> Callable[[Sequence[float]], bool] | None:
     """Return what prunes a training; None for the control group, which must stay a random sample."""
     spec = session.spec
@@ -200,6 +207,7 @@ def _record(planned: Planned) -> TrainedCandidate:
         flops=candidate.flops,
         source_trial=candidate.number,
         chosen_by=planned.chosen_by,
+        training=candidate.training,
         reason=planned.reason,
         round=planned.round,
         round_end=planned.round_end,

@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {"identity", "declarations", "initialization", "device", "progress", "records", "interrupts"},
     {"architectures", "data"},
     {"metrics"},
+    {"train_spec"},
     {"space", "probe", "measure"},
     {"scoring", "training", "selection", "claims", "statistics"},
     {"storage", "export", "model_card", "report", "timm_registry", "timm_hook", "study"}
@@ -39,7 +40,8 @@ UNITS = dict.fromkeys((*(f"report_{part}" for part in REPORT), "figures", "figur
     "pruning": "storage",
     "excerpt": "storage",
 }
-TRAINING = ("train_spec", "augmentation", "label_noise", "optimizers", "schedule", "random_stream", "outcome")
+TRAINING = ("label_noise", "optimizers", "schedule", "random_stream", "outcome")
+UNITS["augmentation"] = "train_spec"
 UNITS |= dict.fromkeys(
     (*TRAINING, "evaluation", "gradient_steps", "training_run", "checkpoint", "measures_in_training", "seed_means"),
     "training",
