@@ -117,7 +117,7 @@ class TrainedCandidate:
     flops: int
     source_trial: int
     chosen_by: str
-    training: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict, hash=False)
     reason: str = ""
     round: int | None = None
     round_end: int | None = None
@@ -140,10 +140,10 @@ class TrainedCandidate:
     test_error_sd: float | None = None
     curve: tuple[float, ...] = ()
     curve_epochs: tuple[int, ...] = ()
-    curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
-    measures: Mapping[str, float] = field(default_factory=dict)
+    curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict, hash=False)
+    measures: Mapping[str, float] = field(default_factory=dict, hash=False)
     measured_epochs: tuple[int, ...] = ()
-    measure_curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    measure_curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict, hash=False)
     seconds: float | None = None
     status: str = STATUS_OK
     number: int | None = None
