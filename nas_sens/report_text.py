@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .records import CONTROL, ScoredCandidate, TrainedCandidate
@@ -49,10 +49,22 @@ REGRESSION = Wording(
 )
 
 
+ONE_HOT = replace(
+    CLASSIFICATION,
+    loss_unit="MSE",
+    figures=(
+        "Losses are mean squared distances of the outputs to one-hot targets, divided by the number of classes; errors "
+        "are shares of wrong predictions"
+    ),
+)
+
+
 def wording_of(protocol: Mapping[str, Any]) -> Wording:
-    """Return the wording for the task of a study's protocol, ``data.task``; classification where it is not said."""
-    data = protocol.get("data")
-    return REGRESSION if isinstance(data, Mapping) and data.get("task") == "regression" else CLASSIFICATION
+    """Return the wording for a protocol's ``data.task`` and ``train.loss``; cross-entropy where it is not said."""
+    data, train = protocol.get("data"), protocol.get("train")
+    if isinstance(data, Mapping) and data.get("task") == "regression":
+        return REGRESSION
+    return ONE_HOT if isinstance(train, Mapping) and train.get("loss") == "mse" else CLASSIFICATION
 
 
 RANKED_BY = {

@@ -118,6 +118,10 @@ def _study_attributes(spec: StudySpec, splits: Splits, table: TrainingTable | No
             f"after_softmax = true in [score] needs classes, but data {spec.data.name!r} is for regression: softmax "
             "of one output is always 1; set it to false"
         )
+    if spec.select.final == "predicted_loss" and spec.train.loss == "mse" and splits.task == "classification":
+        raise InvalidInputError(
+            '[select] final = "predicted_loss" is a cross-entropy, but [train] loss is "mse"; take another final'
+        )
     return {
         "nas_sens_version": version("nas-sens"),
         "study": canonical_json(spec.to_dict()),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +13,19 @@ from . import export
 from . import session as session_module
 from .architectures import load_spec
 from .checkpoint import Checkpoint
-from .data import Splits
 from .declarations import changed
 from .device import is_out_of_memory
 from .errors import InvalidInputError
 from .identity import derive_seed, digest
-from .metrics.predicted_loss import predicted_loss, predicted_mse
 from .plan import Planned, count_left, plan_training
 from .progress import Stage
 from .pruning import make_judge
-from .records import CONTROL, CURVES, PRUNED, STATUS_OK, ScoredCandidate, TrainedCandidate
-from .seed_means import compact, mean_curve, mean_measures
+from .records import CONTROL, PRUNED, ScoredCandidate
 from .session import Session, describe_study
 from .study import StudySpec
 from .tabular import TrainingTable, with_figures
-from .training import Outcome, mean_and_sd, train
+from .train_summary import provenance, record_of, summarize
+from .training import Outcome, train
 
 
 def train_selected(session: Session) -> None:
@@ -101,7 +97,7 @@ def _look_up(session: Session, planned: Planned, table: TrainingTable) -> None:
     """Store the outcome that the table has; there are no weights then."""
     figures = table.find(load_spec(planned.candidate.architecture))
     assert figures is not None, "only candidates of the table are planned"
-    record = with_figures(_record(planned), figures)
+    record = with_figures(record_of(planned), figures)
     session.storage.add_trained(session.spec.name, record, planned.candidate, {})
 
 
@@ -147,7 +143,7 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
         if outcome.status.startswith(PRUNED):
             advance((spec.train.seeds - 1) * spec.train.n_epochs, note)
             break
-    record = _summarize(session, planned, outcomes)
+    record = summarize(session, planned, outcomes)
     verdict = f"val_loss {record.val_loss:.4g}, val_error {record.val_error:.4g}" if record.is_ok else record.status
     session.progress.detail(f"trained {note} in {record.seconds:.1f} s: {verdict} ({planned.reason})")
     with tempfile.TemporaryDirectory() as folder:
@@ -160,7 +156,7 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
                 n_outputs=splits.n_outputs,
                 mean=splits.mean,
                 std=splits.std,
-                provenance=_provenance(spec, record, splits),
+                provenance=provenance(spec, record, splits),
             )
             export.write_model(Path(folder), config, best.state)
             artifacts = {f: Path(folder) / f for f in (export.CONFIG, export.WEIGHTS)}
@@ -192,82 +188,3 @@ def _checkpoints(session: Session, candidate: str) -> list[Checkpoint]:
         Checkpoint(folder / f"{name}.pt", seconds=spec.train.checkpoint_seconds, keeps_end=i + 1 < spec.train.seeds)
         for i, name in enumerate(names)
     ]
-
-
-def _record(planned: Planned) -> TrainedCandidate:
-    """Return the record of a planned training without its outcome."""
-    candidate = planned.candidate
-    assert candidate.params is not None
-    assert candidate.flops is not None
-    assert candidate.number is not None
-    return TrainedCandidate(
-        digest=candidate.digest,
-        architecture=candidate.architecture,
-        params=candidate.params,
-        flops=candidate.flops,
-        source_trial=candidate.number,
-        chosen_by=planned.chosen_by,
-        training=candidate.training,
-        reason=planned.reason,
-        round=planned.round,
-        round_end=planned.round_end,
-        predicted_mean=planned.predicted_mean,
-        predicted_sd=planned.predicted_sd,
-        log10_sensitivity_before=candidate.log10_sensitivity,
-    )
-
-
-def _summarize(session: Session, planned: Planned, outcomes: list[Outcome]) -> TrainedCandidate:
-    record = replace(_record(planned), n_seeds=len(outcomes), seconds=sum(o.seconds for o in outcomes))
-    failures = [o.status for o in outcomes if o.status != STATUS_OK]
-    if failures and failures[0].startswith(PRUNED):
-        return replace(record, status=failures[0], curve=outcomes[0].curve)
-    if failures:
-        return replace(record, status=f"{failures[0]} ({len(failures)} of {len(outcomes)} seeds)")
-    figures: dict[str, Any] = {}
-    for key in ("train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error"):
-        figures[key], sd = mean_and_sd([getattr(o, key) for o in outcomes])
-        if not key.startswith("train"):
-            figures[f"{key}_sd"] = sd
-    sensitivity = math.fsum(o.sensitivity for o in outcomes) / len(outcomes)
-    if sensitivity > 0 and math.isfinite(sensitivity):
-        figures["log10_sensitivity_after"] = math.log10(sensitivity)
-        scales = {
-            "input_second_moment": session.splits.input_second_moment,
-            "noise_std": session.spec.score.noise_std,
-        }
-        figures["predicted_loss"] = (
-            predicted_mse(sensitivity, **scales)
-            if session.splits.task == "regression"
-            else predicted_loss(sensitivity, n_outputs=session.splits.n_outputs, **scales)
-        )
-    figures |= _curves(outcomes)
-    return replace(record, generalization_gap=figures["test_error"] - figures["train_error"], **figures)
-
-
-def _curves(outcomes: list[Outcome]) -> dict[str, Any]:
-    curves = {name: mean_curve([o.curves[name] for o in outcomes]) for name in outcomes[0].curves}
-    curve_epochs, compacted = compact(curves)
-    measured_epochs, measure_curves = mean_measures(
-        [o.measured_epochs for o in outcomes], [o.measure_curves for o in outcomes]
-    )
-    return {
-        "curve": mean_curve([o.curve for o in outcomes]),
-        "curve_epochs": curve_epochs,
-        "curves": compacted,
-        "measures": {name: values[-1] for name, values in measure_curves.items() if values[-1] is not None},
-        "measured_epochs": measured_epochs if len(measured_epochs) > 1 else (),
-        "measure_curves": measure_curves if len(measured_epochs) > 1 else {},
-    }
-
-
-def _provenance(spec: StudySpec, record: TrainedCandidate, splits: Splits) -> dict[str, Any]:
-    figures = {k: v for k, v in vars(record).items() if k not in (*CURVES, "architecture", "number") and v is not None}
-    return {
-        "version": version("nas-sens"),
-        "study": spec.to_dict(),
-        "task": splits.task,
-        "class_names": list(splits.class_names),
-        "feature_names": list(splits.feature_names),
-        "figures": figures,
-    }

@@ -41,7 +41,7 @@ UNITS = dict.fromkeys((*(f"report_{part}" for part in REPORT), "figures", "figur
     "excerpt": "storage",
 }
 TRAINING = ("label_noise", "optimizers", "schedule", "random_stream", "outcome")
-UNITS["augmentation"] = "train_spec"
+UNITS |= {"augmentation": "train_spec", "train_summary": "train_stage"}
 UNITS |= dict.fromkeys(
     (*TRAINING, "evaluation", "gradient_steps", "training_run", "checkpoint", "measures_in_training", "seed_means"),
     "training",

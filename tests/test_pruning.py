@@ -10,7 +10,6 @@ import nas_sens as ns
 from nas_sens.plan import _outcome
 from nas_sens.pruning import make_judge, make_pruner
 from nas_sens.records import CONTROL, TrainedCandidate
-from nas_sens.report import render_report
 from nas_sens.results import read_result
 from nas_sens.storage import StudyStorage
 from nas_sens.training import TrainSpec, train
@@ -120,5 +119,3 @@ def test_pruned_trainings_are_stored_and_never_ranked(tmp_path) -> None:
     assert not (tmp_path / "a_artifacts" / "checkpoints").exists()
     stored = read_result(StudyStorage(url), "tiny")
     assert stored == result
-    page = render_report(name="tiny", protocol=result.protocol, candidates=result.candidates, trained=result.trials)
-    assert f"So are {len(pruned)} selected ones that were pruned" in page

@@ -93,6 +93,12 @@ def test_data_that_cannot_be_trained_on_as_declared(digits):
     check_trainable(TrainSpec(augmentation=("flip", "translation")), wide)
 
 
+def test_a_loss_of_another_kind_is_not_predicted(tmp_path):
+    spec = dataclasses.replace(study(loss="mse"), select=ns.SelectSpec(final="predicted_loss"))
+    with pytest.raises(ns.InvalidInputError, match=r'final = "predicted_loss" is a cross-entropy'):
+        ns.search(spec, storage=f"sqlite:///{tmp_path}/a.db")
+
+
 def test_a_search_says_so_before_it_scores(tmp_path):
     spec = dataclasses.replace(study(label_noise=0.1), data=ns.DataSpec(name="diabetes"))
     with pytest.raises(ns.InvalidInputError, match="label_noise"):
