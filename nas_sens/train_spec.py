@@ -74,7 +74,7 @@ class TrainSpec:
         measure: Measures of the trained network (``nas-sens list metrics``), stored with it.
         measure_every: Take them also before training and after every so many epochs; None for the end only.
         measure_inputs: On how many inputs, the first ones of ``measure_on``, in one pass.
-        measure_on: ``validation`` or ``train``, with its true labels.
+        measure_on: ``validation``, or ``train`` with the labels that are trained on.
         checkpoint_seconds: A training that is killed goes on from a state at most so old. No part of the protocol.
     """
 

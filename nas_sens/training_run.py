@@ -135,7 +135,9 @@ class TrainingRun:
             self._measure()
 
     def _measure(self) -> None:
-        values, problems = measure_in_training(self.model, self._splits, self._spec, seed=self._seed)
+        values, problems = measure_in_training(
+            self.model, self._splits, self._spec, y_train=self.y_train, seed=self._seed
+        )
         self.measured_epochs.append(self.n_done)
         self.measure_problems |= problems
         for name, curve in self.measure_curves.items():

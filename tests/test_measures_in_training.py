@@ -10,6 +10,7 @@ import torch
 
 import nas_sens as ns
 from nas_sens.identity import make_generator
+from nas_sens.label_noise import noisy_labels
 from nas_sens.seed_means import MOST_POINTS, compact, mean_curve, mean_measures
 from nas_sens.storage import StudyStorage
 from nas_sens.training import TrainSpec, train
@@ -52,6 +53,27 @@ def test_measures_can_be_taken_on_the_training_set(digits):
     )
     assert held_out.measures != seen.measures
     assert held_out.measured_epochs == (1,)
+
+
+def test_measures_of_the_training_set_see_the_labels_that_were_trained_on(digits):
+    spec = TrainSpec(epochs=1, measure=("grad_norm",), measure_on="train", measure_inputs=200, label_noise=0.9)
+    outcome = train(FC, digits, spec, seed=1)
+    model = FC.build(digits.input_shape, 10)
+    model.load_state_dict(outcome.state)
+    labels = make_generator("label noise", 1)
+    noisy = noisy_labels(digits.y_train, share=0.9, n_classes=10, generator=labels)
+    on_noisy, on_true = (
+        ns.measure(model, digits.x_train, y, metrics="grad_norm")[0].value for y in (noisy, digits.y_train)
+    )
+    assert outcome.measures["grad_norm"] == pytest.approx(on_noisy, rel=1e-5)
+    assert outcome.measures["grad_norm"] != pytest.approx(on_true, rel=1e-2)
+
+
+def test_regressions_can_be_measured():
+    data = ns.load_data(ns.DataSpec(name="diabetes", train_samples=60, standardize=True))
+    outcome = train(FC, data, TrainSpec(epochs=2, measure=("stiffness", "jacobian_norm")), seed=1)
+    assert outcome.measures["stiffness"] or outcome.measure_problems["stiffness"]
+    assert set(outcome.measures) | set(outcome.measure_problems) == {"stiffness", "jacobian_norm"}
 
 
 def test_a_measure_that_cannot_be_taken_gives_a_line_and_others_still_run(digits):
