@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .records import CONTROL, TrainedCandidate, describe
+from .records import CONTROL, TrainedCandidate
 from .results import SearchResult, read_result
 from .storage import StudyStorage
 
@@ -52,7 +52,7 @@ def scatter(trials: Sequence[TrainedCandidate]) -> dict[str, Any]:
             "marker": {"size": 10, "symbol": "circle" if group == "selected" else "square"},
             "x": [round(t.log10_sensitivity_before or 0.0, 4) for t in members],
             "y": [float(f"{t.val_loss:.5g}") for t in members],
-            "text": [f"trial {t.number}: {describe(t.architecture)}" for t in members],
+            "text": [f"trial {t.number}: {t.description}" for t in members],
         }
         for group, members in groups.items()
     ]
@@ -95,7 +95,7 @@ def _training_note(result: SearchResult, winners: Sequence[TrainedCandidate]) ->
 def _best_line(name: str, winners: Sequence[TrainedCandidate]) -> str:
     if not winners:
         return ""
-    return f"Best so far: {describe(winners[0].architecture)}; take it with `nas-sens export {name} --rank 1 -o DIR`."
+    return f"Best so far: {winners[0].description}; take it with `nas-sens export {name} --rank 1 -o DIR`."
 
 
 def _winner_note(name: str, rank: int, trial: TrainedCandidate) -> str:
@@ -110,7 +110,7 @@ def _winner_note(name: str, rank: int, trial: TrainedCandidate) -> str:
     rows = [f"| {k} | {_number(v, sd)} |" for k, (v, sd) in figures.items() if v is not None]
     return "\n".join(
         [
-            f"## Rank {rank} of `{name}`: {describe(trial.architecture)}",
+            f"## Rank {rank} of `{name}`: {trial.description}",
             "",
             f"{trial.params:,} parameters, chosen by {trial.chosen_by}, {trial.n_seeds} training seeds (± one standard "
             "deviation over them).",

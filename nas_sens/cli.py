@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -23,7 +22,7 @@ from .identity import make_generator
 from .initialization import INIT_SCHEMES, InitScheme
 from .metrics import metric_names
 from .outcome_table import read_outcome_table
-from .records import STATUS_OK, TrainedCandidate, describe
+from .records import STATUS_OK, TrainedCandidate
 from .replay import DEFAULT_RULES
 from .replay import replay as replay_rules
 from .selection import RULES
@@ -335,17 +334,19 @@ def _title(result: results.SearchResult) -> str:
 def _show_trained(trials: Sequence[TrainedCandidate], form: str, title: str) -> None:
     keys = ("val_loss", "val_error", "test_loss", "test_error", "log10_sensitivity_before", "log10_sensitivity_after")
     if form != "table":
-        show_rows([_full(t) for t in trials], form=form)
+        flat = [t.flat() for t in trials]
+        columns = dict.fromkeys(k for row in flat for k in row)
+        show_rows([{k: row.get(k) for k in columns} for row in flat], form=form)
         return
     rows = [
-        {"rank": i, "architecture": describe(t.architecture), "params": t.params, "chosen_by": t.chosen_by}
+        {"rank": i, "architecture": t.description, "params": t.params, "chosen_by": t.chosen_by}
         | {k.replace("log10_sensitivity", "log10 S"): getattr(t, k) for k in keys}
         for i, t in enumerate((t for t in trials if t.is_ok), 1)
     ]
     show_rows(rows, form=form, title=title, wide=WIDE)
     for t in trials:
         if not t.is_ok:
-            click.echo(f"failed: {describe(t.architecture)}: {t.status}", err=True)
+            click.echo(f"{'' if t.is_pruned else 'failed: '}{t.description}: {t.status}", err=True)
 
 
 def _show_scored(result: results.SearchResult, form: str, n: int | None = None) -> None:
@@ -353,14 +354,10 @@ def _show_scored(result: results.SearchResult, form: str, n: int | None = None) 
     columns = ("architecture", "params", "flops", "log10_sensitivity", "stderr", "estimator", "digest")
     rows = [{k: getattr(c, k) for k in columns} for c in ok]
     if form == "table":
-        rows = [{**r, "architecture": describe(str(r["architecture"]))} for r in rows]
+        rows = [{**r, "architecture": c.description} for r, c in zip(rows, ok, strict=True)]
     left_out = sum(c.status != STATUS_OK for c in result.candidates)
     show_rows(rows, form=form, title=f"Candidates of {result.name!r} by sensitivity, smallest first", wide=WIDE)
     click.echo(f"{len(ok)} candidates shown; {left_out} infeasible or failed ones are not ranked", err=True)
-
-
-def _full(trial: TrainedCandidate) -> dict[str, Any]:
-    return {k: v for k, v in vars(trial).items() if k != "curve"}
 
 
 def _without_password(text: str, given: Sequence[str]) -> str:

@@ -25,4 +25,6 @@ def selection_features(candidate: ScoredCandidate) -> Candidate:
         features["log10_relative_sensitivity"] = candidate.log10_relative_sensitivity
     features |= dict(candidate.measures)
     features |= families()[values["family"]].structure(values)
+    numbers = {k: v for k, v in candidate.training.items() if isinstance(v, (bool, int, float))}
+    features |= {f"training_{k}": float(v) for k, v in numbers.items()}
     return Candidate(candidate.digest, features, values["family"])

@@ -55,7 +55,7 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
         "tags: [neural-architecture-search, output-sensitivity]",
         "---",
         "",
-        f"# {describe(architecture)}",
+        f"# {describe(architecture, figures.get('training'))}",
         "",
         f"Found by nas_sens {found.get('version', '')} in the study `{study.get('name', '')}` and trained on "
         f"`{data.get('name', '')}`.",

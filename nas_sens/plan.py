@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from .features import selection_features
 from .records import CONTROL, ScoredCandidate, TrainedCandidate
 from .selection import LEARNING_RULES, Pick, control_group, round_sizes, select
@@ -68,7 +70,7 @@ def plan_training(
     present = {t.digest for t in chosen if t.round == number}
     picks = select(
         [c for c in pool if c.digest not in reserved],
-        {t.digest: _outcome(t, spec.select.target) for t in before},
+        {t.digest: _outcome(t, spec.select.target, before) for t in before},
         rule=spec.select.rule,
         n=n + len(present),
         target=spec.select.target,
@@ -117,10 +119,20 @@ def _planned(
     )
 
 
-def _outcome(trial: TrainedCandidate, target: str) -> float:
-    """Return what a rule learns from: smaller is better, infinite where training failed."""
-    value: float | None = getattr(trial, target) if trial.is_ok else None
-    return math.inf if value is None else value
+def _outcome(trial: TrainedCandidate, target: str, others: Sequence[TrainedCandidate]) -> float:
+    """Return what a rule learns from: smaller is better, infinite where training failed.
+
+    A pruned training counts as the finished one that had its rank among them when it was pruned.
+    """
+    if trial.is_ok:
+        value: float | None = getattr(trial, target)
+        return math.inf if value is None else value
+    n = len(trial.curve)
+    finished = [t for t in others if t.is_ok and len(t.curve) >= n and getattr(t, target) is not None]
+    if not trial.is_pruned or not finished:
+        return math.inf
+    share_better = sum(t.curve[n - 1] < trial.curve[-1] for t in finished) / len(finished)
+    return float(np.quantile([getattr(t, target) for t in finished], share_better))
 
 
 def _noise(trial: TrainedCandidate, target: str) -> float | None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STATUS_OK = "ok"
+PRUNED = "pruned"  # how the status of a pruned training begins
+CURVES = ("curve", "curve_epochs", "curves", "measured_epochs", "measure_curves")  # long fields of a TrainedCandidate
 CONTROL = "control"
 
 
@@ -16,8 +18,9 @@ class ScoredCandidate:
     """One unique architecture of a study with its score; a COMPLETE trial of study ``NAME`` if ranked, else FAIL.
 
     Attributes:
-        digest: Identity of the architecture.
+        digest: Identity of the candidate: of the architecture, unless training is searched with it.
         architecture: Canonical JSON text of the architecture.
+        training: Keys of ``[train]`` that were searched with it, to their values; a part of the candidate's identity.
         params: Number of trainable parameters; None if the layers do not fit the input.
         flops: Floating-point operations of one forward pass of one input; None if not counted.
         log10_sensitivity: log10 of the mean output sensitivity over networks; None unless ``status`` is "ok".
@@ -35,6 +38,7 @@ class ScoredCandidate:
 
     digest: str
     architecture: str
+    training: Mapping[str, Any] = field(default_factory=dict)
     params: int | None = None
     flops: int | None = None
     log10_sensitivity: float | None = None
@@ -53,6 +57,11 @@ class ScoredCandidate:
         """Whether the candidate may be ranked and selected."""
         return self.feasible and self.status == STATUS_OK
 
+    @property
+    def description(self) -> str:
+        """Short text of what it is (see `describe`)."""
+        return describe(self.architecture, self.training)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedCandidate:
@@ -62,12 +71,13 @@ class TrainedCandidate:
     errors and fractions of unexplained variance, 1 - R². Sensitivities are log10.
 
     Attributes:
-        digest: Identity of the architecture.
+        digest: Identity of the candidate.
         architecture: Canonical JSON text of the architecture.
         params: Number of trainable parameters.
         flops: Floating-point operations of one forward pass of one input.
         source_trial: Number of the candidate's trial in study ``NAME``.
         chosen_by: The selection rule that chose it, or "control".
+        training: Keys of ``[train]`` that were searched with the architecture, to their values.
         reason: Why the rule chose it, in words.
         round: The round of the rule that chose it, from 1; None in the control group.
         round_end: Number of candidates that the rule has chosen when that round is over.
@@ -91,6 +101,11 @@ class TrainedCandidate:
         test_loss_sd: See ``val_loss_sd``.
         test_error_sd: See ``val_loss_sd``.
         curve: Mean validation loss after each epoch.
+        curve_epochs: Epochs of ``curves``, evenly spaced if there are many.
+        curves: Mean ``train_loss``, ``train_error`` and ``val_error`` at these epochs (see `Outcome`).
+        measures: Means of what ``[train] measure`` says of the trained networks, by name, where all are finite.
+        measured_epochs: Epochs after which it was measured, 0 for before training.
+        measure_curves: Means of what it said then, by name; None where there is none.
         seconds: Wall-clock time of all trainings together.
         status: "ok", or the reason why it is never ranked.
         number: Number of its trial; None before it is stored.
@@ -102,6 +117,7 @@ class TrainedCandidate:
     flops: int
     source_trial: int
     chosen_by: str
+    training: Mapping[str, Any] = field(default_factory=dict, hash=False)
     reason: str = ""
     round: int | None = None
     round_end: int | None = None
@@ -123,6 +139,11 @@ class TrainedCandidate:
     test_loss_sd: float | None = None
     test_error_sd: float | None = None
     curve: tuple[float, ...] = ()
+    curve_epochs: tuple[int, ...] = ()
+    curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict, hash=False)
+    measures: Mapping[str, float] = field(default_factory=dict, hash=False)
+    measured_epochs: tuple[int, ...] = ()
+    measure_curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict, hash=False)
     seconds: float | None = None
     status: str = STATUS_OK
     number: int | None = None
@@ -132,15 +153,32 @@ class TrainedCandidate:
         """Whether the trained candidate may be ranked."""
         return self.status == STATUS_OK
 
+    @property
+    def is_pruned(self) -> bool:
+        """Whether the training was ended because others did better by then; ``curve`` is what is known of it."""
+        return self.status.startswith(PRUNED)
+
+    def flat(self) -> dict[str, Any]:
+        """Return everything but the curves as numbers and texts: ``training_NAME``, ``measure_NAME``."""
+        values = {k: v for k, v in vars(self).items() if k not in (*CURVES, "measures", "training")}
+        training = {f"training_{name}": value for name, value in self.training.items()}
+        return values | training | {f"measure_{name}": value for name, value in self.measures.items()}
+
+    @property
+    def description(self) -> str:
+        """Short text of what it is (see `describe`)."""
+        return describe(self.architecture, self.training)
+
 
 # What tells networks of a family apart at first sight, in the order in which one says it.
 _SHAPE = ("model", "configuration", "depth", "stages", "blocks", "width", "width_factor", "channels")
 
 
-def describe(architecture: str) -> str:
+def describe(architecture: str, training: Mapping[str, Any] | None = None) -> str:
     """Return a short text for an architecture's canonical JSON, such as ``fc depth=3 width=100 init=he_normal``.
 
-    Parameters at a value that says "without" (0, false, no arguments) and some defaults are left out.
+    What was searched of its training follows. Parameters at a value that says "without" (0, false, no arguments) and
+    some defaults are left out.
     """
     values = json.loads(architecture)
     family = values.pop("family")
@@ -153,6 +191,7 @@ def describe(architecture: str) -> str:
         parts.append(f"init_scale={values['init_scale']}")
     if values.get("bias") is False:
         parts.append("bias=False")
+    parts += [f"{k}={_short(v)}" for k, v in sorted((training or {}).items())]
     return " ".join([family, *parts])
 
 

@@ -108,7 +108,7 @@ def render_report(
 def _study(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], by: str) -> dict[str, Any]:
     """Return what the page says of the study itself: counts, ranking, exclusions."""
     groups = reason_groups(candidates, trained)
-    failed = [t for t in trained if not t.is_ok]
+    failed = [t for t in trained if not t.is_ok and not t.is_pruned]
     n_failed_control = sum(t.chosen_by == CONTROL for t in failed)
     return {
         "counts": counts_text(candidates, trained),
@@ -117,6 +117,7 @@ def _study(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandi
         "n_trained": len(trained),
         "n_ranked": len(ranked(trained, by)),
         "n_failed": {"selected": len(failed) - n_failed_control, "control": n_failed_control},
+        "n_pruned": sum(t.is_pruned for t in trained),
         "winners": winner_rows(candidates, trained, by),
         "groups": groups[:MAX_REASONS],
         "n_more_groups": max(0, len(groups) - MAX_REASONS),

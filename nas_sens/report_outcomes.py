@@ -66,6 +66,7 @@ def columns(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCand
     scored = {c.digest: c for c in candidates if c.digest in digests}
     relative = {d: c.log10_relative_sensitivity for d, c in scored.items()}
     further = sorted({name for c in scored.values() for name in c.measures})
+    after = sorted({name for t in ok for name in t.measures})
     return Trained(
         measures={
             SENSITIVITY: as_floats([t.log10_sensitivity_before for t in ok]),
@@ -78,6 +79,7 @@ def columns(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCand
                 name: as_floats([c.measures.get(name) if (c := scored.get(t.digest)) else None for t in ok])
                 for name in further
             },
+            **{f"{name} after training": as_floats([t.measures.get(name) for t in ok]) for name in after},
         },
         outcomes={name: _outcome(ok, key, is_loss) for name, key, is_loss in OUTCOMES},
         is_control=[t.chosen_by == CONTROL for t in ok],

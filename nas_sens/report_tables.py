@@ -22,7 +22,7 @@ class ReasonGroup:
     """Candidates that are never ranked for one and the same reason.
 
     Attributes:
-        kind: "infeasible", "failed" or "training failed".
+        kind: "infeasible", "failed", "training failed" or "pruned".
         reason: The reason, with "…" for numbers that differ.
         n: Number of candidates.
         example: One candidate of them, in words.
@@ -42,7 +42,7 @@ def winner_rows(
     return [
         {
             "rank": rank,
-            "architecture": describe(t.architecture),
+            "architecture": t.description,
             "params": count(t.params),
             "flops": compact(t.flops),
             "chosen_by": t.chosen_by,
@@ -65,7 +65,9 @@ def reason_groups(candidates: Sequence[ScoredCandidate], trained: Sequence[Train
     Reasons that differ only in their numbers ("120 parameters, at most 100 allowed") are one group.
     """
     excluded = [("failed" if c.feasible else "infeasible", c.status, c.architecture) for c in candidates if not c.is_ok]
-    excluded += [("training failed", t.status, t.architecture) for t in trained if not t.is_ok]
+    excluded += [
+        ("pruned" if t.is_pruned else "training failed", t.status, t.architecture) for t in trained if not t.is_ok
+    ]
     excluded = [(kind, "no reason recorded" if s == STATUS_OK else s, a) for kind, s, a in excluded]
     groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for kind, reason, architecture in excluded:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .records import CONTROL, ScoredCandidate, TrainedCandidate, describe
+from .records import CONTROL, ScoredCandidate, TrainedCandidate
 from .report_numbers import count, number, percent, with_spread
 
 
@@ -49,10 +49,22 @@ REGRESSION = Wording(
 )
 
 
+ONE_HOT = replace(
+    CLASSIFICATION,
+    loss_unit="MSE",
+    figures=(
+        "Losses are mean squared distances of the outputs to one-hot targets, divided by the number of classes; errors "
+        "are shares of wrong predictions"
+    ),
+)
+
+
 def wording_of(protocol: Mapping[str, Any]) -> Wording:
-    """Return the wording for the task of a study's protocol, ``data.task``; classification where it is not said."""
-    data = protocol.get("data")
-    return REGRESSION if isinstance(data, Mapping) and data.get("task") == "regression" else CLASSIFICATION
+    """Return the wording for a protocol's ``data.task`` and ``train.loss``; cross-entropy where it is not said."""
+    data, train = protocol.get("data"), protocol.get("train")
+    if isinstance(data, Mapping) and data.get("task") == "regression":
+        return REGRESSION
+    return ONE_HOT if isinstance(train, Mapping) and train.get("loss") == "mse" else CLASSIFICATION
 
 
 RANKED_BY = {
@@ -88,7 +100,7 @@ def counts_text(candidates: Sequence[ScoredCandidate], trained: Sequence[Trained
     return (
         f"{text}{count(len(trained))} {'was' if len(trained) == 1 else 'were'} trained: "
         f"{len(trained) - n_control} selected{by} and {n_control} drawn at random as the control group"
-        f"{f'; {n_failed} of these trainings failed' if n_failed else ''}."
+        f"{f'; {n_failed} of these trainings failed or were pruned' if n_failed else ''}."
     )
 
 
@@ -100,14 +112,12 @@ def best_text(trained: Sequence[TrainedCandidate], by: str) -> str | None:
     best = ranking[0]
     chooser = "drawn for the control group" if best.chosen_by == CONTROL else f"chosen by {best.chosen_by}"
     seeds = f"mean of {best.n_seeds} seeds" if best.n_seeds > 1 else "one seed"
-    name = f"{describe(best.architecture)} ({chooser})"
+    name = f"{best.description} ({chooser})"
     text = f"The best network by {RANKED_BY[by]} is {name}: {_test_figures(best)}, {seeds}."
     by_error = min((t for t in ranking if t.val_error is not None), key=lambda t: t.val_error or 0.0, default=best)
     if by_error.val_error == best.val_error:
         return text
-    return (
-        f"{text} By validation error it is another one, {describe(by_error.architecture)}: {_test_figures(by_error)}."
-    )
+    return f"{text} By validation error it is another one, {by_error.description}: {_test_figures(by_error)}."
 
 
 def _test_figures(t: TrainedCandidate) -> str:

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from .candidates import Candidate
 from .errors import InvalidInputError
 from .features import selection_features
 from .model_card import render_card
-from .records import ScoredCandidate, TrainedCandidate
+from .records import CURVES, ScoredCandidate, TrainedCandidate
 from .selection import ranking_figure
 from .storage import DEFAULT_STORAGE, StudyStorage
 
@@ -61,11 +61,12 @@ class SearchResult:
         return self.trials[0]
 
     def frame(self) -> pd.DataFrame:
-        """Return the trained candidates, one a row, best first."""
+        """Return the trained candidates, one a row, best first; measures in columns ``measure_NAME``."""
         import pandas as pd
 
-        rows = [{k: v for k, v in asdict(t).items() if k != "curve"} for t in self.trials]
-        return pd.DataFrame(rows, columns=[k for k in TrainedCandidate.__dataclass_fields__ if k != "curve"])
+        rows = [t.flat() for t in self.trials]
+        plain = [k for k in TrainedCandidate.__dataclass_fields__ if k not in (*CURVES, "measures", "training")]
+        return pd.DataFrame(rows, columns=list(dict.fromkeys([*plain, *(k for row in rows for k in row)])))
 
 
 def storage_url(given: str | None) -> str:

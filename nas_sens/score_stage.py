@@ -12,7 +12,7 @@ from .errors import InvalidInputError
 from .features import selection_features
 from .progress import Stage
 from .racing import race
-from .records import ScoredCandidate, describe
+from .records import ScoredCandidate
 from .scoring import Cached, Score, assess_many, probed, score, with_score
 from .selection import select
 from .session import Session, describe_study, sampling
@@ -119,7 +119,7 @@ class _Scoring:
                 self.is_exhausted = True
                 break
             if proposal.is_repeat:
-                candidate = self.known.get(proposal.architecture.digest)
+                candidate = self.known.get(proposal.digest)
                 is_ok = candidate is not None and candidate.is_ok
                 self.proposer.tell(proposal, candidate.log10_sensitivity if candidate and is_ok else None)
                 continue
@@ -131,7 +131,7 @@ class _Scoring:
     def settle(self, place: int) -> None:
         """Count a pending proposal if its score is known."""
         proposal = self.pending[place]
-        candidate = self.known.get(proposal.architecture.digest)
+        candidate = self.known.get(proposal.digest)
         if candidate is None:
             return
         del self.pending[place]
@@ -151,7 +151,7 @@ class _Scoring:
         session = self.session
         for start in range(0, len(places), _CHUNK):
             chunk = places[start : start + _CHUNK]
-            unknown = [p for p in chunk if self.pending[p].architecture.digest not in self.known]
+            unknown = [p for p in chunk if self.pending[p].digest not in self.known]
             proposals = [self.pending[p] for p in unknown]
             found = assess_many(self.space, proposals, session.splits, session.probe, cache=self.cache)
             for proposal, (candidate, result) in zip(proposals, found, strict=True):
@@ -245,7 +245,7 @@ class _Scoring:
 
 
 def _verdict(candidate: ScoredCandidate) -> str:
-    text = describe(candidate.architecture)
+    text = candidate.description
     if not candidate.is_ok:
         return f"{text}: {candidate.status}"
     error = "" if candidate.stderr is None else f" ± {candidate.stderr:.2g}"

@@ -247,7 +247,10 @@ def _sized(space: SearchSpace, proposal: Proposal, splits: Splits, device: torch
     """Return a candidate without a score, counted and checked where that needs no module."""
     architecture = proposal.architecture
     record = ScoredCandidate(
-        digest=architecture.digest, architecture=architecture.to_json(), params_sampled=dict(proposal.params)
+        digest=proposal.digest,
+        architecture=architecture.to_json(),
+        training=dict(proposal.training),
+        params_sampled=dict(proposal.params),
     )
     try:
         size = architecture.size(splits.input_shape, splits.n_outputs)

@@ -20,8 +20,9 @@ from .progress import Progress, SilentProgress
 from .results import storage_url
 from .space import Proposer
 from .storage import StudyStorage, redact
-from .study import StudySpec, check_resumable, from_dict
+from .study import StudySpec, check_resumable, check_searched_training, from_dict
 from .tabular import TrainingTable, read_training_table
+from .train_spec import check_trainable
 
 POLL_SECONDS = 0.5  # between looks at what other processes have done
 
@@ -49,11 +50,14 @@ def open_session(
     """Load the data, open the database, and create the study or check that it may be resumed.
 
     Raises:
-        InvalidInputError: The study in the database was made with other data, another space or another protocol.
+        InvalidInputError: The study in the database was made with other data, another space or another protocol, or
+            the data cannot be trained on as declared.
     """
     where = resolve_device(device)
+    check_searched_training(spec)
     table = _table_of(spec)
     splits = load_data(spec.data)
+    check_trainable(spec.train, splits)
     database = StudyStorage(storage_url(storage), artifacts=None if artifacts is None else Path(artifacts))
     with database.creating(spec.name):
         if database.exists(spec.name):
@@ -113,6 +117,10 @@ def _study_attributes(spec: StudySpec, splits: Splits, table: TrainingTable | No
         raise InvalidInputError(
             f"after_softmax = true in [score] needs classes, but data {spec.data.name!r} is for regression: softmax "
             "of one output is always 1; set it to false"
+        )
+    if spec.select.final == "predicted_loss" and spec.train.loss == "mse" and splits.task == "classification":
+        raise InvalidInputError(
+            '[select] final = "predicted_loss" is a cross-entropy, but [train] loss is "mse"; take another final'
         )
     return {
         "nas_sens_version": version("nas-sens"),

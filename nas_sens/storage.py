@@ -240,11 +240,11 @@ class StudyStorage:
             distributions = self._trial(name, source.number).distributions
             # All in one row-creating call: a process killed at any moment leaves no half-written trial.
             template = create_trial(
-                state=TrialState.COMPLETE if record.is_ok else TrialState.FAIL,
+                state=_state(record),
                 value=_first(record.val_loss, record.val_error) if record.is_ok else None,
                 params=dict(source.params_sampled),
                 distributions=distributions,
-                user_attrs={k: getattr(record, k) for k in _TRAINED if getattr(record, k) is not None},
+                user_attrs={k: v for k in _TRAINED if (v := getattr(record, k)) is not None and v not in ((), {})},
                 system_attrs=self._write_artifacts(artifacts),
                 intermediate_values=dict(enumerate(record.curve, 1)),
             )
@@ -442,9 +442,19 @@ def _to_scored(number: int, user_attrs: Mapping[str, Any], params: Mapping[str, 
     return ScoredCandidate(**attributes, number=number, params_sampled=params)
 
 
+def _state(record: TrainedCandidate) -> TrialState:
+    if record.is_ok:
+        return TrialState.COMPLETE
+    return TrialState.PRUNED if record.is_pruned else TrialState.FAIL
+
+
 def _to_trained(trial: FrozenTrial) -> TrainedCandidate:
     attributes = {k: trial.user_attrs[k] for k in _TRAINED if k in trial.user_attrs}
     curve = tuple(v for _, v in sorted(trial.intermediate_values.items()))
+    for key in ("curve_epochs", "measured_epochs"):  # JSON has no tuples
+        attributes[key] = tuple(attributes.get(key, ()))
+    for key in ("curves", "measure_curves"):
+        attributes[key] = {name: tuple(values) for name, values in attributes.get(key, {}).items()}
     return TrainedCandidate(**attributes, number=trial.number, curve=curve)
 
 

@@ -18,13 +18,22 @@ from .identity import digest
 from .probe import ScoreSpec
 from .selection import SelectSpec
 from .space import SamplerName, SearchSpace, load_space
-from .training import TrainSpec
+from .train_spec import TrainSpec
 
 _CONFIG = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 _SECTIONS = {"data": DataSpec, "score": ScoreSpec, "select": SelectSpec, "train": TrainSpec}
 # What may differ when a study is resumed: it only adds to what is there, or says where things lie.
 # The contents of a table are compared by their fingerprint.
-_FREE = ("name", "description", "select", "search.n_candidates", "data.root", "data.download", "train.table")
+_FREE = (
+    "name",
+    "description",
+    "select",
+    "search.n_candidates",
+    "data.root",
+    "data.download",
+    "train.table",
+    "train.checkpoint_seconds",
+)
 
 
 @declared(frozen=True, kw_only=True, config=_CONFIG)
@@ -112,6 +121,18 @@ def from_dict(stored: Mapping[str, Any]) -> StudySpec:
     sections: dict[str, Any] = {k: validate(c, values.pop(k), source="stored study") for k, c in _SECTIONS.items()}
     search = validate(SearchSpec, values.pop("search"), source="stored study")
     return StudySpec(**values, search_space=SearchSpace(**space), search=search, **sections)
+
+
+def check_searched_training(spec: StudySpec) -> None:
+    """Raise an InvalidInputError unless ``[train]`` may have whatever the search space's ``[training]`` puts there."""
+    if spec.search_space.training and spec.train.table is not None:
+        raise InvalidInputError(
+            f"[train] table has outcomes of architectures, but the search space {spec.search_space.name!r} searches "
+            "their training, too; remove its table [training], or [train] table"
+        )
+    for values in spec.search_space.training_corners():
+        where = f"search space {spec.search_space.name!r}"
+        validate(TrainSpec, {**asdict(spec.train), **values}, source=where, where="training")
 
 
 def check_resumable(stored: StudySpec, given: StudySpec, *, is_trained: bool, where: str) -> None:

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from . import export
 from . import session as session_module
 from .architectures import load_spec
-from .data import Splits
+from .checkpoint import Checkpoint
+from .declarations import changed
 from .device import is_out_of_memory
 from .errors import InvalidInputError
-from .identity import derive_seed
-from .metrics.predicted_loss import predicted_loss, predicted_mse
+from .identity import derive_seed, digest
 from .plan import Planned, count_left, plan_training
 from .progress import Stage
-from .records import STATUS_OK, ScoredCandidate, TrainedCandidate, describe
+from .pruning import make_judge
+from .records import CONTROL, PRUNED, ScoredCandidate
 from .session import Session, describe_study
 from .study import StudySpec
 from .tabular import TrainingTable, with_figures
-from .training import Outcome, mean_and_sd, train
+from .train_summary import provenance, record_of, summarize
+from .training import Outcome, train
 
 
 def train_selected(session: Session) -> None:
@@ -39,7 +39,7 @@ def train_selected(session: Session) -> None:
     if not any(c.is_ok for c in candidates):
         reasons = sorted({c.status.split(":")[0] for c in candidates}) or ["nothing is scored"]
         raise InvalidInputError(f"the study {spec.name!r} has no candidate to train: {', '.join(reasons)}")
-    n_epochs = spec.train.seeds * spec.train.epochs if session.table is None else 1
+    n_epochs = spec.train.seeds * spec.train.n_epochs if session.table is None else 1
     n_left = count_left(spec, candidates, storage.trained(spec.name))
     with session.progress.stage("train", n_left * n_epochs) as stage:
         while plan := plan_training(spec, candidates, storage.trained(spec.name)):
@@ -54,20 +54,20 @@ def _train_all(session: Session, plan: Sequence[Planned], stage: Stage, n_epochs
     while plan:
         left = []
         for planned in plan:
-            digest = planned.candidate.digest
-            if not storage.take(name, digest):
+            candidate = planned.candidate.digest
+            if not storage.take(name, candidate):
                 left.append(planned)
                 continue
             try:
-                if digest in {t.digest for t in storage.trained(name)}:
+                if candidate in {t.digest for t in storage.trained(name)}:
                     stage.advance(n_epochs, "trained by another process")
                 elif session.table is not None:
                     _look_up(session, planned, session.table)
-                    stage.advance(1, describe(planned.candidate.architecture))
+                    stage.advance(1, planned.candidate.description)
                 else:
                     _train_one(session, planned, stage.advance)
             finally:
-                storage.release(name, digest)
+                storage.release(name, candidate)
         if len(left) == len(plan):  # then others work on all of them, and one of them may die
             if not is_told:
                 session.progress.message(f"waiting for {len(left)} trainings of other processes")
@@ -97,16 +97,19 @@ def _look_up(session: Session, planned: Planned, table: TrainingTable) -> None:
     """Store the outcome that the table has; there are no weights then."""
     figures = table.find(load_spec(planned.candidate.architecture))
     assert figures is not None, "only candidates of the table are planned"
-    record = with_figures(_record(planned), figures)
+    record = with_figures(record_of(planned), figures)
     session.storage.add_trained(session.spec.name, record, planned.candidate, {})
 
 
 def _train_one(session: Session, planned: Planned, advance: Any) -> None:
-    spec, splits, candidate = session.spec, session.splits, planned.candidate
+    splits, candidate = session.splits, planned.candidate
+    spec = _with_training(session.spec, candidate)
     architecture = load_spec(candidate.architecture)
-    note = describe(candidate.architecture)
+    note = candidate.description
     outcomes = []
-    for i in range(spec.train.seeds):
+    checkpoints = _checkpoints(session, candidate.digest)
+    judge = _judge(session, planned)
+    for i, checkpoint in enumerate(checkpoints):
         n_epochs = 0
 
         def on_epoch() -> None:
@@ -124,14 +127,23 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
                 seed=derive_seed("training", spec.search.seed, i),
                 sensitivity=session.probe.mean_sensitivity,
                 on_epoch=on_epoch,
+                checkpoint=checkpoint,
+                prune=judge if i == 0 else None,
             )
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                 raise
             outcome = Outcome(status="too large: training does not fit in memory")
-        advance(spec.train.epochs - n_epochs, note)  # stopped early
+        advance(spec.train.n_epochs - n_epochs, note)  # stopped early
         outcomes.append(outcome)
-    record = _summarize(session, planned, outcomes)
+        if checkpoint.problem:
+            session.progress.message(f"no checkpoint could be written: {checkpoint.problem}")
+        for name, problem in outcome.measure_problems.items():
+            session.progress.detail(f"{name} could not be measured on {note}: {problem}")
+        if outcome.status.startswith(PRUNED):
+            advance((spec.train.seeds - 1) * spec.train.n_epochs, note)
+            break
+    record = summarize(session, planned, outcomes)
     verdict = f"val_loss {record.val_loss:.4g}, val_error {record.val_error:.4g}" if record.is_ok else record.status
     session.progress.detail(f"trained {note} in {record.seconds:.1f} s: {verdict} ({planned.reason})")
     with tempfile.TemporaryDirectory() as folder:
@@ -144,70 +156,35 @@ def _train_one(session: Session, planned: Planned, advance: Any) -> None:
                 n_outputs=splits.n_outputs,
                 mean=splits.mean,
                 std=splits.std,
-                provenance=_provenance(spec, record, splits),
+                provenance=provenance(spec, record, splits),
             )
             export.write_model(Path(folder), config, best.state)
             artifacts = {f: Path(folder) / f for f in (export.CONFIG, export.WEIGHTS)}
         session.storage.add_trained(spec.name, record, candidate, artifacts)
+    for checkpoint in checkpoints:
+        checkpoint.remove()
 
 
-def _record(planned: Planned) -> TrainedCandidate:
-    """Return the record of a planned training without its outcome."""
-    candidate = planned.candidate
-    assert candidate.params is not None
-    assert candidate.flops is not None
-    assert candidate.number is not None
-    return TrainedCandidate(
-        digest=candidate.digest,
-        architecture=candidate.architecture,
-        params=candidate.params,
-        flops=candidate.flops,
-        source_trial=candidate.number,
-        chosen_by=planned.chosen_by,
-        reason=planned.reason,
-        round=planned.round,
-        round_end=planned.round_end,
-        predicted_mean=planned.predicted_mean,
-        predicted_sd=planned.predicted_sd,
-        log10_sensitivity_before=candidate.log10_sensitivity,
-    )
+def _with_training(spec: StudySpec, candidate: ScoredCandidate) -> StudySpec:
+    """Return the study as a candidate is trained by it."""
+    return replace(spec, train=changed(spec.train, where="training", **candidate.training))
 
 
-def _summarize(session: Session, planned: Planned, outcomes: list[Outcome]) -> TrainedCandidate:
-    record = replace(_record(planned), n_seeds=len(outcomes), seconds=sum(o.seconds for o in outcomes))
-    failures = [o.status for o in outcomes if o.status != STATUS_OK]
-    if failures:
-        return replace(record, status=f"{failures[0]} ({len(failures)} of {len(outcomes)} seeds)")
-    figures: dict[str, Any] = {}
-    for key in ("train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error"):
-        figures[key], sd = mean_and_sd([getattr(o, key) for o in outcomes])
-        if not key.startswith("train"):
-            figures[f"{key}_sd"] = sd
-    sensitivity = math.fsum(o.sensitivity for o in outcomes) / len(outcomes)
-    if sensitivity > 0 and math.isfinite(sensitivity):
-        figures["log10_sensitivity_after"] = math.log10(sensitivity)
-        scales = {
-            "input_second_moment": session.splits.input_second_moment,
-            "noise_std": session.spec.score.noise_std,
-        }
-        figures["predicted_loss"] = (
-            predicted_mse(sensitivity, **scales)
-            if session.splits.task == "regression"
-            else predicted_loss(sensitivity, n_outputs=session.splits.n_outputs, **scales)
-        )
-    length = max(len(o.curve) for o in outcomes)  # a training that stopped early keeps its last loss
-    curves = [o.curve + (o.curve[-1],) * (length - len(o.curve)) for o in outcomes]
-    figures["curve"] = tuple(math.fsum(values) / len(values) for values in zip(*curves, strict=True))
-    return replace(record, generalization_gap=figures["test_error"] - figures["train_error"], **figures)
+def _judge(session: Session, planned: Planned) -> Callable[[Sequence[float]], bool] | None:
+    """Return what prunes a training; None for the control group, which must stay a random sample."""
+    spec = session.spec
+    if spec.train.pruner == "none" or planned.chosen_by == CONTROL:
+        return None
+    trained = session.storage.trained(spec.name)
+    return make_judge(spec.train.pruner, trained, study=spec.name, n_epochs=spec.train.n_epochs)
 
 
-def _provenance(spec: StudySpec, record: TrainedCandidate, splits: Splits) -> dict[str, Any]:
-    figures = {k: v for k, v in vars(record).items() if k not in ("curve", "architecture", "number") and v is not None}
-    return {
-        "version": version("nas-sens"),
-        "study": spec.to_dict(),
-        "task": splits.task,
-        "class_names": list(splits.class_names),
-        "feature_names": list(splits.feature_names),
-        "figures": figures,
-    }
+def _checkpoints(session: Session, candidate: str) -> list[Checkpoint]:
+    """Return the files from which the trainings of a candidate go on, one a seed, in the artifact folder."""
+    spec, folder = session.spec, session.storage.artifacts / "checkpoints"
+    names = [digest([spec.name, candidate, i]) for i in range(spec.train.seeds)]
+    # What a seed came to is stored with the others', so that it is kept until these are done.
+    return [
+        Checkpoint(folder / f"{name}.pt", seconds=spec.train.checkpoint_seconds, keeps_end=i + 1 < spec.train.seeds)
+        for i, name in enumerate(names)
+    ]

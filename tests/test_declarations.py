@@ -39,7 +39,11 @@ def test_find(name):
         (TrainSpec, {"epochs": 0}, "part.epochs must be greater than or equal to 1; given 0"),
         (TrainSpec, {"epochs": True}, "part.epochs must be a valid integer; given True"),
         (TrainSpec, {"epochs": "3"}, "part.epochs must be a valid integer; given '3'"),
-        (TrainSpec, {"optimizer": "adan"}, "part.optimizer must be 'adam', 'adamw' or 'sgd'; given 'adan'"),
+        (
+            TrainSpec,
+            {"optimizer": "adan"},
+            "part.optimizer must be 'adam', 'adamw', 'sgd', 'rmsprop' or 'lbfgs'; given 'adan'",
+        ),
         (TrainSpec, {"stop_loss": -1.0}, "part.stop_loss must be greater than 0; given -1.0"),
         (TrainSpec, {"learning_rate": float("nan")}, "part.learning_rate must be a finite number; given nan"),
         (SelectSpec, {"rule": "lowst"}, "part.rule must be"),

@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {"identity", "declarations", "initialization", "device", "progress", "records", "interrupts"},
     {"architectures", "data"},
     {"metrics"},
+    {"train_spec"},
     {"space", "probe", "measure"},
     {"scoring", "training", "selection", "claims", "statistics"},
     {"storage", "export", "model_card", "report", "timm_registry", "timm_hook", "study"}
@@ -38,8 +39,15 @@ UNITS = dict.fromkeys(
 ) | {
     "regression_fit": "statistics",
     "bulk": "storage",
+    "pruning": "storage",
     "excerpt": "storage",
 }
+TRAINING = ("label_noise", "optimizers", "schedule", "random_stream", "outcome")
+UNITS |= {"augmentation": "train_spec", "train_summary": "train_stage"}
+UNITS |= dict.fromkeys(
+    (*TRAINING, "evaluation", "gradient_steps", "training_run", "checkpoint", "measures_in_training", "seed_means"),
+    "training",
+)
 UNITS |= dict.fromkeys(
     ("candidates", "acquisition", "calibrated", "calibration", "surrogate", "gaussian_process", "outcome_scale"),
     "selection",

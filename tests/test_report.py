@@ -186,6 +186,25 @@ def test_further_measures_have_rows_of_their_own(study):
     assert table["naswot"]["test loss"].spearman == table[SENSITIVITY]["test loss"].spearman
     assert table["zen"]["test loss"].spearman is None
     assert "naswot" in _text(_render(measured, trained))
+    after = [replace(t, measures={"jacobian_norm": t.test_loss}) for t in trained]
+    table = correlation_table(columns(candidates, after))
+    assert list(table)[-1] == "jacobian_norm after training"
+    assert table["jacobian_norm after training"]["test loss"].spearman.estimate == pytest.approx(1.0)
+
+
+def test_pruned_trainings_are_told_from_failed_ones(study):
+    candidates, trained = study
+    trained = sorted(trained, key=lambda t: (t.chosen_by == "control", t.number))
+    pruned = [replace(t, status="pruned: after epoch 2 of 4 others had done better") for t in trained[:2]]
+    text = _text(_render(candidates, [*pruned, *trained[2:]]))
+    assert "So are 2 selected ones that were pruned because others did better by then" in text
+
+
+def test_losses_on_one_hot_targets_are_called_so(study):
+    candidates, trained = study
+    text = _text(_render(candidates, trained, protocol={**PROTOCOL, "train": {"loss": "mse"}}))
+    assert "mean squared distances of the outputs to one-hot targets" in text
+    assert "nats" not in text
 
 
 def test_winners_are_ranked_by_validation_loss_with_their_numbers(study, page):

@@ -9,11 +9,11 @@ from typing import Any, get_type_hints
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ..architectures import ArchitectureSpec
 from ..declarations import nearest
 from ..errors import InvalidInputError
 
 FAMILY = "family"  # the trial parameter that chooses a family in a union of several
+TRAINING = "training."  # how the trial parameters begin that are no part of the architecture
 
 _NUMERIC_KEYS = ("type", "low", "high", "log", "step")
 _KEYS = {"int": _NUMERIC_KEYS, "float": _NUMERIC_KEYS, "categorical": ("type", "choices")}
@@ -88,22 +88,25 @@ def _numeric(kind: str, declared: Mapping[str, Any], key: str) -> IntDistributio
     return FloatDistribution(low, high, log=log, step=step)
 
 
-def check_against_family(family: type[ArchitectureSpec], parameter: str, declared: Any, key: str) -> None:
-    """Raise an InvalidInputError unless the family accepts the fixed value, both bounds or every choice."""
-    hint = get_type_hints(family, include_extras=True)[parameter]
+def check_against(spec: type, parameter: str, declared: Any, key: str) -> None:
+    """Raise an InvalidInputError unless a spec's field accepts the fixed value, both bounds or every choice."""
+    hint = get_type_hints(spec, include_extras=True)[parameter]
     adapter = TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
-    if isinstance(declared, CategoricalDistribution):
-        values: list[Any] = list(declared.choices)
-    elif isinstance(declared, (IntDistribution, FloatDistribution)):
-        values = [declared.low, declared.high]
-    else:
-        values = [declared]
-    for value in values:
+    for value in extremes(declared):
         try:
             adapter.validate_python(value)
         except ValidationError as error:
             message = error.errors(include_url=False)[0]["msg"].removeprefix("Input should be ")
             raise InvalidInputError(f"{key} must be {message}; given {value!r}") from error
+
+
+def extremes(declared: Any) -> list[Any]:
+    """Return a fixed value, both bounds or every choice."""
+    if isinstance(declared, CategoricalDistribution):
+        return list(declared.choices)
+    if isinstance(declared, (IntDistribution, FloatDistribution)):
+        return [declared.low, declared.high]
+    return [declared]
 
 
 def to_declared(parameter: Any) -> Any:

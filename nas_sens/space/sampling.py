@@ -9,7 +9,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from optuna.trial import Trial, TrialState
 
 from ..architectures import ArchitectureSpec
 from ..errors import InvalidInputError
-from ..identity import derive_seed
+from ..identity import derive_seed, digest
 from .distributions import FAMILY
 
 if TYPE_CHECKING:
@@ -39,13 +40,22 @@ class Proposal:
     Attributes:
         params: The trial's parameters.
         architecture: What they mean.
-        is_repeat: Whether the same architecture was proposed before.
+        is_repeat: Whether the same candidate was proposed before.
+        training: Keys of ``[train]`` that are searched with the architecture.
     """
 
     params: Mapping[str, Any]
     architecture: ArchitectureSpec
     is_repeat: bool
     _trial: Trial | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of the candidate: that of the architecture, unless training is searched with it."""
+        if not self.training:
+            return self.architecture.digest
+        return digest({"architecture": self.architecture.to_dict(), "training": dict(self.training)})
 
 
 @contextmanager
@@ -99,6 +109,7 @@ class Proposer:
             self._distributions = {
                 **family,
                 **{k: v for f in sorted(space.families) for k, v in space.distributions(f).items()},
+                **space.training_distributions,
             }
             with warnings.catch_warnings(), quiet_optuna():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -138,10 +149,11 @@ class Proposer:
 
     def _proposal(self, params: dict[str, Any], trial: Trial | None) -> Proposal:
         architecture = self.space.architecture(params)
-        is_repeat = architecture.digest in self._seen
+        proposal = Proposal(params, architecture, False, trial, self.space.training_of(params))
+        is_repeat = proposal.digest in self._seen
         self._repeats = self._repeats + 1 if is_repeat else 0
-        self._seen.add(architecture.digest)
-        return Proposal(params, architecture, is_repeat, trial)
+        self._seen.add(proposal.digest)
+        return replace(proposal, is_repeat=is_repeat)
 
 
 def _make_sampler(name: str, seed: int) -> BaseSampler:

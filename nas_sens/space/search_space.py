@@ -16,7 +16,17 @@ from ..architectures import ArchitectureSpec, families
 from ..declarations import find, locate, nearest, read_toml, validate
 from ..errors import InvalidInputError
 from ..identity import digest
-from .distributions import FAMILY, check_against_family, iterate_values, n_values, parse_parameter, to_declared
+from ..train_spec import SEARCHABLE, TrainSpec
+from .distributions import (
+    FAMILY,
+    TRAINING,
+    check_against,
+    extremes,
+    iterate_values,
+    n_values,
+    parse_parameter,
+    to_declared,
+)
 from .sampling import Proposer
 
 _MEASURED = ("params", "flops")
@@ -32,6 +42,8 @@ class SearchSpace:
             form or an Optuna distribution. Several families form a union, in which parameters are prefixed by their
             family, as ``fc.depth``, and the parameter ``family`` chooses.
         constraints: ``params``, ``flops`` or any declared numeric parameter to ``{"min": …, "max": …}``, inclusive.
+        training: Keys of ``[train]`` that are searched with the architecture, such as ``learning_rate``, to parameters
+            as above; in a trial they are called ``training.learning_rate``.
         description: What it is for.
         source: Where it was declared, for error messages.
 
@@ -42,6 +54,7 @@ class SearchSpace:
     name: str
     families: Mapping[str, Mapping[str, Any]]
     constraints: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     source: str = field(default="search space", compare=False, repr=False)
 
@@ -51,10 +64,12 @@ class SearchSpace:
                 raise InvalidInputError(f"{self.source}: {key} must be a string; given {getattr(self, key)!r}")
         try:
             parsed = _parse_families(self.families)
+            training = _parse_training(self.training)
             _check_constraints(self.constraints, parsed)
         except InvalidInputError as error:
             raise InvalidInputError(f"{self.source}: {error}") from error
         object.__setattr__(self, "families", parsed)
+        object.__setattr__(self, "training", training)
         object.__setattr__(self, "constraints", {k: dict(v) for k, v in self.constraints.items()})
 
     def __hash__(self) -> int:
@@ -71,18 +86,23 @@ class SearchSpace:
             "description": self.description,
             "families": parameters,
             "constraints": {k: dict(v) for k, v in sorted(self.constraints.items())},
+            **({"training": {k: to_declared(v) for k, v in self.training.items()}} if self.training else {}),
         }
 
     @cached_property
     def digest(self) -> str:
-        """Identity of what the space contains: families and constraints, not name or description."""
-        content = self.to_dict()
-        return digest({k: content[k] for k in ("families", "constraints")})
+        """Identity of what the space contains: families, constraints and training, not name or description."""
+        return digest({k: v for k, v in self.to_dict().items() if k not in ("name", "description")})
 
     def distributions(self, family: str) -> dict[str, BaseDistribution]:
         """Return the distributions of one family's parameters by their names in a trial."""
         prefix = f"{family}." if len(self.families) > 1 else ""
         return {prefix + k: v for k, v in self.families[family].items() if isinstance(v, BaseDistribution)}
+
+    @property
+    def training_distributions(self) -> dict[str, BaseDistribution]:
+        """The distributions of what is searched with the architecture, by their names in a trial."""
+        return {TRAINING + k: v for k, v in self.training.items() if isinstance(v, BaseDistribution)}
 
     @cached_property
     def family_distribution(self) -> CategoricalDistribution | None:
@@ -93,7 +113,7 @@ class SearchSpace:
         """Return the distributions of the parameters that a trial with ``params`` has."""
         chosen = self.family_of(params)
         family = {FAMILY: self.family_distribution} if self.family_distribution is not None else {}
-        return {**family, **self.distributions(chosen)}
+        return {**family, **self.distributions(chosen), **self.training_distributions}
 
     def family_of(self, params: Mapping[str, Any]) -> str:
         """Return the family that a trial's parameters choose."""
@@ -107,6 +127,16 @@ class SearchSpace:
             k: params[prefix + k] if isinstance(v, BaseDistribution) else v for k, v in self.families[family].items()
         }
         return validate(families()[family], values, source=self.source, where=family)
+
+    def training_of(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keys of ``[train]`` that a trial's parameters mean; fixed values are filled in."""
+        return {k: params[TRAINING + k] if isinstance(v, BaseDistribution) else v for k, v in self.training.items()}
+
+    def training_corners(self) -> Iterator[dict[str, Any]]:
+        """Yield all combinations of choices and bounds of what is searched with the architecture; at most 10,000."""
+        sides = [extremes(v) for v in self.training.values()]
+        for values in itertools.islice(itertools.product(*sides), 10_000):
+            yield dict(zip(self.training, values, strict=True))
 
     def violation(self, values: Mapping[str, Any]) -> str | None:
         """Return which constraint ``values`` break, in words; None if they break none.
@@ -129,7 +159,7 @@ class SearchSpace:
         """Number of parameter combinations; None if infinite. Constraints are not taken into account."""
         total = 0
         for family in self.families:
-            sizes = [n_values(d) for d in self.distributions(family).values()]
+            sizes = [n_values(d) for d in {**self.distributions(family), **self.training_distributions}.values()]
             if None in sizes:
                 return None
             total += math.prod(s for s in sizes if s is not None)
@@ -138,7 +168,7 @@ class SearchSpace:
     def enumerate(self) -> Iterator[dict[str, Any]]:
         """Yield the trial parameters of every combination of a finite space, family by family."""
         for family in sorted(self.families):
-            distributions = dict(sorted(self.distributions(family).items()))
+            distributions = {**dict(sorted(self.distributions(family).items())), **self.training_distributions}
             chosen = {FAMILY: family} if self.family_distribution is not None else {}
             for values in itertools.product(*(list(iterate_values(d)) for d in distributions.values())):
                 yield {**chosen, **dict(zip(distributions, values, strict=True))}
@@ -178,7 +208,7 @@ def load_space(source: str | Path | SearchSpace, *, beside: Path | None = None) 
     table = read_toml(path)
     known = families()
     tables = {k: v for k, v in table.items() if k in known}
-    allowed = ["name", "description", "constraints", *known]
+    allowed = ["name", "description", "constraints", "training", *known]
     for key in table:
         if key not in allowed:
             raise InvalidInputError(f"{path}: unknown key {key!r}; {nearest(key, allowed)}")
@@ -187,6 +217,7 @@ def load_space(source: str | Path | SearchSpace, *, beside: Path | None = None) 
         description=table.get("description", ""),
         families=tables,
         constraints=table.get("constraints", {}),
+        training=table.get("training", {}),
         source=str(path),
     )
 
@@ -205,9 +236,21 @@ def _parse_families(declared: Any) -> dict[str, dict[str, Any]]:
             if key not in valid:
                 raise InvalidInputError(f"unknown key {f'{name}.{key}'!r}; {nearest(key, valid)}")
             parsed[name][key] = parse_parameter(value, f"{name}.{key}")
-            check_against_family(family, key, parsed[name][key], f"{name}.{key}")
+            check_against(family, key, parsed[name][key], f"{name}.{key}")
         example = {k: next(iter(_some_value(v))) for k, v in parsed[name].items()}
         validate(family, example, source="the space", where=name)
+    return parsed
+
+
+def _parse_training(declared: Any) -> dict[str, Any]:
+    if not isinstance(declared, Mapping):
+        raise InvalidInputError(f"training must be a table of keys of [train]; given {declared!r}")
+    parsed: dict[str, Any] = {}
+    for key, value in sorted(declared.items()):
+        if key not in SEARCHABLE:
+            raise InvalidInputError(f"unknown key {f'training.{key}'!r}; {nearest(key, SEARCHABLE)}")
+        parsed[key] = parse_parameter(value, f"training.{key}")
+        check_against(TrainSpec, key, parsed[key], f"training.{key}")
     return parsed
 
 
