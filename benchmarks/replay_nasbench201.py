@@ -6,10 +6,10 @@
 writes. Nothing of the rule is fitted to these cells beforehand. Two questions:
 
 - ranking: after 10, 20 and 40 trainings, Spearman's correlation of predicted and true error over all other cells. The
-  trained cells are drawn at random or fill the space, as the rule's first batch does. With and without dead cells.
-- regret: error of the best cell found minus that of the best in the pool (half of the cells, drawn anew for every
-  repeat), after 5, 10 and 20 trainings, in three rounds for the calibrated rule. Dead cells, of which no gradient
-  passes, are left out here: a study never trains them.
+  trained cells are drawn at random or fill the space, as the rule's first batch does. Dead cells, which ignore their
+  input, are never trained, as in a study; they come last, or are left out ("live").
+- regret: error of the best cell found minus that of the best in the pool (half of the live cells, drawn anew for every
+  repeat), after 5, 10 and 20 trainings, in three rounds for the calibrated rule.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import scipy
 import sklearn
 from scipy import stats
 
+from nas_sens.architectures.cell_paths import path_counts
 from nas_sens.calibration import calibrate
 from nas_sens.candidates import Candidate
 from nas_sens.identity import derive_seed, digest
@@ -43,14 +44,7 @@ NAMES = {"s_sn": "log10_sensitivity", "rel_he": "log10_relative_sensitivity"} | 
 }
 SENSITIVITIES = ["log10_sensitivity", "log10_relative_sensitivity", "rel_he_1", "rel_sn", "rel_bn", "s_he", "s_bn"]
 SIZES = ["log10_params", "log10_flops"]
-STRUCTURE = [
-    "live_skip_connect",
-    "live_nor_conv_1x1",
-    "live_nor_conv_3x3",
-    "live_avg_pool_3x3",
-    "depth_conv",
-    "n_paths",
-]
+STRUCTURE = list(path_counts(("none",) * 6))
 FEATURES = {
     "S and params": ["log10_sensitivity", "log10_params"],
     "S, relative S and size": ["log10_sensitivity", "log10_relative_sensitivity", *SIZES],
@@ -58,6 +52,7 @@ FEATURES = {
     "and NASWOT, SynFlow": [*SENSITIVITIES, *SIZES, "naswot", "synflow"],
     "and counts of live operations": [*SENSITIVITIES, *SIZES, "naswot", "synflow", *STRUCTURE],
 }
+REPLAYED = ("S, relative S and size", "and counts of live operations")
 TRAININGS = (10, 20, 40)
 RULES = ("calibrated", "random", "params", "lowest", "highest", "pareto", "+log10_sensitivity", "+log10_flops")
 RULES += ("-log10_flops", "+naswot", "+synflow")
@@ -78,8 +73,19 @@ def candidates(cells: pd.DataFrame, features: Sequence[str]) -> list[Candidate]:
     ]
 
 
-def ranking(pool: list[Candidate], errors: np.ndarray, *, n: int, design: str, repeats: int) -> dict[str, float]:
-    """Return mean and standard deviation over repeats of the correlation on the cells that are not trained."""
+def ranking(
+    pool: list[Candidate], errors: np.ndarray, dead: np.ndarray, *, n: int, design: str, repeats: int
+) -> dict[str, float]:
+    """Return mean and standard deviation over repeats of the correlation on the cells that are not trained.
+
+    Args:
+        pool: Live cells.
+        errors: Their errors.
+        dead: Errors of the cells that are put behind all others.
+        n: Number of trained cells.
+        design: How these are drawn.
+        repeats: How often.
+    """
     known = {c.digest: float(e) for c, e in zip(pool, errors, strict=True)}
     found = []
     for repeat in range(repeats):
@@ -90,7 +96,9 @@ def ranking(pool: list[Candidate], errors: np.ndarray, *, n: int, design: str, r
             trained = [p.digest for p in select(pool, {}, rule="calibrated", n=n, seed=repeat)]
         rest = [c for c in pool if c.digest not in set(trained)]
         mean, _ = calibrate(pool, {d: known[d] for d in trained}).predict(rest)
-        found.append(float(stats.spearmanr(mean, [known[c.digest] for c in rest])[0]))
+        truth = [known[c.digest] for c in rest]
+        order = np.append(mean, np.full(len(dead), np.inf))
+        found.append(float(stats.spearmanr(stats.rankdata(order), np.append(truth, dead))[0]))
     return {
         "spearman_mean": float(np.mean(found)),
         "spearman_median": float(np.median(found)),
@@ -104,37 +112,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="CSV file of accuracies")
     parser.add_argument("--scores", default=str(RESULTS / "nasbench201_dev_scores.csv"), help="CSV file of scores")
-    parser.add_argument("--repeats", type=int, default=200, help="of the replay; a ranking takes half as many")
+    parser.add_argument("--repeats", type=int, default=60, help="of each ranking and replay")
     parser.add_argument("--output", default=str(RESULTS / "replay_nasbench201.json"))
     arguments = parser.parse_args()
     start = time.perf_counter()
     cells, errors = read(arguments.data, arguments.scores)
     is_live = cells["is_dead"].to_numpy() == 0
     rankings: list[dict[str, Any]] = []
-    for (name, features), only_live in itertools.product(FEATURES.items(), (False, True)):
-        chosen = is_live if only_live else np.ones(len(cells), dtype=bool)
-        pool = candidates(cells[chosen], features)
-        which = "live" if only_live else "all"
-        for design in ("random", "space-filling"):
-            for n in TRAININGS:
-                found = ranking(pool, errors[chosen], n=n, design=design, repeats=max(2, arguments.repeats // 2))
-                rankings.append({"features": name, "cells": which, "design": design, "trainings": n, **found})
-                print(
-                    f"{name:32} {which:5} {design:14} {n:3} {found['spearman_mean']:.3f} "
-                    f"± {found['spearman_mean_stderr']:.3f}"
-                )
+    for (name, features), with_dead in itertools.product(FEATURES.items(), (True, False)):
+        pool = candidates(cells[is_live], features)
+        dead = errors[~is_live] if with_dead else np.zeros(0)
+        which = "all" if with_dead else "live"
+        for design, n in itertools.product(("random", "space-filling"), TRAININGS):
+            found = ranking(pool, errors[is_live], dead, n=n, design=design, repeats=arguments.repeats)
+            rankings.append({"features": name, "cells": which, "design": design, "trainings": n, **found})
+            mean, stderr = found["spearman_mean"], found["spearman_mean_stderr"]
+            print(f"{name:32} {which:5} {design:14} {n:3} {mean:.3f} ± {stderr:.3f}", flush=True)
     replays: list[dict[str, Any]] = []
-    for name, features in FEATURES.items():
-        live = candidates(cells[is_live], features)
+    for name in REPLAYED:
+        live = candidates(cells[is_live], FEATURES[name])
         known = {c.digest: float(e) for c, e in zip(live, errors[is_live], strict=True)}
-        is_last = name == list(FEATURES)[-1]
-        rules = RULES if is_last else ("calibrated",)  # the others do not depend on the features of a set
+        rules = ("calibrated",) if name != REPLAYED[-1] else RULES  # others do not depend on the features of a set
         for result in replay(live, known, rules=rules, repeats=arguments.repeats):
             replays.append({"features": name if result.rule == "calibrated" else None, **dataclasses.asdict(result)})
             regret = result.regret
             print(
                 f"{name:32} {result.rule:20} {result.budget:3} regret {100 * regret.estimate:.2f} points "
-                f"({100 * regret.low:.2f} … {100 * regret.high:.2f}), rank {result.rank.estimate:.1f}"
+                f"({100 * regret.low:.2f} … {100 * regret.high:.2f}), rank {result.rank.estimate:.1f}",
+                flush=True,
             )
     environment = {
         "python": platform.python_version(),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 from .data import Task
 from .metrics.output_sensitivity import evaluation_mode
+from .metrics.temperature import temperature as temperature_of
 from .train_spec import Loss
 
 _BATCH = 2048
@@ -47,14 +50,32 @@ def error_scale(y: torch.Tensor, task: Task) -> torch.Tensor | int:
 
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, task: Task, loss: Loss
+    model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, task: Task, loss: Loss, temperature: float = 1.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mean loss and the error (see `Outcome`) in evaluation mode, as float64 scalars on the device."""
+    """Return the mean loss and the error (see `Outcome`) in evaluation mode, as float64 scalars on the device.
+
+    Args:
+        model: The network.
+        x: Inputs.
+        y: Labels or targets.
+        task: What it is trained for.
+        loss: Which loss.
+        temperature: What outputs are divided by before the loss.
+    """
     total = torch.zeros((), device=x.device, dtype=torch.float64)
     wrong = torch.zeros((), device=x.device, dtype=torch.float64)
     with evaluation_mode(model):
         for xs, ys in zip(x.split(_BATCH), y.split(_BATCH), strict=True):
             outputs = model(xs)
-            total += loss_of(outputs.double(), ys, loss, "sum")
+            total += loss_of(outputs.double() / temperature, ys, loss, "sum")
             wrong += n_wrong(outputs, ys, task)
     return total / len(x), wrong / error_scale(y, task)
+
+
+@torch.inference_mode()
+def fitted_temperature(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+    """Return the temperature that minimises the cross-entropy on a set; 1 where none does (all right, or all wrong)."""
+    with evaluation_mode(model):
+        logits = torch.cat([model(xs) for xs in x.split(_BATCH)])
+    value = temperature_of(logits, y)
+    return value if 0 < value < math.inf else 1.0

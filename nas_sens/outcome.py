@@ -22,6 +22,7 @@ class Outcome:
     in evaluation mode after the last epoch.
 
     Attributes:
+        temperature: What outputs were divided by for losses and ``sensitivity``; 1 without temperature scaling.
         status: "ok", or why there are no figures.
         curve: Validation loss after each epoch.
         curves: Further figures of each epoch: ``val_error`` after it; ``train_loss`` and ``train_error``, means over
@@ -41,6 +42,7 @@ class Outcome:
     test_loss: float = math.nan
     test_error: float = math.nan
     sensitivity: float = math.nan
+    temperature: float = 1.0
     status: str = STATUS_OK
     curve: tuple[float, ...] = ()
     curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)

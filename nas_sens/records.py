@@ -96,6 +96,8 @@ class TrainedCandidate:
         log10_sensitivity_after: Sensitivity of the trained networks, mean over seeds before the logarithm.
         predicted_loss: Test loss predicted from ``log10_sensitivity_after`` without labels (forouzesh2020, eq. 9; for
             regression eq. 7).
+        temperature: What outputs were divided by for losses and sensitivity, mean over seeds; None without temperature
+            scaling.
         val_loss_sd: Sample standard deviation over seeds; None with one seed. So for the other ``_sd``.
         val_error_sd: See ``val_loss_sd``.
         test_loss_sd: See ``val_loss_sd``.
@@ -134,6 +136,7 @@ class TrainedCandidate:
     log10_sensitivity_before: float | None = None
     log10_sensitivity_after: float | None = None
     predicted_loss: float | None = None
+    temperature: float | None = None
     val_loss_sd: float | None = None
     val_error_sd: float | None = None
     test_loss_sd: float | None = None

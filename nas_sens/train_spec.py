@@ -69,6 +69,10 @@ class TrainSpec:
             the machine: results are then not reproducible.
         table: CSV file in which outcomes are looked up instead of training anything (see :mod:`nas_sens.tabular`); in
             a study's file, a relative path may start from there. None for training.
+        temperature_scaling: Whether to divide the outputs of every trained network by the temperature that minimises
+            its cross-entropy on the validation set, before losses are compared: errors stay, losses no longer tell
+            confidence from mistakes, and S and the predicted loss are those of the divided outputs (forouzesh2020,
+            section VI). Weights are stored as trained, the temperature beside them.
         pruner: Optuna's pruner of trainings whose validation loss is worse than that of others after as many epochs:
             ``asha``, ``hyperband``, ``median`` or ``none``. It judges the first seed; the control group is not pruned.
         measure: Measures of the trained network (``nas-sens list metrics``), stored with it.
@@ -103,6 +107,7 @@ class TrainSpec:
     stop_train_error: Share | None = None
     max_seconds: AboveZero | None = None
     table: str | None = None
+    temperature_scaling: bool = False
     pruner: Pruner = "none"
     measure: Annotated[tuple[str, ...], Field(strict=False)] = ()
     measure_every: Positive | None = None
@@ -128,6 +133,12 @@ class TrainSpec:
         for key, none in (("weight_decay", 0.0), ("max_gradient_norm", None), ("precision", "float32")):
             if getattr(self, key) != none:
                 raise ValueError(f'cannot have {key} with optimizer "lbfgs"; given {getattr(self, key)!r}; remove it')
+        return self
+
+    @model_validator(mode="after")
+    def _check_temperature(self) -> TrainSpec:
+        if self.temperature_scaling and self.loss != "cross_entropy":
+            raise ValueError(f'needs loss "cross_entropy" for temperature_scaling; given {self.loss!r}')
         return self
 
     @model_validator(mode="after")
@@ -160,6 +171,11 @@ def check_trainable(spec: TrainSpec, splits: Splits) -> None:
     if splits.task == "regression" and spec.label_noise > 0:
         raise InvalidInputError(
             f"label_noise in [train] swaps classes, but data {splits.name!r} is for regression; set it to 0"
+        )
+    if splits.task == "regression" and spec.temperature_scaling:
+        raise InvalidInputError(
+            f"temperature_scaling in [train] needs classes, but data {splits.name!r} is for regression; set it to "
+            "false"
         )
     if not spec.augmentation:
         return

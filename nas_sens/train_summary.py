@@ -54,6 +54,8 @@ def summarize(session: Session, planned: Planned, outcomes: Sequence[Outcome]) -
         figures[key], sd = mean_and_sd([getattr(o, key) for o in outcomes])
         if not key.startswith("train"):
             figures[f"{key}_sd"] = sd
+    if session.spec.train.temperature_scaling:
+        figures["temperature"] = mean_and_sd([o.temperature for o in outcomes])[0]
     sensitivity = math.fsum(o.sensitivity for o in outcomes) / len(outcomes)
     if sensitivity > 0 and math.isfinite(sensitivity):
         figures["log10_sensitivity_after"] = math.log10(sensitivity)

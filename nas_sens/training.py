@@ -12,7 +12,7 @@ from torch import nn
 from .architectures import ArchitectureSpec
 from .checkpoint import Checkpoint
 from .data import Splits
-from .evaluation import evaluate
+from .evaluation import evaluate, fitted_temperature
 from .identity import derive_seed, digest
 from .metrics.output_sensitivity import evaluation_mode
 from .outcome import Outcome, mean_and_sd
@@ -81,7 +81,7 @@ def train(
     figures["measure_curves"] = {name: tuple(curve) for name, curve in run.measure_curves.items()}
     if sensitivity is not None:
         with torch.inference_mode(), evaluation_mode(run.model):
-            figures["sensitivity"] = float(sensitivity(run.model))
+            figures["sensitivity"] = float(sensitivity(run.model)) / figures["temperature"] ** 2
     return Outcome(
         **figures,
         **common,
@@ -98,7 +98,8 @@ def _identity(architecture: ArchitectureSpec, splits: Splits, spec: TrainSpec, s
 
 
 def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
+    temperature = fitted_temperature(run.model, splits.x_val, splits.y_val) if spec.temperature_scaling else 1.0
+    figures: dict[str, Any] = {"temperature": temperature}
     loss_kind = spec.loss_for(splits.task)
     parts = {
         "train": (splits.x_train, run.y_train),
@@ -106,6 +107,6 @@ def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec) -> dict[str, Any
         "test": (splits.x_test, splits.y_test),
     }
     for part, (x, y) in parts.items():
-        loss, error = evaluate(run.model, x, y, task=splits.task, loss=loss_kind)
+        loss, error = evaluate(run.model, x, y, task=splits.task, loss=loss_kind, temperature=temperature)
         figures[f"{part}_loss"], figures[f"{part}_error"] = float(loss), float(error)
     return figures
