@@ -87,7 +87,7 @@ def main() -> None:
         "seconds": {"until the kill": round(killed), "resumed": round(resumed)},
         "cpu_minutes": round((usage.ru_utime + usage.ru_stime) / 60, 1),
         "largest_process_megabytes": round(usage.ru_maxrss / 1024),
-        "protocol": STUDY.split("[score]")[1].format().split(),
+        "protocol": STUDY.split("[score]\n")[1].format().splitlines(),
         "environment": {
             **{"python": platform.python_version(), "torch": torch.__version__, "jobs": arguments.jobs},
             **{"threads of each": 1, "cores": os.cpu_count(), "note": arguments.note},

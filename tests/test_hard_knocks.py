@@ -171,6 +171,55 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         password.unlink()
 
 
+@pytest.fixture
+def mariadb() -> Iterator[str]:
+    pytest.importorskip("pymysql", reason="no PyMySQL (pip install nas-sens[mysql])")
+    server_program = shutil.which("mariadbd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH"])
+    install = shutil.which("mariadb-install-db")
+    if server_program is None or install is None:
+        pytest.skip("no MariaDB server (apt-get install mariadb-server)")
+    user = ["--user=root"] if os.geteuid() == 0 else []
+    folder = Path("/tmp") / f"nas_sens_my_{os.getpid()}"  # the path of a socket must be short
+    folder.mkdir(mode=0o700)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    data = f"--datadir={folder / 'data'}"
+    subprocess.run(
+        [install, "--no-defaults", data, "--auth-root-authentication-method=normal", *user], check=True, **silent
+    )
+    (first := folder / "first.sql").write_text(
+        "CREATE DATABASE nas;\n"  # a line each
+        "CREATE USER 'nas'@'127.0.0.1' IDENTIFIED BY 's3cret';\n"
+        "GRANT ALL ON nas.* TO 'nas'@'127.0.0.1';\n"
+    )
+    where = [f"--socket={folder / 's'}", f"--port={port}", "--bind-address=127.0.0.1", f"--init-file={first}"]
+    server = subprocess.Popen([server_program, "--no-defaults", data, *where, *user, "--skip-name-resolve"], **silent)
+    try:
+        storage = f"mysql+pymysql://nas:s3cret@127.0.0.1:{port}/nas"
+        engine = sqlalchemy.create_engine(storage)
+        for _ in range(200):
+            try:
+                engine.connect().close()
+                break
+            except sqlalchemy.exc.OperationalError:
+                time.sleep(0.1)
+        engine.dispose()
+        yield storage
+    finally:
+        server.terminate()
+        server.wait(60)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_four_processes_share_one_mariadb(
+    undisturbed: tuple[list[dict[str, object]], set[str], float], tmp_path: Path, mariadb: str
+) -> None:
+    cooperate(tmp_path, mariadb, *undisturbed[:2])
+
+
 @pytest.mark.slow
 def test_four_processes_share_one_postgresql_and_tell_no_password(
     undisturbed: tuple[list[dict[str, object]], set[str], float], tmp_path: Path, postgresql: str
