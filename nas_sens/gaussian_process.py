@@ -24,7 +24,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
-from sklearn.gaussian_process.kernels import Matern
 
 Array = NDArray[np.float64]
 Groups = NDArray[np.int64]
@@ -142,6 +141,8 @@ def kernel(member: Member, a: Array, b: Array, same: NDArray[np.bool_] | None) -
     linear = a @ b.T * (member.slopes_share / len(columns))
     prior += linear if same is None else linear * np.where(same, 1.0, 1 - OWN_SLOPES)
     if member.smooth:
+        from sklearn.gaussian_process.kernels import Matern  # takes a second to import, which few commands need
+
         matern = Matern(length_scale=member.length * np.sqrt(len(columns)), nu=2.5)
         prior += member.smooth_share * matern(a, b)
     return prior

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import ndtri
 
 Array = NDArray[np.float64]
 
@@ -43,7 +43,9 @@ def outcome_scale(outcomes: ArrayLike) -> OutcomeScale:
     y = _finite(np.asarray(outcomes, dtype=np.float64))
     median = float(np.median(y))
     is_good = y <= median
-    scores = stats.norm.ppf((stats.rankdata(y) - 0.375) / (y.size + 0.25))
+    from scipy.stats import rankdata  # takes a second to import, which few commands need
+
+    scores = ndtri((rankdata(y) - 0.375) / (y.size + 0.25))
     unit = _root_mean_square(y[is_good] - median) or _root_mean_square(y - median) or 1.0
     z = np.where(is_good, (y - median) / unit, scores / (_root_mean_square(scores[is_good]) or 1.0))
     mean, sd = float(z.mean()), float(z.std()) or 1.0

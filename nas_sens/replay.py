@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from .candidates import Candidate, in_fixed_order
 from .errors import InvalidInputError
@@ -151,7 +151,7 @@ def _result(rule: str, budget: int, pairs: Sequence[tuple[float, int]], n_pool: 
 def _mean(values: np.ndarray) -> Interval:
     """Return the mean with its 95 % t interval."""
     mean, n = float(values.mean()), len(values)
-    half = float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    half = float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / math.sqrt(n))
     return Interval(mean, mean - half, mean + half)
 
 

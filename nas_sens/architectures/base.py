@@ -13,7 +13,6 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 from torch.overrides import TorchFunctionMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from ..device import is_out_of_memory
 from ..errors import InfeasibleArchitectureError
@@ -229,6 +228,8 @@ def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """
     if (from_shapes := chain_flops(module, input_shape)) is not None:
         return from_shapes
+    from torch.utils.flop_counter import FlopCounterMode  # imports a compiler, which few commands need
+
     parameter = next(module.parameters())
     mode = module.training
     # The counter's module tracker asks inputs that require a gradient for its function, which views of parameters do

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy.optimize import brentq
 
 from ..errors import InvalidInputError
 from ._network import losses
@@ -35,6 +34,8 @@ def temperature(logits: torch.Tensor, y: torch.Tensor) -> float:
             f"logits (n, K) and integer classes (n,) are needed; given {tuple(logits.shape)} and {y.dtype} "
             f"{tuple(y.shape)}"
         )
+    from scipy.optimize import brentq  # takes a second to import, which few commands need
+
     z = logits.detach().double()
     if not bool(torch.isfinite(z).all()):
         raise InvalidInputError("finite logits are needed; some are inf or nan")
