@@ -22,7 +22,7 @@ from .random_stream import set_stream_state, stream_state
 from .schedule import make_schedule
 from .train_spec import TrainSpec
 
-_PIXELS = 400  # from so many on, convolutions on the CPU are a fifth faster with the channels last
+_PIXELS = 400  # from so many on, channels last are on the CPU 4 % faster for plain CNNs, 1.7 times for residual ones
 CURVES = ("val_loss", "train_loss", "train_error", "val_error")
 
 
