@@ -174,8 +174,7 @@ def check_trainable(spec: TrainSpec, splits: Splits) -> None:
         )
     if splits.task == "regression" and spec.temperature_scaling:
         raise InvalidInputError(
-            f"temperature_scaling in [train] needs classes, but data {splits.name!r} is for regression; set it to "
-            "false"
+            f"temperature_scaling in [train] needs classes, but data {splits.name!r} is for regression; set it to false"
         )
     if not spec.augmentation:
         return
