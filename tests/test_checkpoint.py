@@ -68,6 +68,18 @@ def test_a_killed_training_ends_like_an_undisturbed_one(digits, tmp_path, name, 
         assert len(calls) == len(whole.curve) - n
 
 
+def test_a_killed_training_of_larger_images_ends_like_an_undisturbed_one(digits, tmp_path):
+    parts = ("x_train", "x_val", "x_test")
+    splits = dataclasses.replace(
+        digits, **{k: getattr(digits, k).repeat_interleave(3, 2).repeat_interleave(3, 3) for k in parts}
+    )
+    network, spec = ns.CNNSpec(depth=2, channels=3), dataclasses.replace(BASE, epochs=3)
+    whole = train(network, splits, spec, seed=3)
+    with pytest.raises(Killed):
+        train(network, splits, spec, seed=3, on_epoch=killed_after(1), checkpoint=Checkpoint(tmp_path / "a", seconds=0))
+    assert plain(train(network, splits, spec, seed=3, checkpoint=Checkpoint(tmp_path / "a"))) == plain(whole)
+
+
 def test_a_training_that_had_ended_is_not_done_again(digits, tmp_path):
     path = tmp_path / "sub" / "a.pt"
     first = train(DROPOUT, digits, BASE, seed=3, checkpoint=Checkpoint(path, seconds=1e9, keeps_end=True))

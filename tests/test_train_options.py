@@ -93,6 +93,25 @@ def test_lbfgs_is_pytorchs(digits):
     assert outcome.train_loss < 0.01  # far below what three steps of gradient descent reach
 
 
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_channels_last_change_nothing_but_the_speed(digits, monkeypatch, batch_norm):
+    large = {
+        k: getattr(digits, k).repeat_interleave(3, 2).repeat_interleave(3, 3) for k in ("x_train", "x_val", "x_test")
+    }
+    splits = dataclasses.replace(digits, **large)
+    spec = TrainSpec(optimizer="sgd", learning_rate=0.1, momentum=0.9, epochs=2, measure=("jacobian_norm", "synflow"))
+    network = CNNSpec(depth=2, channels=5, batch_norm=batch_norm, init="he_normal")
+    fast = train(network, splits, spec, seed=1)
+    monkeypatch.setattr("nas_sens.training_run._PIXELS", 10**9)
+    plain = train(network, splits, spec, seed=1)
+    for name, weights in plain.state.items():
+        torch.testing.assert_close(fast.state[name], weights, atol=1e-5, rtol=1e-4)
+        assert fast.state[name].is_contiguous()
+    assert fast.curve == pytest.approx(plain.curve, rel=1e-4)
+    assert not batch_norm or fast.curve == plain.curve  # it would lose digits, and is left as it is
+    assert fast.measures == pytest.approx(plain.measures, rel=1e-4)
+
+
 @pytest.mark.parametrize("size", ["full", 200, 5000])
 def test_a_full_batch_is_one_step(digits, size):
     spec = CNNSpec(depth=1, channels=2, batch_norm=True)
