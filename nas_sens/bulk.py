@@ -1,4 +1,4 @@
-"""Many finished trials at once: one transaction writes them, three queries read them back.
+"""Many finished trials at once: one transaction writes them (`bulk_read` reads them back).
 
 Optuna's own ``create_new_trial`` takes 8–30 ms a trial on SQLite, as it writes every parameter and attribute with a
 query of its own and asks the study for earlier values of each. Here the rows of Optuna's tables are written directly,
@@ -13,35 +13,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
 
 _SCHEMA_VERSION = 12  # of Optuna 3.0 to 5.0
-_ROWS = 10_000  # that are fetched together
-
-
-@dataclass
-class StoredTrial:
-    """A trial as it lies in the database.
-
-    Attributes:
-        trial_id: Its identifier in the database.
-        number: Its number in the study.
-        user_attrs: Its user attributes.
-        params: Its parameters.
-    """
-
-    trial_id: int
-    number: int
-    user_attrs: dict[str, Any] = field(default_factory=dict)
-    params: dict[str, Any] = field(default_factory=dict)
 
 
 def is_known_schema() -> bool:
@@ -71,38 +52,6 @@ def insert_finished(storage: RDBStorage, study_id: int, trials: Sequence[FrozenT
         for table, children in _child_rows(trials, ids):
             if children:
                 connection.execute(table.insert(), children)
-
-
-def read_finished(storage: RDBStorage, study_id: int, *, after: int = -1) -> list[StoredTrial]:
-    """Return all finished trials of a study, or those behind one, in the order of their identifiers.
-
-    Args:
-        storage: Optuna's storage, of a known schema.
-        study_id: The study's identifier.
-        after: Trials with identifiers up to this one are left out.
-    """
-    trial = models.TrialModel.__table__
-    finished = [s for s in trial.c.state.type.enum_class if s.is_finished()]
-    where = sqlalchemy.and_(trial.c.study_id == study_id, trial.c.trial_id > after, trial.c.state.in_(finished))
-    query = sqlalchemy.select(trial.c.trial_id, trial.c.number).where(where).order_by(trial.c.trial_id)
-    with storage.engine.connect() as connection:
-        found = {i: StoredTrial(i, number) for i, number in connection.execute(query)}
-        if not found:
-            return []
-        attribute, param = models.TrialUserAttributeModel.__table__, models.TrialParamModel.__table__
-        texts = (attribute.c.trial_id, attribute.c.key, attribute.c.value_json)
-        for rows in _joined(connection, trial, attribute, texts, where).partitions(_ROWS):
-            # One text of many values is decoded ten times faster than many texts.
-            values = json.loads(f"[{','.join(row[2] for row in rows)}]")
-            for (i, key, _), value in zip(rows, values, strict=True):
-                found[i].user_attrs[key] = value
-        distributions: dict[str, BaseDistribution] = {}
-        columns = (param.c.trial_id, param.c.param_name, param.c.param_value, param.c.distribution_json)
-        for i, name, value, text in _joined(connection, trial, param, columns, where):
-            if text not in distributions:
-                distributions[text] = json_to_distribution(text)
-            found[i].params[name] = distributions[text].to_external_repr(value)
-    return list(found.values())
 
 
 def trial_ids(storage: RDBStorage, study_id: int, numbers: Iterable[int]) -> dict[int, int]:
@@ -193,8 +142,3 @@ def _child_rows(trials: Sequence[FrozenTrial], ids: list[int]) -> list[tuple[Any
         (models.TrialUserAttributeModel.__table__, user_attributes),
         (models.TrialSystemAttributeModel.__table__, system_attributes),
     ]
-
-
-def _joined(connection: sqlalchemy.Connection, trial: Any, child: Any, columns: Sequence[Any], where: Any) -> Any:
-    query = sqlalchemy.select(*columns).join(trial, trial.c.trial_id == child.c.trial_id).where(where)
-    return connection.execute(query.order_by(child.c.trial_id, *child.primary_key.columns))

@@ -6,7 +6,6 @@ Numbers come in the units of the records: sensitivities as log10, losses as they
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from .figure_style import (
     render_svg,
     set_log_axis,
 )
-from .records import CONTROL, ScoredCandidate, TrainedCandidate
+from .records import CONTROL, ScoredCandidate, TrainedCandidate, family_of
 from .report_numbers import compact, number
 
 FAMILY_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#F0E442", "#D55E00", "#999999")
@@ -123,7 +122,7 @@ def distribution_figure(
     for c in candidates:
         if c.is_ok and c.params and c.log10_sensitivity is not None and math.isfinite(c.log10_sensitivity):
             positions[c.digest] = (c.params, c.log10_sensitivity)
-            families.setdefault(str(json.loads(c.architecture)["family"]), []).append(positions[c.digest])
+            families.setdefault(family_of(c.architecture), []).append(positions[c.digest])
     if not positions:
         return None
     rings = [positions[t.digest] for t in trained if t.digest in positions]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -172,6 +173,14 @@ class TrainedCandidate:
         """Short text of what it is (see `describe`)."""
         return describe(self.architecture, self.training)
 
+
+def family_of(architecture: str) -> str:
+    """Return the family in an architecture's canonical JSON, without reading the rest of it."""
+    found = _FAMILY.search(architecture)  # cannot lie inside a text, whose quotes have a backslash
+    return found[1] if found else str(json.loads(architecture)["family"])
+
+
+_FAMILY = re.compile(r'(?:^\{|,)"family":"(\w+)"')
 
 # What tells networks of a family apart at first sight, in the order in which one says it.
 _SHAPE = ("model", "configuration", "depth", "stages", "blocks", "width", "width_factor", "channels")

@@ -29,7 +29,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import bulk
+from . import bulk, bulk_read
 from .claims import Claims
 from .errors import InvalidInputError, StorageError
 from .excerpt import Excerpt
@@ -195,8 +195,9 @@ class StudyStorage:
         with self._guard():
             study_id = self._storage.get_study_id_from_name(name)
             last, candidates = self._scored.get(study_id, (-1, []))
-            new = bulk.read_finished(self._rdb, study_id, after=last)
-        candidates += [_to_scored(t.number, t.user_attrs, t.params) for t in new if "digest" in t.user_attrs]
+            with bulk_read.no_collection():
+                new = bulk_read.read_finished(self._rdb, study_id, after=last)
+                candidates += [_to_scored(t.number, t.user_attrs, t.params) for t in new if "digest" in t.user_attrs]
         self._scored[study_id] = (new[-1].trial_id if new else last, candidates)
         return candidates
 

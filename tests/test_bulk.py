@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from nas_sens import bulk
+from nas_sens import bulk, bulk_read
 from nas_sens.storage import StudyStorage
 
 from .test_storage import ATTRIBUTES, DISTRIBUTIONS, scored
@@ -74,14 +74,14 @@ def test_reading_is_optunas_and_goes_on_where_it_was(tmp_path: Path) -> None:
     bulk.insert_finished(storage, study._study_id, [trial(i) for i in range(5)])
     study.ask()
     expected = [t for t in study.trials if t.state.is_finished()]
-    found = bulk.read_finished(storage, study._study_id)
+    found = bulk_read.read_finished(storage, study._study_id)
     assert [(t.trial_id, t.number, t.user_attrs, t.params) for t in found] == [
         (t._trial_id, t.number, t.user_attrs, t.params) for t in expected
     ]
     bulk.insert_finished(storage, study._study_id, [trial(9)])
-    assert [t.user_attrs["digest"] for t in bulk.read_finished(storage, study._study_id, after=found[-1].trial_id)] == [
-        "0009"
-    ]
+    assert [
+        t.user_attrs["digest"] for t in bulk_read.read_finished(storage, study._study_id, after=found[-1].trial_id)
+    ] == ["0009"]
     assert bulk.count_trials(storage, study._study_id) == 7
     ids = {t.number: t._trial_id for t in study.trials}
     assert bulk.trial_ids(storage, study._study_id, [1, 6, 99]) == {n: ids[n] for n in (1, 6)}
@@ -114,7 +114,7 @@ def test_another_schema_is_written_through_optuna(tmp_path: Path, monkeypatch: p
         if name == "unknown":
             monkeypatch.setattr(bulk, "_SCHEMA_VERSION", -1)
             monkeypatch.setattr(bulk, "insert_finished", None)
-            monkeypatch.setattr(bulk, "read_finished", None)
+            monkeypatch.setattr(bulk_read, "read_finished", None)
         storage.add_scored("study", given)
         results.append(StudyStorage(storage.url).scored("study"))
     assert results[0] == results[1]

@@ -39,6 +39,7 @@ UNITS = dict.fromkeys(
 ) | {
     "regression_fit": "statistics",
     "bulk": "storage",
+    "bulk_read": "storage",
     "pruning": "storage",
     "excerpt": "storage",
 }
