@@ -130,6 +130,24 @@ def test_four_processes_share_one_sqlite_file(
     cooperate(tmp_path, url(tmp_path), *undisturbed[:2])
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_for(storage: str) -> None:
+    """Return when a server that was just started answers."""
+    engine = sqlalchemy.create_engine(storage)
+    for _ in range(200):
+        try:
+            engine.connect().close()
+            break
+        except sqlalchemy.exc.OperationalError:
+            time.sleep(0.1)
+    engine.dispose()
+
+
 @pytest.fixture
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pytest.importorskip("psycopg2", reason="no psycopg2 (pip install nas-sens[postgresql])")
@@ -143,9 +161,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder.mkdir(mode=0o700)
     if user:
         shutil.chown(folder, "postgres", "postgres")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (password := Path("/tmp") / f"nas_sens_pw_{os.getpid()}").write_text("s3cret\n")
     password.chmod(0o644)
     options = ["-A", "scram-sha-256", "--pwfile", str(password), "-U", "nas"]
@@ -155,14 +171,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = subprocess.Popen([binaries / "postgres", *serve], **user, **silent)
     try:
         storage = f"postgresql+psycopg2://nas:s3cret@127.0.0.1:{port}/postgres"
-        engine = sqlalchemy.create_engine(storage)
-        for _ in range(100):
-            try:
-                engine.connect().close()
-                break
-            except sqlalchemy.exc.OperationalError:
-                time.sleep(0.1)
-        engine.dispose()
+        wait_for(storage)
         yield storage
     finally:
         server.send_signal(signal.SIGINT)
@@ -181,9 +190,7 @@ def mariadb() -> Iterator[str]:
     user = ["--user=root"] if os.geteuid() == 0 else []
     folder = Path("/tmp") / f"nas_sens_my_{os.getpid()}"  # the path of a socket must be short
     folder.mkdir(mode=0o700)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     data = f"--datadir={folder / 'data'}"
     subprocess.run(
@@ -198,14 +205,7 @@ def mariadb() -> Iterator[str]:
     server = subprocess.Popen([server_program, "--no-defaults", data, *where, *user, "--skip-name-resolve"], **silent)
     try:
         storage = f"mysql+pymysql://nas:s3cret@127.0.0.1:{port}/nas"
-        engine = sqlalchemy.create_engine(storage)
-        for _ in range(200):
-            try:
-                engine.connect().close()
-                break
-            except sqlalchemy.exc.OperationalError:
-                time.sleep(0.1)
-        engine.dispose()
+        wait_for(storage)
         yield storage
     finally:
         server.terminate()
