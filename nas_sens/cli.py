@@ -64,6 +64,7 @@ study_options = _options(
     click.option("--n-candidates", type=click.IntRange(min=1), help="Override [search] n_candidates."),
     click.option("--seed", type=click.IntRange(min=0), help="Override [search] seed."),
     click.option("--name", help="Override the study's name."),
+    click.option("--full", is_flag=True, help="Take the study at the full size that its file declares in [full]."),
 )
 
 
@@ -89,12 +90,12 @@ def cli(debug: bool) -> None:
 @storage_options
 @run_options
 @format_option
-def search(study: str, n_candidates: int | None, seed: int | None, name: str | None, top_k: int | None, report: Path,
-           storage: str | None, artifacts: Path | None, device: str, quiet: bool, verbose: bool,
+def search(study: str, n_candidates: int | None, seed: int | None, name: str | None, full: bool, top_k: int | None,
+           report: Path, storage: str | None, artifacts: Path | None, device: str, quiet: bool, verbose: bool,
            form: str) -> None:  # fmt: skip
     """Sample, score, select, train and report a STUDY; run it again to resume it."""
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
-    spec = pipeline.override(load_study(study), n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
+    spec = pipeline.override(load_study(study, full=full), n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
     session = pipeline.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
     pipeline.score_candidates(session)
     pipeline.train_selected(session)
@@ -105,7 +106,8 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
     progress.message(f"report written to {path}\n\nnext:")
     progress.message(f"  nas-sens export {spec.name} --rank 1 -o my_network{where}   # the best network, ready to use")
     progress.message(f"  nas-sens rank {spec.name} --by val_error{where}             # rank by error instead of loss")
-    progress.message(f"  nas-sens search {study} --top-k {spec.select.top_k + 4}{where}   # train four more")
+    size = " --full" if full else ""
+    progress.message(f"  nas-sens search {study}{size} --top-k {spec.select.top_k + 4}{where}   # train four more")
 
 
 @cli.command()
@@ -114,12 +116,12 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
 @storage_options
 @run_options
 @format_option
-def score(study: str, n_candidates: int | None, seed: int | None, name: str | None, storage: str | None,
+def score(study: str, n_candidates: int | None, seed: int | None, name: str | None, full: bool, storage: str | None,
           artifacts: Path | None, device: str, quiet: bool, verbose: bool,
            form: str) -> None:  # fmt: skip
     """Sample and score the candidates of a STUDY without training any."""
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
-    spec = pipeline.override(load_study(study), n_candidates=n_candidates, seed=seed, name=name)
+    spec = pipeline.override(load_study(study, full=full), n_candidates=n_candidates, seed=seed, name=name)
     session = pipeline.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
     pipeline.score_candidates(session)
     _show_scored(results.read_result(session.storage, spec.name), form)

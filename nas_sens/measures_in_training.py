@@ -10,7 +10,7 @@ from torch import nn
 from .data import Splits
 from .identity import make_generator
 from .measure import measure
-from .train_spec import TrainSpec
+from .train_spec import ON_TRAIN, TrainSpec
 
 
 def measure_in_training(
@@ -30,10 +30,18 @@ def measure_in_training(
     Returns:
         Name to value, None where there is no finite one; name to the reason, in one line, for these.
     """
-    x, y = (splits.x_train, y_train) if spec.measure_on == "train" else (splits.x_val, splits.y_val)
-    generator = make_generator("measures in training", seed)
-    found = measure(
-        model, x[: spec.measure_inputs], y[: spec.measure_inputs], metrics=spec.measure, generator=generator
-    )
-    values = {m.name: m.value if m.value is not None and math.isfinite(m.value) else None for m in found}
-    return values, {m.name: m.problem for m in found if values[m.name] is None}
+    sets = {
+        "validation": {"": (splits.x_val, splits.y_val)},
+        "train": {"": (splits.x_train, y_train)},
+        "both": {"": (splits.x_val, splits.y_val), ON_TRAIN: (splits.x_train, y_train)},
+    }[spec.measure_on]
+    values: dict[str, float | None] = {}
+    problems: dict[str, str] = {}
+    for ending, (x, y) in sets.items():
+        generator = make_generator("measures in training", seed)
+        x, y = x[: spec.measure_inputs], y[: spec.measure_inputs]
+        for m in measure(model, x, y, metrics=spec.measure, generator=generator):
+            values[m.name + ending] = m.value if m.value is not None and math.isfinite(m.value) else None
+            if values[m.name + ending] is None:
+                problems[m.name + ending] = m.problem
+    return values, problems

@@ -29,6 +29,7 @@ def search(
     top_k: int | None = None,
     seed: int | None = None,
     name: str | None = None,
+    full: bool = False,
     progress: Progress | None = None,
 ) -> SearchResult:
     """Sample, score, select and train what a study declares; called again, it goes on where it was.
@@ -42,6 +43,7 @@ def search(
         top_k: See ``n_candidates``.
         seed: See ``n_candidates``.
         name: See ``n_candidates``.
+        full: Whether to take the study at the full size that its file declares in ``[full]``.
         progress: Where to report progress to.
 
     Returns:
@@ -51,7 +53,7 @@ def search(
         InvalidInputError: The declaration is wrong, or the study in the database was made with another one.
         StorageError: The database or the artifact folder cannot be used.
     """
-    spec = override(load_study(study), n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
+    spec = override(load_study(study, full=full), n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
     session = open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
     score_candidates(session)
     train_selected(session)

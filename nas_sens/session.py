@@ -20,7 +20,7 @@ from .progress import Progress, SilentProgress
 from .results import storage_url
 from .space import Proposer
 from .storage import StudyStorage, redact
-from .study import StudySpec, check_resumable, check_searched_training, from_dict
+from .study import StudySpec, check_declared_figures, check_resumable, check_searched_training, from_dict
 from .tabular import TrainingTable, read_training_table
 from .train_spec import check_trainable
 
@@ -55,6 +55,7 @@ def open_session(
     """
     where = resolve_device(device)
     check_searched_training(spec)
+    check_declared_figures(spec)
     table = _table_of(spec)
     splits = load_data(spec.data)
     check_trainable(spec.train, splits)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, field, replace
+from dataclasses import asdict, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf
 from pydantic.dataclasses import dataclass as declared
 
+from .architectures import families
 from .data import DataSpec
 from .declarations import locate, read_toml, validate
 from .errors import InvalidInputError
+from .figure_spec import FigureSpec
+from .full_size import full_table
 from .identity import digest
 from .probe import ScoreSpec
+from .quantities import check_figures
 from .selection import SelectSpec
-from .space import SamplerName, SearchSpace, load_space
+from .space import SamplerName, SearchSpace, load_space, space_of_table
 from .train_spec import TrainSpec
 
 _CONFIG = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
@@ -27,6 +31,7 @@ _SECTIONS = {"data": DataSpec, "score": ScoreSpec, "select": SelectSpec, "train"
 _FREE = (
     "name",
     "description",
+    "figures",
     "select",
     "search.n_candidates",
     "data.root",
@@ -64,6 +69,7 @@ class StudySpec:
         search: How candidates are sampled.
         select: Which are trained.
         train: How they are trained.
+        figures: What the report draws of this study beside what it draws of every one.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\s][^/]*$")]
@@ -74,40 +80,74 @@ class StudySpec:
     search: SearchSpec = field(default_factory=SearchSpec)
     select: SelectSpec = field(default_factory=SelectSpec)
     train: TrainSpec = field(default_factory=TrainSpec)
+    figures: Annotated[tuple[FigureSpec, ...], Field(strict=False)] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the declaration as JSON-like values, the search space written out."""
         sections: dict[str, Any] = {k: asdict(getattr(self, k)) for k in ("data", "score", "search", "select", "train")}
         space = self.search_space.to_dict()
-        return {"name": self.name, "description": self.description, "search_space": space, **sections}
+        head = {"name": self.name, "description": self.description, "search_space": space}
+        return {**head, **sections, "figures": [asdict(figure) for figure in self.figures]}
 
 
-def load_study(source: str | Path | StudySpec) -> StudySpec:
+def load_study(source: str | Path | StudySpec, *, full: bool = False) -> StudySpec:
     """Return the study of a bundled name or of a TOML file; a StudySpec is returned as it is.
 
+    Args:
+        source: For example ``"quickstart"`` or ``"my/study.toml"``.
+        full: Whether to take the study at its full size: what stands in its table ``[full]`` replaces what stands
+            outside it, key by key, and ``-full`` is added to its name.
+
     Raises:
-        InvalidInputError: There is no such study, or its declaration is wrong.
+        InvalidInputError: There is no such study, its declaration is wrong, or it has no table ``[full]``.
     """
     if isinstance(source, StudySpec):
+        if full:
+            raise InvalidInputError(f"the study {source.name!r} is no file, so it has no table [full]; leave full out")
         return source
     path = locate(source, "studies")
     table = read_toml(path)
+    larger = table.pop("full", None)
+    if full and larger is None:
+        raise InvalidInputError(f"{path} has no table [full], hence no full size; leave --full out")
+    spec = _study_of(table, path)
+    if larger is None:
+        return spec
+    full_spec = _study_of(full_table({"name": path.stem, **table}, larger, source=str(path)), path, where="full.")
+    return full_spec if full else spec
+
+
+def _study_of(table: Mapping[str, Any], path: Path, *, where: str = "") -> StudySpec:
     values: dict[str, Any] = {"name": path.stem, **table}
     if "search_space" in table:
-        values["search_space"] = _space_of(table["search_space"], path)
+        values["search_space"] = _space_of(table["search_space"], path, name=str(values["name"]))
     for key, cls in {**_SECTIONS, "search": SearchSpec}.items():
         if key in values:
-            values[key] = validate(cls, values[key], source=str(path), where=key)
+            values[key] = validate(cls, values[key], source=str(path), where=where + key)
     train = values.get("train")
     if isinstance(train, TrainSpec) and train.table is not None:
         here = path.parent / train.table
         values["train"] = replace(train, table=os.path.abspath(here if here.is_file() else train.table))
-    return validate(StudySpec, values, source=str(path))
+    values["figures"] = _figures_of(values.get("figures", []), path)
+    spec = validate(StudySpec, values, source=str(path))
+    try:
+        check_declared_figures(spec)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from error
+    return spec
 
 
-def _space_of(declared: Any, path: Path) -> SearchSpace:
+def _figures_of(declared: Any, path: Path) -> list[FigureSpec]:
+    if not isinstance(declared, list):
+        raise InvalidInputError(f"{path}: figures must be a list of tables, [[figures]]; given {declared!r}")
+    return [validate(FigureSpec, f, source=str(path), where=f"figures {i}") for i, f in enumerate(declared, 1)]
+
+
+def _space_of(declared: Any, path: Path, *, name: str) -> SearchSpace:
+    if isinstance(declared, Mapping):
+        return space_of_table(declared, name=name, source=f"{path}: search_space")
     if not isinstance(declared, str):
-        raise InvalidInputError(f"{path}: search_space must be a name or a path; given {declared!r}")
+        raise InvalidInputError(f"{path}: search_space must be a name, a path or a table; given {declared!r}")
     try:
         return load_space(declared, beside=path.parent)
     except InvalidInputError as error:
@@ -120,7 +160,19 @@ def from_dict(stored: Mapping[str, Any]) -> StudySpec:
     space = values.pop("search_space")
     sections: dict[str, Any] = {k: validate(c, values.pop(k), source="stored study") for k, c in _SECTIONS.items()}
     search = validate(SearchSpec, values.pop("search"), source="stored study")
-    return StudySpec(**values, search_space=SearchSpace(**space), search=search, **sections)
+    figures = tuple(validate(FigureSpec, f, source="stored study") for f in values.pop("figures", ()))
+    return StudySpec(**values, search_space=SearchSpace(**space), search=search, figures=figures, **sections)
+
+
+def check_declared_figures(spec: StudySpec) -> None:
+    """Raise an InvalidInputError unless the study has what its figures show."""
+    space = spec.search_space
+    check_figures(
+        spec.figures,
+        parameters=sorted({f.name for family in space.families for f in fields(families()[family]) if f.init}),
+        training=sorted(space.training),
+        measures=spec.train.measured,
+    )
 
 
 def check_searched_training(spec: StudySpec) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as declared
 
 from .augmentation import Augmentation
@@ -18,12 +18,20 @@ NotNegative = Annotated[float, Field(ge=0)]
 AboveZero = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Loss = Literal["cross_entropy", "mse"]
-# What a search space may search with the architecture: how weights are found, not on what data or for how long.
+# What a search space may search with the architecture: how weights are found, not on what data or for how long. Label
+# noise and augmentation are factors of experiments; the labels that outcomes are compared by stay true.
 SEARCHABLE = (
     *("optimizer", "learning_rate", "schedule", "warmup_epochs", "min_learning_rate", "decay_epochs", "decay_rate"),
     *("weight_decay", "momentum", "nesterov", "max_gradient_norm", "batch_size"),
+    *("label_noise", "augmentation"),
 )
+ON_TRAIN = "_on_train"  # how the names of measures end that are taken on training inputs beside validation inputs
 Pruner = Literal["none", "asha", "hyperband", "median"]
+
+
+def _one_kind(value: Any) -> Any:
+    """Return one kind of augmentation as a tuple, and none as an empty one: a search space chooses among words."""
+    return (() if value == "none" else (value,)) if isinstance(value, str) else value
 
 
 @declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -51,7 +59,8 @@ class TrainSpec:
             have ``mse`` always. All losses that are reported are of this kind.
         augmentation: Any of ``translation`` (by up to ``max_translation`` pixels along each axis, wrapping around),
             ``flip`` (left and right, with probability ½), ``vertical_flip``, ``rotation`` (by a random multiple of
-            90°, square images only); of training images, anew in every batch.
+            90°, square images only); of training images, anew in every batch. One kind may stand without a list;
+            ``none`` is no kind.
         max_translation: See ``augmentation``.
         label_noise: Share of training labels that are swapped for another class, drawn for every seed. Figures of the
             training set are for the labels that were trained on; validation and test labels stay true.
@@ -78,7 +87,8 @@ class TrainSpec:
         measure: Measures of the trained network (``nas-sens list metrics``), stored with it.
         measure_every: Take them also before training and after every so many epochs; None for the end only.
         measure_inputs: On how many inputs, the first ones of ``measure_on``, in one pass.
-        measure_on: ``validation``, or ``train`` with the labels that are trained on.
+        measure_on: ``validation``, ``train`` with the labels that are trained on, or ``both``: what is measured on the
+            training set then has ``_on_train`` behind its name.
         checkpoint_seconds: A training that is killed goes on from a state at most so old. No part of the protocol.
     """
 
@@ -96,7 +106,7 @@ class TrainSpec:
     max_gradient_norm: AboveZero | None = None
     batch_size: Positive | Literal["full"] = 128
     loss: Loss = "cross_entropy"
-    augmentation: Annotated[tuple[Augmentation, ...], Field(strict=False)] = ()
+    augmentation: Annotated[tuple[Augmentation, ...], Field(strict=False), BeforeValidator(_one_kind)] = ()
     max_translation: Positive = 4
     label_noise: Share = 0.0
     noisy_epochs: Positive | None = None
@@ -112,13 +122,19 @@ class TrainSpec:
     measure: Annotated[tuple[str, ...], Field(strict=False)] = ()
     measure_every: Positive | None = None
     measure_inputs: Positive = 64
-    measure_on: Literal["validation", "train"] = "validation"
+    measure_on: Literal["validation", "train", "both"] = "validation"
     checkpoint_seconds: NotNegative = 30.0
 
     @property
     def n_epochs(self) -> int:
         """Number of epochs at most, those on noisy labels included."""
         return self.epochs + (self.noisy_epochs or 0)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names under which measures are stored."""
+        more = tuple(name + ON_TRAIN for name in self.measure) if self.measure_on == "both" else ()
+        return (*self.measure, *more)
 
     def loss_for(self, task: Task) -> Loss:
         """Return the loss that a task is trained with."""

@@ -66,7 +66,7 @@ class TrainingRun:
             )
         self.curves: dict[str, list[float]] = {name: [] for name in CURVES}
         self.measured_epochs: list[int] = []
-        self.measure_curves: dict[str, list[float | None]] = {name: [] for name in spec.measure}
+        self.measure_curves: dict[str, list[float | None]] = {name: [] for name in spec.measured}
         self.measure_problems: dict[str, str] = {}
         self.is_over, self.problem = False, ""
         self._n_under = 0  # epochs in a row with a training loss under stop_loss

@@ -20,7 +20,7 @@ LAYERS: list[set[str]] = [
     {"architectures", "data"},
     {"metrics"},
     {"train_spec"},
-    {"space", "probe", "measure"},
+    {"space", "probe", "measure", "quantities"},
     {"scoring", "training", "selection", "claims", "statistics"},
     {"storage", "export", "model_card", "report", "timm_registry", "timm_hook", "study"}
     | {"racing", "features", "replay", "outcome_table"},
@@ -42,6 +42,8 @@ UNITS = dict.fromkeys(
     "bulk_read": "storage",
     "pruning": "storage",
     "excerpt": "storage",
+    "figure_spec": "quantities",
+    "full_size": "declarations",
 }
 TRAINING = ("label_noise", "optimizers", "schedule", "random_stream", "outcome")
 UNITS |= {"augmentation": "train_spec", "train_summary": "train_stage"}

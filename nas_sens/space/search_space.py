@@ -205,20 +205,33 @@ def load_space(source: str | Path | SearchSpace, *, beside: Path | None = None) 
     if isinstance(source, SearchSpace):
         return source
     path = locate(source, "search_spaces", beside=beside)
-    table = read_toml(path)
+    return space_of_table(read_toml(path), name=path.stem, source=str(path))
+
+
+def space_of_table(table: Mapping[str, Any], *, name: str, source: str) -> SearchSpace:
+    """Return the search space that the contents of a TOML file, or of a table in one, declare.
+
+    Args:
+        table: One table per family; ``name``, ``description``, ``constraints``, ``training``.
+        name: Its name if it has none.
+        source: What is being read, for error messages.
+
+    Raises:
+        InvalidInputError: The declaration is wrong.
+    """
     known = families()
     tables = {k: v for k, v in table.items() if k in known}
     allowed = ["name", "description", "constraints", "training", *known]
     for key in table:
         if key not in allowed:
-            raise InvalidInputError(f"{path}: unknown key {key!r}; {nearest(key, allowed)}")
+            raise InvalidInputError(f"{source}: unknown key {key!r}; {nearest(key, allowed)}")
     return SearchSpace(
-        name=table.get("name", path.stem),
+        name=table.get("name", name),
         description=table.get("description", ""),
         families=tables,
         constraints=table.get("constraints", {}),
         training=table.get("training", {}),
-        source=str(path),
+        source=source,
     )
 
 

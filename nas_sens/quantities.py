@@ -1,0 +1,57 @@
+"""Quantities of trained networks by name: the columns of ``SearchResult.frame``, parameters, and logarithms of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterable
+
+from .declarations import nearest
+from .errors import InvalidInputError
+from .figure_spec import CURVES, LOG10, FigureSpec
+from .records import TrainedCandidate
+
+FIGURES = (
+    *("params", "flops", "train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error"),
+    *("generalization_gap", "predicted_loss", "log10_sensitivity_before", "log10_sensitivity_after"),
+)
+
+def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
+    """Return a quantity or parameter of a trained network; None where it has none, or no logarithm."""
+    if name.startswith(LOG10) and name not in FIGURES:
+        value = value_of(t, name.removeprefix(LOG10))
+        return math.log10(value) if isinstance(value, (int, float)) and value > 0 else None
+    if name in FIGURES:
+        found: float | None = getattr(t, name)
+        return found
+    if name.startswith("measure_"):
+        return t.measures.get(name.removeprefix("measure_"))
+    values = json.loads(t.architecture)
+    values |= {f"training_{key}": value for key, value in t.training.items()}
+    return values.get(name)  # type: ignore[no-any-return]
+
+
+def number_of(t: TrainedCandidate, name: str) -> float:
+    """Return a quantity as a number; NaN where there is none."""
+    value = value_of(t, name)
+    return float(value) if isinstance(value, (bool, int, float)) else math.nan
+
+
+def check_figures(
+    figures: Iterable[FigureSpec], *, parameters: Collection[str], training: Collection[str], measures: Collection[str]
+) -> None:
+    """Raise an InvalidInputError unless a study has the quantities that its figures ask for.
+
+    Args:
+        figures: As declared.
+        parameters: Names of the parameters of the architectures.
+        training: Names of what is searched with them.
+        measures: Names under which measures of the trained networks are stored.
+    """
+    valid = [*FIGURES, "family", *parameters, *(f"training_{t}" for t in training), *(f"measure_{m}" for m in measures)]
+    for i, figure in enumerate(figures, 1):
+        for name in figure.quantities:
+            if name not in valid and name.removeprefix(LOG10) not in valid:
+                raise InvalidInputError(f"figure {i} has no quantity {name!r}; {nearest(name, valid)}")
+        if figure.kind == "curve" and figure.y not in (*CURVES, *measures):
+            raise InvalidInputError(f"figure {i} has no curve {figure.y!r}; {nearest(figure.y, (*CURVES, *measures))}")
