@@ -32,7 +32,8 @@ class FigureSpec:
         kind: ``scatter`` of y against x with their correlation; ``paired``: y of networks that differ in nothing but
             ``pair``, which has two values, against each other, with the diagonal; ``curve``: y, a measure that is taken
             every so many epochs or ``val_loss``, ``val_error``, ``train_loss``, ``train_error``, against the epoch or,
-            as x, another of these at the same epoch; ``heat_map``: mean of ``colour`` over networks by the parameters x and y.
+            as x, another of these at the same epoch; ``heat_map``: mean of ``colour`` over networks by the parameters x
+            and y.
         y: Quantity on the vertical axis.
         x: Quantity on the horizontal axis.
         title: Heading of the figure.

@@ -70,10 +70,12 @@ def set_log_axis(
     axis.set_major_formatter(FuncFormatter(lambda value, _: to_text(value)))
 
 
-def add_legend(figure: Figure, axes: Axes) -> None:
-    """Put the legend under the panel, where it covers no point."""
+def add_legend(figure: Figure, axes: Axes, *, max_columns: int = 4) -> None:
+    """Put the legend under the panel, where it covers no point, in at most so many columns."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, max(1, len(labels))), markerscale=1.1)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(max_columns, max(1, len(labels))), markerscale=1.1
+    )
 
 
 def render_svg(key: str, description: str, draw: Callable[[Figure, Axes], None]) -> str:

@@ -16,6 +16,7 @@ FIGURES = (
     *("generalization_gap", "predicted_loss", "log10_sensitivity_before", "log10_sensitivity_after"),
 )
 
+
 def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
     """Return a quantity or parameter of a trained network; None where it has none, or no logarithm."""
     if name.startswith(LOG10) and name not in FIGURES:
@@ -28,7 +29,7 @@ def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
         return t.measures.get(name.removeprefix("measure_"))
     values = json.loads(t.architecture)
     values |= {f"training_{key}": value for key, value in t.training.items()}
-    return values.get(name)  # type: ignore[no-any-return]
+    return values.get(name)
 
 
 def number_of(t: TrainedCandidate, name: str) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from .declared_figures import declared_panels
 from .errors import InvalidInputError
 from .records import CONTROL, ScoredCandidate, TrainedCandidate
 from .regression_fit import MIN_TRIPLES
@@ -24,6 +25,7 @@ from .report_outcomes import (
     columns,
     correlation_table,
     group_differences,
+    in_order,
     intervals,
     target_of,
 )
@@ -100,7 +102,11 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = {"name": name, "extra_notes": list(extra_notes), "protocol": protocol_rows(protocol)}
+    page = {
+        "name": name,
+        "extra_notes": list(extra_notes),
+        "protocol": protocol_rows({k: v for k, v in protocol.items() if k != "figures"}),
+    }
     page |= _study(candidates, trained, ranking_figure(protocol)) | _findings(candidates, trained, protocol)
     return environment.get_template("report.html.j2").render(page)
 
@@ -137,6 +143,7 @@ def _findings(
     primary = primary_outcome(protocol)
     found = [*intervals(table, fits), *(d.interval for d in differences.values() if d.interval)]
     return {
+        "declared_panels": declared_panels(protocol, in_order(trained), wording),
         "wording": wording,
         "verdict": verdict_sentence(primary, differences[primary], fits[SENSITIVITY][primary], trained),
         "primary": primary,

@@ -33,11 +33,13 @@ LAYERS: list[set[str]] = [
     {"__init__", "__main__"},
 ]
 REPORT = ("tables", "text", "numbers", "outcomes", "groups", "reliability", "prediction", "verdict")
+DECLARED = ("declared_figures", "declared_pairs", "declared_curves", "declared_groups", "quantity_labels")
 REPORT += ("statistics_tables", "panels", "prediction_figures", "progress_figures")
 UNITS = dict.fromkeys(
-    (*(f"report_{part}" for part in REPORT), "figures", "figure_style", "boundary_figure"), "report"
+    (*(f"report_{part}" for part in REPORT), *DECLARED, "figures", "figure_style", "boundary_figure"), "report"
 ) | {
     "regression_fit": "statistics",
+    "line_fit": "statistics",
     "bulk": "storage",
     "bulk_read": "storage",
     "pruning": "storage",

@@ -1,0 +1,57 @@
+"""How quantities of trained networks are called on axes, with their units."""
+
+from __future__ import annotations
+
+import textwrap
+
+from .figure_spec import LOG10
+from .report_text import Wording
+from .train_spec import ON_TRAIN
+
+_MEASURES = {
+    "jacobian_norm": "Jacobian norm (probability per unit of input)",
+    "normalized_loss": "normalised loss (nats)",
+    "norm_product": "log₁₀ product of layer norms",
+    "output_sensitivity": "S after training (output units²)",
+    "critical_length": "critical length ξ (1 − cos of inputs)",
+    "stiffness": "sign stiffness",
+}
+_FIGURES = {
+    "params": "parameters",
+    "flops": "FLOPs",
+    "generalization_gap": "test error − training error (fraction)",
+    "log10_sensitivity_before": "log₁₀ S before training (output units²)",
+    "log10_sensitivity_after": "log₁₀ S after training (output units²)",
+}
+_LINE = 40  # characters, as long as a side of a panel
+_SETS = {"train": "training", "val": "validation", "test": "test"}
+
+
+def axis_label(name: str, wording: Wording, *, more: str = "") -> str:
+    """Return the label of an axis in lines that fit beside it; arguments as for :func:`label_of`, then what follows."""
+    return "\n".join([textwrap.fill(label_of(name, wording), _LINE), *([more] if more else [])])
+
+
+def label_of(name: str, wording: Wording) -> str:
+    """Return what a quantity is called, with its unit.
+
+    Args:
+        name: Name of a quantity or parameter, as figures are declared with.
+        wording: What losses and errors are called in this study.
+    """
+    if name in _FIGURES:
+        return _FIGURES[name]
+    if name.startswith(LOG10):
+        return f"log₁₀ {label_of(name.removeprefix(LOG10), wording)}"
+    if name == "predicted_loss":
+        return f"loss predicted by {wording.predicted_by} ({wording.loss_unit})"
+    part, _, kind = name.partition("_")
+    if part in _SETS and kind in ("loss", "error"):
+        unit = wording.loss_unit if kind == "loss" else wording.error_unit.replace("%", "fraction")
+        return f"{_SETS[part]} {kind} ({unit})"
+    if name.startswith("measure_") or name.removesuffix(ON_TRAIN) in _MEASURES:
+        measure = name.removeprefix("measure_")
+        base = measure.removesuffix(ON_TRAIN)
+        where = ", training inputs" if measure.endswith(ON_TRAIN) else ""
+        return _MEASURES.get(base, base.replace("_", " ")) + where
+    return name.removeprefix("training_").replace("_", " ")
