@@ -37,12 +37,17 @@ def declared_panels(protocol: Mapping[str, Any], trained: Sequence[TrainedCandid
     panels = []
     for i, declared in enumerate(protocol.get("figures", ())):
         spec = FigureSpec(**declared)
-        limit = math.inf if spec.max_train_error is None else spec.max_train_error
-        shown = [t for t in trained if t.is_ok and t.train_error is not None and t.train_error <= limit]
+        shown = [t for t in trained if _is_shown(t, spec)]
         svg = drawers[spec.kind](f"declared-{i}", spec, shown, wording)
         missing = f"No network, or no pair of networks, has all that this figure shows ({len(shown)} looked at)."
         panels.append(Panel(heading=spec.title or f"{spec.y} ({spec.kind})", svg=svg, missing=missing))
     return panels
+
+
+def _is_shown(t: TrainedCandidate, spec: FigureSpec) -> bool:
+    limit = math.inf if spec.max_train_error is None else spec.max_train_error
+    fits = t.is_ok and t.train_error is not None and t.train_error <= limit
+    return fits and all(value_of(t, name) == value for name, value in spec.where.items())
 
 
 def scatter_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], wording: Wording) -> str | None:

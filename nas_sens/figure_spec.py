@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -42,6 +44,7 @@ class FigureSpec:
         colour: Quantity that is averaged.
         fit: Whether the line of least squares is drawn.
         diagonal: Whether y = x is drawn.
+        where: Parameters and the values that networks must have to be shown.
         max_train_error: Networks with a larger training error are left out; 0 for those that fit all labels.
         predicted: Whether the loss predicted by eq. 9 of forouzesh2020 (eq. 7 for regressions) is drawn; y is then
             ``test_loss`` or ``log10_test_loss``.
@@ -57,12 +60,14 @@ class FigureSpec:
     fit: bool = False
     diagonal: bool = False
     predicted: bool = False
+    where: Mapping[str, bool | int | float | str] = field(default_factory=dict, hash=False)
     max_train_error: Annotated[float, Field(ge=0)] | None = None
 
     @property
     def quantities(self) -> tuple[str, ...]:
         """All names of quantities and parameters that the figure asks for, but the axes of curves."""
         names = (*(() if self.kind == "curve" else (self.x, self.y)), self.group, self.pair, self.colour)
+        names = (*names, *self.where)
         return tuple(name for name in names if name)
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from .report_text import Wording
 from .train_spec import ON_TRAIN
 
 _MEASURES = {
-    "jacobian_norm": "Jacobian norm (probability per unit of input)",
+    "jacobian_norm": "Jacobian norm (per unit of input)",
     "normalized_loss": "normalised loss (nats)",
     "norm_product": "log₁₀ product of layer norms",
     "output_sensitivity": "S after training (output units²)",

@@ -120,6 +120,7 @@ def test_scatter_tells_correlation_line_prediction_and_groups():
 
 def test_networks_that_did_not_fit_are_left_out_where_the_figure_says_so():
     assert "n = 6" in panel(kind="scatter", x="depth", y="test_loss", max_train_error=0.0).svg
+    assert "n = 6" in panel(kind="scatter", x="depth", y="test_loss", where={"batch_norm": True}).svg
     nobody = panel(kind="scatter", x="depth", y="val_loss")
     assert nobody.svg is None
     assert "12 looked at" in nobody.missing
@@ -162,6 +163,7 @@ def test_the_same_networks_give_the_same_picture_in_any_order():
         ('kind = "scater"\nx = "depth"\ny = "test_loss"', ["figures 1", "scatter"]),
         ('kind = "scatter"\ny = "test_loss"', ["needs x"]),
         ('kind = "scatter"\nx = "dept"\ny = "test_loss"', ["'dept'", "'depth'"]),
+        ('kind = "scatter"\nx = "depth"\ny = "test_loss"\nwhere = {widht = 8}', ["'widht'", "'width'"]),
         ('kind = "scatter"\nx = "depth"\ny = "measure_stiffness"', ["measure_stiffness"]),
         ('kind = "scatter"\nx = "depth"\ny = "test_error"\npredicted = true', ["test_loss"]),
         ('kind = "scatter"\nx = "depth"\ny = "test_loss"\npair = "width"', ["cannot have pair"]),
