@@ -14,6 +14,7 @@ from .architectures.timm import TimmSpec
 from .architectures.vgg import VGGSpec
 from .data import DataSpec, Splits, load_data
 from .errors import InfeasibleArchitectureError, InvalidInputError, NasSensError, StorageError
+from .figure_spec import FigureSpec
 from .initialization import INIT_SCHEMES, initialize_
 from .measure import Measurement, measure
 from .metrics import Metric
@@ -51,6 +52,7 @@ __all__ = [
     "Candidate",
     "DataSpec",
     "FCSpec",
+    "FigureSpec",
     "InfeasibleArchitectureError",
     "InvalidInputError",
     "Measurement",

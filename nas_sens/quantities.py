@@ -13,7 +13,7 @@ from .records import TrainedCandidate
 
 FIGURES = (
     *("params", "flops", "train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error"),
-    *("generalization_gap", "predicted_loss", "log10_sensitivity_before", "log10_sensitivity_after"),
+    *("generalization_gap", "predicted_loss", "temperature", "log10_sensitivity_before", "log10_sensitivity_after"),
 )
 
 

@@ -95,7 +95,7 @@ def provenance(spec: StudySpec, record: TrainedCandidate, splits: Splits) -> dic
     figures = {k: v for k, v in vars(record).items() if k not in (*CURVES, "architecture", "number") and v is not None}
     return {
         "version": version("nas-sens"),
-        "study": spec.to_dict(),
+        "study": {k: v for k, v in spec.to_dict().items() if k != "figures"},  # of the report
         "task": splits.task,
         "class_names": list(splits.class_names),
         "feature_names": list(splits.feature_names),
