@@ -14,6 +14,7 @@ _MEASURES = {
     "norm_product": "log₁₀ product of layer norms",
     "output_sensitivity": "S after training (output units²)",
     "critical_length": "critical length ξ (1 − cos of inputs)",
+    "cosine_critical_length": "critical length ξ (1 − cos of inputs)",
     "stiffness": "sign stiffness",
 }
 _FIGURES = {

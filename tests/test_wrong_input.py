@@ -40,7 +40,7 @@ STUDY_CASES = [
     ('name = "study"', "nmae = 1", ["'nmae'", "did you mean 'name'"]),
     ('"space.toml"', '"spaec.toml"', ["no search space file 'spaec.toml'"]),
     ('"space.toml"', '"fc_vs_cn"', ["did you mean 'fc_vs_cnn'"]),
-    ('"space.toml"', "3", ["search_space must be a name or a path", "3"]),
+    ('"space.toml"', "3", ["search_space must be a name, a path or a table", "3"]),
     ('search_space = "space.toml"', "", ["'search_space' is required but missing"]),
     ("[data]", "[data", ["not valid TOML"]),
     ("[data]", "[dota]", ["'dota'", "did you mean 'data'"]),

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from nas_sens.errors import InvalidInputError
+from nas_sens.metrics.cosine_critical_length import cosine_critical_length
 from nas_sens.metrics.critical_length import critical_length, fit_critical_length, input_distances
 from nas_sens.metrics.stiffness import as_kind, class_stiffness, gradient_cosines, stiffness
 
@@ -246,6 +247,7 @@ def test_critical_length_of_a_network(network, x, y):
     slope, intercept = np.polyfit(d, s, 1)
     expected = max(0.0, -intercept / slope) if slope < 0 else math.inf
     assert critical_length(network, x, y, kind="cosine") == pytest.approx(expected, rel=1e-6)
+    assert cosine_critical_length(network, x, y) == pytest.approx(expected, rel=1e-6)
 
 
 def test_wrong_input(network, x, y):
