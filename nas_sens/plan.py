@@ -74,6 +74,7 @@ def plan_training(
         rule=spec.select.rule,
         n=n + len(present),
         target=spec.select.target,
+        cost=spec.select.cost,
         seed=spec.search.seed,
         noise={t.digest: s for t in before if (s := _noise(t, spec.select.target)) is not None},
     )

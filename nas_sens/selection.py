@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as declared
 
 from .calibrated import calibrated
@@ -39,6 +39,8 @@ class SelectSpec:
         control: Number of random candidates trained beside them, so that the report can say whether the rule helped.
         rounds: Number of rounds in which a rule that learns from outcomes (``calibrated``) chooses.
         target: What such a rule makes small.
+        cost: A feature that shall be small as well, such as ``log10_params`` or ``log10_flops``: ``calibrated`` then
+            improves the front of target and cost instead of the target alone.
         final: What the trained candidates are ranked by in the end. ``predicted_loss`` (eq. 9 of forouzesh2020) and
             ``sensitivity_after`` need no labels.
     """
@@ -48,7 +50,14 @@ class SelectSpec:
     control: Annotated[int, Field(ge=0)] = 4
     rounds: Annotated[int, Field(ge=1)] = 3
     target: Literal["val_error", "val_loss"] = "val_error"
+    cost: str | None = None
     final: Literal["val_loss", "val_error", "predicted_loss", "sensitivity_after"] = "val_loss"
+
+    @model_validator(mode="after")
+    def _check_cost(self) -> SelectSpec:
+        if self.cost is not None and self.rule != "calibrated":
+            raise ValueError(f'needs rule "calibrated" for a cost; given {self.rule!r}; leave the cost out')
+        return self
 
 
 def ranking_figure(protocol: Mapping[str, Any]) -> str:

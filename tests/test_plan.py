@@ -11,6 +11,7 @@ import pytest
 
 import nas_sens as ns
 from nas_sens import plan
+from nas_sens.errors import InvalidInputError
 from nas_sens.plan import Planned, count_left, plan_training
 from nas_sens.records import CONTROL, ScoredCandidate, TrainedCandidate
 from nas_sens.selection import Candidate, Pick, round_sizes
@@ -139,3 +140,19 @@ def test_another_rule_goes_on_after_what_one_that_learns_has_chosen(
 )
 def test_sizes_of_rounds(top_k: int, rounds: int, sizes: list[int]) -> None:
     assert round_sizes(top_k, rounds) == sizes
+
+
+def test_a_cost_makes_the_rule_improve_the_front_of_both() -> None:
+    done: list[TrainedCandidate] = []
+    for _ in range(3):  # the first batch and the control group, then the second round
+        picks = plan_training(study(cost="log10_params"), POOL, done)
+        plain = plan_training(study(), POOL, done)
+        if any(p.round == 2 for p in picks):
+            break
+        done += [trained(p) for p in picks]
+    assert all("the front of val_error and log10_params" in p.reason for p in picks)
+    assert not any("front" in p.reason for p in plain)
+    with pytest.raises(InvalidInputError, match=r"'latency' is not; there are: .*log10_flops"):
+        plan_training(study(cost="latency"), POOL, done)
+    with pytest.raises(ValueError, match='needs rule "calibrated" for a cost'):
+        study(cost="log10_params", rule="params")
