@@ -10,8 +10,6 @@ network of every cell; kills them all after ``--kill-after`` seconds and runs th
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
 import json
 import os
 import platform
@@ -23,6 +21,7 @@ import time
 from pathlib import Path
 
 import torch
+from nasbench201_scores import ACCURACY, read
 from scipy.stats import spearmanr
 
 import nas_sens as ns
@@ -30,7 +29,6 @@ from nas_sens.results import read_result
 from nas_sens.storage import StudyStorage
 
 RESULT = Path(__file__).parent / "results" / "nasbench201_all_cells.json"
-ACCURACY = "cifar10_test_accuracy_percent"
 STUDY = """
 name = "all_cells"
 search_space = "nasbench201"
@@ -64,12 +62,15 @@ def run(command: list[str], jobs: int, kill_after: float | None = None) -> float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="npz file; without it, the result that is there is printed")
     parser.add_argument("--cells", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--kill-after", type=float, default=60.0)
     parser.add_argument("--note", default="", help="what else ran on the machine, for the result")
     arguments = parser.parse_args()
+    if arguments.data is None:
+        print(RESULT.read_text(encoding="utf-8"), end="")
+        return
     with tempfile.TemporaryDirectory() as folder:
         study, url = Path(folder) / "study.toml", f"sqlite:///{folder}/study.db"
         study.write_text(STUDY.format(data=arguments.data.resolve()))
@@ -94,9 +95,7 @@ def main() -> None:
         },
     }
     if arguments.cells is not None:
-        content = arguments.cells.read_bytes()
-        text = (gzip.decompress(content) if arguments.cells.suffix == ".gz" else content).decode()
-        accuracy = {row["arch"]: float(row[ACCURACY]) for row in csv.DictReader(text.splitlines())}
+        accuracy = {row["arch"]: float(row[ACCURACY]) for row in read(arguments.cells)}
         scores = {ns.load_spec(c.architecture).known_as[0]: c.log10_sensitivity for c in candidates}
         pairs = [(-1e9 if scores[arch] is None else scores[arch], value) for arch, value in accuracy.items()]
         document["spearman_with_accuracy"] = round(float(spearmanr(*zip(*pairs, strict=True)).statistic), 4)

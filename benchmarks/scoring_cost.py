@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from environment import environment, write
 from torch import nn
 
 import nas_sens as ns
@@ -157,11 +157,6 @@ def closed_forms_of_batches() -> dict[str, float]:
     return batches
 
 
-def write(result: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"written to {path}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
@@ -174,7 +169,7 @@ def main() -> None:
     device = torch.device(arguments.device)
     if arguments.batches:
         result = json.loads(RESULT.read_text(encoding="utf-8"))
-        write(result | {"closed_form_in_a_batch_ms_per_candidate": closed_forms_of_batches()}, RESULT)
+        write(result | {"closed_form_in_a_batch_ms_per_candidate": closed_forms_of_batches()}, RESULT, device)
         return
     table: dict[str, dict[str, float]] = {}
     for name, spec in NETWORKS.items():
@@ -194,16 +189,9 @@ def main() -> None:
         "milliseconds_per_candidate": table,
         "closed_form_in_a_batch_ms_per_candidate": closed_forms_of_batches(),
         "rounds": arguments.rounds,
-        "environment": {
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-        },
+        "environment": environment(device),
     }
-    path = RESULT if device.type == "cpu" else RESULT.with_stem(f"{RESULT.stem}_{device.type}")
-    write(result, path)
+    write(result, RESULT, device)
 
 
 if __name__ == "__main__":

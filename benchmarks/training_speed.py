@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from environment import environment, write
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
@@ -175,17 +174,9 @@ def main() -> None:
         "median_ratio_to_nas_sens": ratios,
         "rounds": arguments.rounds,
         "batch_size": BATCH,
-        "environment": {
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-        },
+        "environment": environment(device),
     }
-    path = RESULT if device.type == "cpu" else RESULT.with_stem(f"{RESULT.stem}_{device.type}")
-    path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"written to {path.name}")
+    write(result, RESULT, device)
 
 
 if __name__ == "__main__":
