@@ -34,10 +34,7 @@ def rectify(moments: Moments, slope: float) -> Moments:
     """Return the moments behind a rectifier of the given negative slope (0: ReLU, 1: identity)."""
     gain = (1 + slope**2) / 2
     h_pi = (1 - slope) ** 2 / gain / math.pi
-    if moments.memo is None or moments.cross is not None:
-        planes = _rectified(moments, h_pi)
-    else:
-        planes = moments.memo.get(moments.planes, ("rectify", slope), lambda: _rectified(moments, h_pi))
+    planes = moments.remembered(("rectify", slope), lambda: _rectified(moments, h_pi))
     cross = None
     if moments.cross is not None:
         same, other = (k.copy() for k in moments.cross)

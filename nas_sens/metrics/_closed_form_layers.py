@@ -7,7 +7,6 @@ t ← fan_in · σ_w² · mean(t) + σ_b² for every second moment t, and d ← 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
 from functools import lru_cache
 
 import numpy as np
@@ -46,7 +45,7 @@ def conv2d(module: nn.Conv2d, moments: Moments, draw: Draw) -> Moments:
     geometry = [_taps(module, axis) for axis in (0, 1)]
     windows = [_window(side, *taps) for side, taps in zip(moments.map_shape, geometry, strict=True)]
     (_, _, rows), (_, _, columns) = windows
-    planes = _remembered(moments, ("windows", *geometry), lambda: rows @ (moments.planes @ columns.T))
+    planes = moments.remembered(("windows", *geometry), lambda: rows @ (moments.planes @ columns.T))
     cross = moments.cross
     if cross is not None or moments.pixels is not None:
         n_positions = math.prod(planes.shape[1:])
@@ -62,11 +61,6 @@ def conv2d(module: nn.Conv2d, moments: Moments, draw: Draw) -> Moments:
             cross = (_window_sum(cross[0], axes, n_out, taps), _window_sum(cross[1], axes, n_out, taps))
     fan_in = module.in_channels // module.groups
     return _affine(module, moments, planes, cross, fan_in, module.out_channels, draw)
-
-
-def _remembered(moments: Moments, what: tuple[Hashable, ...], compute: Callable[[], Array]) -> Array:
-    """Return new planes, a function of the present ones and ``what``, from the batch's memory if there is one."""
-    return compute() if moments.memo is None else moments.memo.get(moments.planes, what, compute)
 
 
 def _shifted(planes: Array, n_covariant: int, shift: float) -> Array:
@@ -176,7 +170,7 @@ def _affine(
     )
     if bias_variance:
         shift = math.exp(log_bias - log_scale)
-        out.planes = _remembered(out, ("shift", shift), lambda: _shifted(planes, out.n_covariant, shift))
+        out.planes = out.remembered(("shift", shift), lambda: _shifted(planes, out.n_covariant, shift))
         if cross is not None:
             out.cross = (cross[0] + shift, cross[1] + shift)
     return out if not out.map_shape else renormalised(out)

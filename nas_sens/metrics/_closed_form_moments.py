@@ -17,6 +17,7 @@ input distribution that eq. 2's variance and Var_x f(x) subtract.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -109,6 +110,10 @@ class Moments:
         planes = changes.pop("planes", self.planes)
         values.update(changes)
         return Moments(planes, self.n, self.m, **values)
+
+    def remembered(self, what: tuple[Hashable, ...], compute: Callable[[], Array]) -> Array:
+        """Return new planes, a function of these and ``what``, from the batch's memory if there is one."""
+        return compute() if self.memo is None else self.memo.get(self.planes, what, compute)
 
     @property
     def map_shape(self) -> tuple[int, ...]:
