@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .declared_groups import grouped, level_text, style_of
-from .figure_spec import CURVES, FigureSpec
+from .figure_spec import FigureSpec
 from .figure_style import add_legend, render_svg, set_log_axis
 from .quantity_labels import axis_label, label_of
-from .records import TrainedCandidate
+from .records import EPOCH_CURVES, TrainedCandidate
 from .report_text import Wording
 
 
@@ -21,11 +21,11 @@ def course(t: TrainedCandidate, name: str) -> Mapping[int, float]:
 
     Args:
         t: A trained network.
-        name: A measure, or one of ``CURVES``.
+        name: A measure, or one of ``EPOCH_CURVES``.
     """
     if name == "val_loss":
         values: dict[int, float | None] = dict(enumerate(t.curve, 1))
-    elif name in CURVES:
+    elif name in EPOCH_CURVES:
         values = dict(zip(t.curve_epochs, t.curves.get(name, ()), strict=False))
     else:
         values = dict(zip(t.measured_epochs, t.measure_curves.get(name, ()), strict=False))

@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as declared
 
+from .records import EPOCH_CURVES
+
 Kind = Literal["scatter", "paired", "curve", "heat_map"]
 LOG10 = "log10_"
-CURVES = ("val_loss", "train_loss", "train_error", "val_error")
 _NEEDS = {"scatter": ("x",), "paired": ("pair",), "curve": (), "heat_map": ("x", "colour")}
 _HAS = {
     "scatter": ("x", "group", "fit", "diagonal", "predicted"),
@@ -78,8 +79,8 @@ class FigureSpec:
         for key in KEYS:
             if getattr(self, key) and key not in _HAS[self.kind]:
                 raise ValueError(f"cannot have {key} in a figure of kind {self.kind!r}; remove it")
-        if self.kind == "curve" and self.x not in ("", *CURVES):
-            raise ValueError(f"needs one of {', '.join(CURVES)} as x of a curve, or none; given {self.x!r}")
+        if self.kind == "curve" and self.x not in ("", *EPOCH_CURVES):
+            raise ValueError(f"needs one of {', '.join(EPOCH_CURVES)} as x of a curve, or none; given {self.x!r}")
         if self.predicted and self.y not in ("test_loss", LOG10 + "test_loss"):
             raise ValueError(f"needs test_loss or log10_test_loss as y for predicted = true; given {self.y!r}")
         return self

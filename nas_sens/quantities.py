@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable
 
 from .declarations import nearest
 from .errors import InvalidInputError
-from .figure_spec import CURVES, LOG10, FigureSpec
-from .records import TrainedCandidate
+from .figure_spec import LOG10, FigureSpec
+from .records import EPOCH_CURVES, TrainedCandidate
 
 FIGURES = (
     *("params", "flops", "train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error"),
@@ -54,5 +54,7 @@ def check_figures(
         for name in figure.quantities:
             if name not in valid and name.removeprefix(LOG10) not in valid:
                 raise InvalidInputError(f"figure {i} has no quantity {name!r}; {nearest(name, valid)}")
-        if figure.kind == "curve" and figure.y not in (*CURVES, *measures):
-            raise InvalidInputError(f"figure {i} has no curve {figure.y!r}; {nearest(figure.y, (*CURVES, *measures))}")
+        if figure.kind == "curve" and figure.y not in (*EPOCH_CURVES, *measures):
+            raise InvalidInputError(
+                f"figure {i} has no curve {figure.y!r}; {nearest(figure.y, (*EPOCH_CURVES, *measures))}"
+            )

@@ -10,6 +10,7 @@ from typing import Any
 
 STATUS_OK = "ok"
 PRUNED = "pruned"  # how the status of a pruned training begins
+EPOCH_CURVES = ("val_loss", "train_loss", "train_error", "val_error")  # figures after each epoch of a training
 CURVES = ("curve", "curve_epochs", "curves", "measured_epochs", "measure_curves")  # long fields of a TrainedCandidate
 CONTROL = "control"
 

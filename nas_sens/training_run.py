@@ -19,11 +19,11 @@ from .label_noise import noisy_labels
 from .measures_in_training import measure_in_training
 from .optimizers import make_optimizer
 from .random_stream import set_stream_state, stream_state
+from .records import EPOCH_CURVES
 from .schedule import make_schedule
 from .train_spec import TrainSpec
 
 _PIXELS = 400  # from so many on, channels last are on the CPU 4 % faster for plain CNNs, 1.7 times for residual ones
-CURVES = ("val_loss", "train_loss", "train_error", "val_error")
 
 
 class TrainingRun:
@@ -37,7 +37,7 @@ class TrainingRun:
 
     Attributes:
         model: The network.
-        curves: Figures after each epoch, by the names in ``CURVES``.
+        curves: Figures after each epoch, by the names in ``EPOCH_CURVES``.
         measured_epochs: Epochs after which ``[train] measure`` was taken; so ``measure_curves`` and
             ``measure_problems`` (see `Outcome`).
         is_over: Whether no epoch is left.
@@ -64,7 +64,7 @@ class TrainingRun:
             self._noisy_y = noisy_labels(
                 splits.y_train, share=spec.label_noise, n_classes=splits.n_outputs, generator=generator
             )
-        self.curves: dict[str, list[float]] = {name: [] for name in CURVES}
+        self.curves: dict[str, list[float]] = {name: [] for name in EPOCH_CURVES}
         self.measured_epochs: list[int] = []
         self.measure_curves: dict[str, list[float | None]] = {name: [] for name in spec.measured}
         self.measure_problems: dict[str, str] = {}
@@ -129,7 +129,7 @@ class TrainingRun:
             self.is_over = True
             self.problem = f"diverged: the loss is not finite in epoch {self.n_done + 1}; lower the learning rate"
             return
-        for name, value in zip(CURVES, values, strict=False):
+        for name, value in zip(EPOCH_CURVES, values, strict=False):
             self.curves[name].append(value)
         self.is_over = self.n_done >= spec.n_epochs or (is_last_phase and self._may_stop(values))
         if spec.max_seconds is not None and self.seconds >= spec.max_seconds:
