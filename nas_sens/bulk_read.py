@@ -93,8 +93,10 @@ def _objects(
         return
     # One row a trial instead of one an attribute: SQLite joins them faster than Python.
     joined = func.group_concat(func.json_quote(key) + literal(":") + text)
-    query = sqlalchemy.select(child.c.trial_id, joined).join(trial, trial.c.trial_id == child.c.trial_id)
-    for rows in connection.execute(query.where(where).group_by(child.c.trial_id)).partitions(_ROWS):
+    query = (
+        sqlalchemy.select(trial.c.trial_id, joined).select_from(child).join(trial, trial.c.trial_id == child.c.trial_id)
+    )
+    for rows in connection.execute(query.where(where).group_by(trial.c.trial_id)).partitions(_ROWS):
         yield from zip(
             (row[0] for row in rows), json.loads(f"[{','.join(f'{{{row[1]}}}' for row in rows)}]"), strict=True
         )

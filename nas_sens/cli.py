@@ -11,25 +11,18 @@ from pathlib import Path
 
 import click
 
-from . import pipeline, results
-from .architectures import families
-from .data import DataSpec, dataset_names, load_data
+from . import results
 from .declarations import bundled
-from .device import resolve_device
 from .display import TerminalProgress, print_out, show_rows
 from .errors import InvalidInputError, NasSensError
-from .identity import make_generator
-from .initialization import INIT_SCHEMES, InitScheme
-from .metrics import metric_names
-from .outcome_table import read_outcome_table
+from .init_schemes import INIT_SCHEMES, InitScheme
 from .records import STATUS_OK, TrainedCandidate
 from .replay import DEFAULT_RULES
 from .replay import replay as replay_rules
 from .selection import RULES
-from .space import load_space
 from .storage import StudyStorage, hide_password, redact
-from .study import from_dict, load_study
 
+# Imports inside commands bring PyTorch along, which takes seconds: `rank`, `report` and `--help` do without it.
 Command = Callable[..., None]
 WIDE = ("architecture",)
 
@@ -94,6 +87,9 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
            report: Path, storage: str | None, artifacts: Path | None, device: str, quiet: bool, verbose: bool,
            form: str) -> None:  # fmt: skip
     """Sample, score, select, train and report a STUDY; run it again to resume it."""
+    from . import pipeline
+    from .study import load_study
+
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
     spec = pipeline.override(load_study(study, full=full), n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
     session = pipeline.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
@@ -120,6 +116,9 @@ def score(study: str, n_candidates: int | None, seed: int | None, name: str | No
           artifacts: Path | None, device: str, quiet: bool, verbose: bool,
            form: str) -> None:  # fmt: skip
     """Sample and score the candidates of a STUDY without training any."""
+    from . import pipeline
+    from .study import load_study
+
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
     spec = pipeline.override(load_study(study, full=full), n_candidates=n_candidates, seed=seed, name=name)
     session = pipeline.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
@@ -139,6 +138,9 @@ def train(name: str, top_k: int | None, control: int | None, storage: str | None
           quiet: bool, verbose: bool,
            form: str) -> None:  # fmt: skip
     """Train the next selected candidates of the study NAME, whose candidates are scored."""
+    from . import pipeline
+    from .study import from_dict
+
     database = _open(storage, artifacts)
     stored = from_dict(json.loads(database.attributes(name)["study"]))
     spec = pipeline.override(stored, top_k=top_k, control=control)
@@ -194,8 +196,10 @@ def export(
     nas_sens.load_model("FOLDER"), or, once nas_sens is imported, with
     timm.create_model("local-dir:FOLDER", pretrained=True). FOLDER/README.md is the model card.
     """
+    from .trained_models import export_model
+
     database = _open(storage, artifacts)
-    print_out(str(results.export_model(database, name, output, rank=rank_, onnx=onnx, licence=licence)))
+    print_out(str(export_model(database, name, output, rank=rank_, onnx=onnx, licence=licence)))
 
 
 @cli.command()
@@ -218,6 +222,8 @@ def replay(source: str, rules: str, budgets: str, repeats: int, pool_share: floa
     of a study, of which the trained candidates are taken. Regret is the best outcome found minus the best in the pool.
     """
     if source.endswith((".csv", ".csv.gz")):
+        from .outcome_table import read_outcome_table
+
         table = read_outcome_table(source, outcome=outcome)
         candidates, outcomes = list(table.candidates), dict(table.outcomes)
     else:
@@ -260,7 +266,10 @@ def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, s
     For example fc:depth=4,width=300, my_network, timm:resnet18, package.module:function. A measure whose needs are not
     met says so, and the others still run.
     """
-    from .measure import measure as measure_network
+    from .data import DataSpec, load_data
+    from .device import resolve_device
+    from .identity import make_generator
+    from .measurement import measure as measure_network
     from .resolve import resolve_model
 
     where = resolve_device(device)
@@ -303,14 +312,24 @@ def dashboard(port: int | None, storage: str | None, artifacts: Path | None) -> 
 def list_(what: str, form: str) -> None:
     """Show what there is."""
     if what == "spaces":
+        from .space import load_space
+
         table = {n: load_space(n).description for n in bundled("search_spaces")}
     elif what == "studies":
+        from .study import load_study
+
         table = {n: load_study(n).description for n in bundled("studies")}
     elif what == "metrics":
+        from .metrics import metric_names
+
         table = metric_names()
     elif what == "data":
+        from .data import dataset_names
+
         table = dataset_names()
     elif what == "families":
+        from .architectures import families
+
         table = {n: (f.__doc__ or "").splitlines()[0] for n, f in families().items()}
     else:
         table = {n: r.__doc__ or "" for n, r in RULES.items()}

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def canonical_json(value: Any) -> str:
@@ -37,4 +38,6 @@ def derive_seed(*key: str | int) -> int:
 
 def make_generator(*key: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a generator on ``device`` seeded from ``key`` (see :func:`derive_seed`)."""
+    import torch  # digests are wanted by commands that need no PyTorch, which takes seconds to import
+
     return torch.Generator(device=device).manual_seed(derive_seed(*key))

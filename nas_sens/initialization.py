@@ -23,24 +23,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Literal, get_args
 
 import torch
 from torch import nn
 
 from .errors import InfeasibleArchitectureError, InvalidInputError
-
-InitScheme = Literal[
-    "standard_normal",
-    "xavier_uniform",
-    "xavier_normal",
-    "he_uniform",
-    "he_normal",
-    "lecun_normal",
-    "orthogonal",
-    "torch_default",
-]
-INIT_SCHEMES: tuple[str, ...] = get_args(InitScheme)
+from .init_schemes import INIT_SCHEMES, InitScheme
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

@@ -9,8 +9,9 @@ from torch import nn
 
 from .data import Splits
 from .identity import make_generator
-from .measure import measure
-from .train_spec import ON_TRAIN, TrainSpec
+from .measurement import measure
+from .records import ON_TRAIN
+from .train_spec import TrainSpec
 
 
 def measure_in_training(

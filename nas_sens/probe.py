@@ -15,7 +15,7 @@ from .data import Splits
 from .declarations import find
 from .errors import InvalidInputError
 from .identity import make_generator
-from .initialization import InitScheme
+from .init_schemes import InitScheme
 from .metrics import metrics as all_metrics
 from .metrics.closed_form import InputMoments, Memo
 from .metrics.output_sensitivity import output_noise_statistics

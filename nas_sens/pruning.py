@@ -14,8 +14,8 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, Successive
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState, create_trial
 
+from .optuna_log import quiet_optuna
 from .records import TrainedCandidate
-from .space.sampling import quiet_optuna
 from .train_spec import Pruner
 
 _STARTUP = 4  # finished trainings before the median says anything

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 
 from .figure_spec import LOG10
+from .records import ON_TRAIN
 from .report_text import Wording
-from .train_spec import ON_TRAIN
 
 _MEASURES = {
     "jacobian_norm": "Jacobian norm (per unit of input)",

@@ -13,6 +13,7 @@ PRUNED = "pruned"  # how the status of a pruned training begins
 EPOCH_CURVES = ("val_loss", "train_loss", "train_error", "val_error")  # figures after each epoch of a training
 CURVES = ("curve", "curve_epochs", "curves", "measured_epochs", "measure_curves")  # long fields of a TrainedCandidate
 CONTROL = "control"
+ON_TRAIN = "_on_train"  # how the names of measures end that are taken on training inputs beside validation inputs
 
 
 @dataclass(frozen=True, kw_only=True)

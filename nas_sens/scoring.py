@@ -15,8 +15,9 @@ from .declarations import changed
 from .device import is_out_of_memory
 from .errors import InfeasibleArchitectureError
 from .identity import make_generator
-from .initialization import InitScheme, initialize_
-from .measure import measure
+from .init_schemes import InitScheme
+from .initialization import initialize_
+from .measurement import measure
 from .metrics.closed_form import ClosedForm, NoClosedFormError, closed_form, closed_form_batch, is_batched
 from .metrics.output_sensitivity import evaluation_mode
 from .probe import Probe, ScoreSpec

@@ -34,8 +34,8 @@ from .claims import Claims
 from .errors import InvalidInputError, StorageError
 from .excerpt import Excerpt
 from .interrupts import finish_first
+from .optuna_log import quiet_optuna
 from .records import ScoredCandidate, TrainedCandidate
-from .space.sampling import quiet_optuna
 
 DEFAULT_STORAGE = "sqlite:///nas_sens.db"
 NOTE_MARK = "*Written by nas_sens, which keeps it up to date until this line is removed.*"

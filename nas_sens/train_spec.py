@@ -12,6 +12,7 @@ from .data import Splits, Task
 from .declarations import find
 from .errors import InvalidInputError
 from .metrics import metrics
+from .records import ON_TRAIN
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -25,7 +26,6 @@ SEARCHABLE = (
     *("weight_decay", "momentum", "nesterov", "max_gradient_norm", "batch_size"),
     *("label_noise", "augmentation"),
 )
-ON_TRAIN = "_on_train"  # how the names of measures end that are taken on training inputs beside validation inputs
 Pruner = Literal["none", "asha", "hyperband", "median"]
 
 

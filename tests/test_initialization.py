@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from nas_sens.errors import InvalidInputError
-from nas_sens.initialization import INIT_SCHEMES, initialize_
+from nas_sens.init_schemes import INIT_SCHEMES
+from nas_sens.initialization import initialize_
 
 # (layer, fan-in, fan-out); 40,000 weights or more each.
 LAYERS = [

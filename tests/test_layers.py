@@ -20,16 +20,16 @@ LAYERS: list[set[str]] = [
     {"architectures", "data"},
     {"metrics"},
     {"train_spec"},
-    {"space", "probe", "measure", "quantities"},
+    {"space", "probe", "measurement", "quantities"},
     {"scoring", "training", "selection", "claims", "statistics"},
     {"storage", "export", "model_card", "report", "timm_registry", "timm_hook", "study"}
     | {"racing", "features", "replay", "outcome_table"},
     {"results", "resolve", "plan", "tabular"},
-    {"annotations"},
+    {"annotations", "trained_models"},
     {"session"},
     {"score_stage", "train_stage"},
     {"pipeline", "display", "dashboard"},
-    {"cli"},
+    {"cli", "public"},
     {"__init__", "__main__"},
 ]
 REPORT = ("tables", "text", "numbers", "outcomes", "groups", "reliability", "prediction", "verdict")
@@ -46,6 +46,8 @@ UNITS = dict.fromkeys(
     "excerpt": "storage",
     "figure_spec": "quantities",
     "full_size": "declarations",
+    "init_schemes": "initialization",
+    "optuna_log": "space",
 }
 TRAINING = ("label_noise", "optimizers", "schedule", "random_stream", "outcome")
 UNITS |= {"augmentation": "train_spec", "train_summary": "train_stage"}

@@ -23,9 +23,9 @@ from nas_sens.probe import ScoreSpec
 from nas_sens.records import STATUS_OK
 from nas_sens.report import render_report
 from nas_sens.report_text import CLASSIFICATION, REGRESSION, percent, wording_of
-from nas_sens.results import export_model, load_model
 from nas_sens.selection import SelectSpec
 from nas_sens.study import SearchSpec
+from nas_sens.trained_models import export_model, load_model
 from nas_sens.training import TrainSpec, train
 
 NET = FCSpec(depth=1, width=24, init="he_normal")

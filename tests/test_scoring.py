@@ -17,7 +17,7 @@ from nas_sens.architectures.fc import FCSpec
 from nas_sens.errors import InvalidInputError
 from nas_sens.identity import make_generator
 from nas_sens.initialization import initialize_
-from nas_sens.measure import measure
+from nas_sens.measurement import measure
 from nas_sens.probe import Probe, ScoreSpec, probe_inputs
 from nas_sens.records import STATUS_OK
 from nas_sens.scoring import assess, assess_many, score, summarize

@@ -17,7 +17,8 @@ from torch.overrides import TorchFunctionMode
 from ..device import is_out_of_memory
 from ..errors import InfeasibleArchitectureError
 from ..identity import canonical_json, digest
-from ..initialization import InitScheme, initialize_
+from ..init_schemes import InitScheme
+from ..initialization import initialize_
 from .activations import Activation, make_activation
 from .flops import chain_flops
 

@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from ..errors import InvalidInputError, NasSensError
-from ..initialization import INIT_SCHEMES, InitScheme
+from ..init_schemes import INIT_SCHEMES, InitScheme
 
 WeightDraw = InitScheme | Literal["current"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +20,7 @@ from optuna.trial import Trial, TrialState
 from ..architectures import ArchitectureSpec
 from ..errors import InvalidInputError
 from ..identity import derive_seed, digest
+from ..optuna_log import quiet_optuna
 from .distributions import FAMILY
 
 if TYPE_CHECKING:
@@ -56,17 +56,6 @@ class Proposal:
         if not self.training:
             return self.architecture.digest
         return digest({"architecture": self.architecture.to_dict(), "training": dict(self.training)})
-
-
-@contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Keep Optuna's log at warnings and above meanwhile."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
 
 
 class Proposer:

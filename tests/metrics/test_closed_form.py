@@ -19,7 +19,8 @@ from nas_sens.architectures import load_spec
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
 from nas_sens.errors import InvalidInputError, NasSensError
-from nas_sens.initialization import INIT_SCHEMES, initialize_
+from nas_sens.init_schemes import INIT_SCHEMES
+from nas_sens.initialization import initialize_
 from nas_sens.metrics import _closed_form_moments as moments_module
 from nas_sens.metrics import closed_form as closed_form_module
 from nas_sens.metrics._closed_form_draws import Draw

@@ -16,7 +16,7 @@ from nas_sens.errors import InvalidInputError
 from nas_sens.export import model_config, write_model
 from nas_sens.identity import make_generator
 from nas_sens.initialization import initialize_
-from nas_sens.measure import measure
+from nas_sens.measurement import measure
 from nas_sens.metrics import Metric, metric_names, metrics
 from nas_sens.metrics.grad_norm import grad_norm
 from nas_sens.metrics.naswot import naswot
@@ -124,7 +124,7 @@ def test_out_of_memory_is_a_problem_and_a_mistake_in_a_measure_is_not_hidden(mod
         raise TypeError("a mistake")
 
     table = {f.__name__: Metric(function=f, direction="larger", source="", cost="") for f in (full, wrong)}
-    monkeypatch.setattr(importlib.import_module("nas_sens.measure"), "all_metrics", lambda: table)
+    monkeypatch.setattr(importlib.import_module("nas_sens.measurement"), "all_metrics", lambda: table)
     assert measure(model, x, metrics=["full"])[0].problem == "out of memory; give fewer inputs"
     with pytest.raises(TypeError, match="a mistake"):
         measure(model, x, metrics=["wrong"])

@@ -16,7 +16,8 @@ from .declarations import find
 from .device import is_out_of_memory
 from .errors import InfeasibleArchitectureError, InvalidInputError
 from .identity import make_generator
-from .initialization import InitScheme, initialize_
+from .init_schemes import InitScheme
+from .initialization import initialize_
 from .metrics import Metric
 from .metrics import metrics as all_metrics
 

@@ -1,0 +1,102 @@
+"""Every public name, imported from where it is defined; ``nas_sens`` itself hands them out when one is asked for."""
+
+from .architectures import ArchitectureSpec, load_spec
+from .architectures.alexnet import AlexNetSpec
+from .architectures.cnn import CNNSpec
+from .architectures.fc import FCSpec
+from .architectures.resnet import ResNetSpec
+from .architectures.timm import TimmSpec
+from .architectures.vgg import VGGSpec
+from .data import DataSpec, Splits, load_data
+from .errors import InfeasibleArchitectureError, InvalidInputError, NasSensError, StorageError
+from .figure_spec import FigureSpec
+from .init_schemes import INIT_SCHEMES
+from .initialization import initialize_
+from .measurement import Measurement, measure
+from .metrics import Metric
+from .metrics.bias_variance import bias_variance
+from .metrics.closed_form import NoClosedFormError, closed_form_sensitivity
+from .metrics.critical_length import critical_length
+from .metrics.jacobian_bounds import jacobian_against_loss
+from .metrics.jacobian_norm import jacobian_norm, jacobian_norms, mean_squared_jacobian_norm
+from .metrics.linear_regions import linear_regions, transitions
+from .metrics.normalized_loss import normalized_loss
+from .metrics.output_sensitivity import output_sensitivity
+from .metrics.predicted_loss import predicted_loss
+from .metrics.region_boundaries import region_boundaries
+from .metrics.sensitivity_profile import sensitivity_by_class, sensitivity_by_sample, sensitivity_sweep
+from .metrics.stiffness import class_stiffness, gradient_cosines, stiffness
+from .metrics.temperature import temperature
+from .pipeline import search
+from .probe import ScoreSpec
+from .resolve import resolve_model
+from .results import SearchResult
+from .selection import Candidate, Pick, SelectSpec, select
+from .space import SearchSpace, load_space
+from .study import SearchSpec, StudySpec, load_study
+from .trained_models import export_model, load_architecture, load_model
+from .training import Outcome, TrainSpec, train
+
+__all__ = [
+    "INIT_SCHEMES",
+    "AlexNetSpec",
+    "ArchitectureSpec",
+    "CNNSpec",
+    "Candidate",
+    "DataSpec",
+    "FCSpec",
+    "FigureSpec",
+    "InfeasibleArchitectureError",
+    "InvalidInputError",
+    "Measurement",
+    "Metric",
+    "NasSensError",
+    "NoClosedFormError",
+    "Outcome",
+    "Pick",
+    "ResNetSpec",
+    "ScoreSpec",
+    "SearchResult",
+    "SearchSpace",
+    "SearchSpec",
+    "SelectSpec",
+    "Splits",
+    "StorageError",
+    "StudySpec",
+    "TimmSpec",
+    "TrainSpec",
+    "VGGSpec",
+    "bias_variance",
+    "class_stiffness",
+    "closed_form_sensitivity",
+    "critical_length",
+    "export_model",
+    "gradient_cosines",
+    "initialize_",
+    "jacobian_against_loss",
+    "jacobian_norm",
+    "jacobian_norms",
+    "linear_regions",
+    "load_architecture",
+    "load_data",
+    "load_model",
+    "load_space",
+    "load_spec",
+    "load_study",
+    "mean_squared_jacobian_norm",
+    "measure",
+    "normalized_loss",
+    "output_sensitivity",
+    "predicted_loss",
+    "region_boundaries",
+    "resolve_model",
+    "search",
+    "select",
+    "sensitivity_by_class",
+    "sensitivity_by_sample",
+    "sensitivity_sweep",
+    "stiffness",
+    "temperature",
+    "train",
+    "transitions",
+]
