@@ -36,7 +36,8 @@ class ScoredCandidate:
         feasible: Whether the architecture fits the input and meets the constraints of its space.
         status: "ok", or the reason why the candidate is never ranked.
         number: Number of its trial; None before it is stored.
-        params_sampled: What the sampler suggested: parameter name to value.
+        params_sampled: What the sampler suggested: parameter name to value. Empty in what is read from a database; the
+            trial has it.
     """
 
     digest: str
@@ -53,7 +54,7 @@ class ScoredCandidate:
     feasible: bool = True
     status: str = STATUS_OK
     number: int | None = None
-    params_sampled: Mapping[str, Any] = field(default_factory=dict)
+    params_sampled: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def is_ok(self) -> bool:

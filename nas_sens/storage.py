@@ -44,6 +44,7 @@ _SQLITE_TIMEOUT_SECONDS = 60.0  # how long to wait for other processes that writ
 _RACES = ("already exists", "unique", "duplicate", "deadlock", "tuple concurrently")
 _OPEN_ATTEMPTS = 40  # several processes that make the tables of an empty database get in each other's way
 _SCORED = tuple(f.name for f in fields(ScoredCandidate) if f.name not in ("number", "params_sampled"))
+_ALL_SCORED = frozenset(_SCORED)
 _TRAINED = tuple(f.name for f in fields(TrainedCandidate) if f.name not in ("number", "curve"))
 
 
@@ -189,15 +190,13 @@ class StudyStorage:
     def _read_scored(self, name: str) -> list[ScoredCandidate]:
         """Return all candidates; finished trials never change, so that only those behind the last one are read."""
         if not bulk.is_known_schema():
-            return [
-                _to_scored(t.number, t.user_attrs, t.params) for t in self._trials(name) if "digest" in t.user_attrs
-            ]
+            return [_to_scored(t.number, t.user_attrs) for t in self._trials(name) if "digest" in t.user_attrs]
         with self._guard():
             study_id = self._storage.get_study_id_from_name(name)
             last, candidates = self._scored.get(study_id, (-1, []))
             with bulk_read.no_collection():
                 new = bulk_read.read_finished(self._rdb, study_id, after=last)
-                candidates += [_to_scored(t.number, t.user_attrs, t.params) for t in new if "digest" in t.user_attrs]
+                candidates += [_to_scored(t.number, t.user_attrs) for t in new if "digest" in t.user_attrs]
         self._scored[study_id] = (new[-1].trial_id if new else last, candidates)
         return candidates
 
@@ -238,13 +237,13 @@ class StudyStorage:
             artifacts: File name to file.
         """
         with self._guard(), finish_first():
-            distributions = self._trial(name, source.number).distributions
+            scored = self._trial(name, source.number)
             # All in one row-creating call: a process killed at any moment leaves no half-written trial.
             template = create_trial(
                 state=_state(record),
                 value=_first(record.val_loss, record.val_error) if record.is_ok else None,
-                params=dict(source.params_sampled),
-                distributions=distributions,
+                params=scored.params,
+                distributions=scored.distributions,
                 user_attrs={k: v for k in _TRAINED if (v := getattr(record, k)) is not None and v not in ((), {})},
                 system_attrs=self._write_artifacts(artifacts),
                 intermediate_values=dict(enumerate(record.curve, 1)),
@@ -438,9 +437,10 @@ def _scored_trial(candidate: ScoredCandidate, distributions: Mapping[str, BaseDi
     )
 
 
-def _to_scored(number: int, user_attrs: Mapping[str, Any], params: Mapping[str, Any]) -> ScoredCandidate:
-    attributes = {k: user_attrs[k] for k in _SCORED if k in user_attrs}
-    return ScoredCandidate(**attributes, number=number, params_sampled=params)
+def _to_scored(number: int, user_attrs: Mapping[str, Any]) -> ScoredCandidate:
+    if not _ALL_SCORED.issuperset(user_attrs):  # somebody added some
+        user_attrs = {k: v for k, v in user_attrs.items() if k in _ALL_SCORED}
+    return ScoredCandidate(**user_attrs, number=number)
 
 
 def _state(record: TrainedCandidate) -> TrialState:

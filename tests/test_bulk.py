@@ -75,8 +75,8 @@ def test_reading_is_optunas_and_goes_on_where_it_was(tmp_path: Path) -> None:
     study.ask()
     expected = [t for t in study.trials if t.state.is_finished()]
     found = bulk_read.read_finished(storage, study._study_id)
-    assert [(t.trial_id, t.number, t.user_attrs, t.params) for t in found] == [
-        (t._trial_id, t.number, t.user_attrs, t.params) for t in expected
+    assert [(t.trial_id, t.number, t.user_attrs) for t in found] == [
+        (t._trial_id, t.number, t.user_attrs) for t in expected
     ]
     bulk.insert_finished(storage, study._study_id, [trial(9)])
     assert [
