@@ -11,6 +11,7 @@ from .data import Splits
 from .identity import make_generator
 from .measurement import measure
 from .records import ON_TRAIN
+from .subset import stratified_order
 from .train_spec import TrainSpec
 
 
@@ -40,7 +41,9 @@ def measure_in_training(
     problems: dict[str, str] = {}
     for ending, (x, y) in sets.items():
         generator = make_generator("measures in training", seed)
-        x, y = x[: spec.measure_inputs], y[: spec.measure_inputs]
+        if spec.measure_inputs < len(y):  # the first rows may be of one class
+            order = stratified_order(y, generator=make_generator("inputs of measures", seed, device=y.device))
+            x, y = x[order[: spec.measure_inputs]], y[order[: spec.measure_inputs]]
         for m in measure(model, x, y, metrics=spec.measure, generator=generator):
             values[m.name + ending] = m.value if m.value is not None and math.isfinite(m.value) else None
             if values[m.name + ending] is None:

@@ -20,6 +20,7 @@ _MEASURES = {
 _FIGURES = {
     "params": "parameters",
     "flops": "FLOPs",
+    "training_samples": "training samples",
     "generalization_gap": "test error − training error (fraction)",
     "log10_sensitivity_before": "log₁₀ S before training (output units²)",
     "log10_sensitivity_after": "log₁₀ S after training (output units²)",

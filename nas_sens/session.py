@@ -12,6 +12,7 @@ import torch
 
 from .annotations import annotate
 from .data import Splits, load_data
+from .declarations import changed
 from .device import resolve_device
 from .errors import InvalidInputError
 from .identity import canonical_json
@@ -58,7 +59,8 @@ def open_session(
     check_declared_figures(spec)
     table = _table_of(spec)
     splits = load_data(spec.data)
-    check_trainable(spec.train, splits)
+    for values in spec.search_space.training_corners():  # one, of no values, where nothing is searched
+        check_trainable(changed(spec.train, where="training", **values), splits)
     database = StudyStorage(storage_url(storage), artifacts=None if artifacts is None else Path(artifacts))
     with database.creating(spec.name):
         if database.exists(spec.name):

@@ -19,12 +19,12 @@ NotNegative = Annotated[float, Field(ge=0)]
 AboveZero = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Loss = Literal["cross_entropy", "mse"]
-# What a search space may search with the architecture: how weights are found, not on what data or for how long. Label
-# noise and augmentation are factors of experiments; the labels that outcomes are compared by stay true.
+# What a search space may search with the architecture: how weights are found, not for how long. Label noise,
+# augmentation and the number of samples are factors of experiments; what outcomes are compared by stays as it is.
 SEARCHABLE = (
     *("optimizer", "learning_rate", "schedule", "warmup_epochs", "min_learning_rate", "decay_epochs", "decay_rate"),
     *("weight_decay", "momentum", "nesterov", "max_gradient_norm", "batch_size"),
-    *("label_noise", "augmentation"),
+    *("label_noise", "augmentation", "samples"),
 )
 Pruner = Literal["none", "asha", "hyperband", "median"]
 
@@ -62,6 +62,9 @@ class TrainSpec:
             90°, square images only); of training images, anew in every batch. One kind may stand without a list;
             ``none`` is no kind.
         max_translation: See ``augmentation``.
+        samples: Train on so many of the training set only, with its classes in proportion: other ones for every seed,
+            but the same for all architectures, and fewer are a part of more. None for all of it. Figures and measures
+            of the training set are of these; validation and test sets stay as they are.
         label_noise: Share of training labels that are swapped for another class, drawn for every seed. Figures of the
             training set are for the labels that were trained on; validation and test labels stay true.
         noisy_epochs: None to train on the noisy labels throughout. Else so many epochs on them come before the
@@ -86,7 +89,8 @@ class TrainSpec:
             ``asha``, ``hyperband``, ``median`` or ``none``. It judges the first seed; the control group is not pruned.
         measure: Measures of the trained network (``nas-sens list metrics``), stored with it.
         measure_every: Take them also before training and after every so many epochs; None for the end only.
-        measure_inputs: On how many inputs, the first ones of ``measure_on``, in one pass.
+        measure_inputs: On how many inputs of ``measure_on``, its classes in proportion, in one pass; the same whenever
+            it is measured and for all architectures.
         measure_on: ``validation``, ``train`` with the labels that are trained on, or ``both``: what is measured on the
             training set then has ``_on_train`` behind its name.
         checkpoint_seconds: A training that is killed goes on from a state at most so old. No part of the protocol.
@@ -108,6 +112,7 @@ class TrainSpec:
     loss: Loss = "cross_entropy"
     augmentation: Annotated[tuple[Augmentation, ...], Field(strict=False), BeforeValidator(_one_kind)] = ()
     max_translation: Positive = 4
+    samples: Positive | None = None
     label_noise: Share = 0.0
     noisy_epochs: Positive | None = None
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -184,6 +189,12 @@ class TrainSpec:
 
 def check_trainable(spec: TrainSpec, splits: Splits) -> None:
     """Raise an InvalidInputError unless data can be trained on as declared."""
+    n = len(splits.y_train)
+    if spec.samples is not None and spec.samples > n:
+        raise InvalidInputError(
+            f"samples in [train] must be at most the {n} training samples of data {splits.name!r}; given "
+            f"{spec.samples}; lower it, or raise train_samples in [data]"
+        )
     if splits.task == "regression" and spec.label_noise > 0:
         raise InvalidInputError(
             f"label_noise in [train] swaps classes, but data {splits.name!r} is for regression; set it to 0"

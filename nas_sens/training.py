@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -13,11 +13,12 @@ from .architectures import ArchitectureSpec
 from .checkpoint import Checkpoint
 from .data import Splits
 from .evaluation import evaluate, fitted_temperature
-from .identity import derive_seed, digest
+from .identity import derive_seed, digest, make_generator
 from .metrics.output_sensitivity import evaluation_mode
 from .outcome import Outcome, mean_and_sd
 from .random_stream import global_stream
 from .records import PRUNED
+from .subset import stratified_order
 from .train_spec import TrainSpec, check_trainable
 from .training_run import TrainingRun
 
@@ -56,6 +57,7 @@ def train(
         InvalidInputError: The data cannot be trained on as declared.
     """
     check_trainable(spec, splits)
+    splits = _trained_on(splits, spec, seed=seed)
     device = splits.x_train.device
     with global_stream(device, derive_seed("dropout", architecture.digest, seed)):
         run = TrainingRun(architecture, splits, spec, seed=seed)
@@ -88,6 +90,15 @@ def train(
         seconds=run.seconds,
         state={k: v.detach().to("cpu").contiguous() for k, v in run.model.state_dict().items()},
     )
+
+
+def _trained_on(splits: Splits, spec: TrainSpec, *, seed: int) -> Splits:
+    """Return the splits with the samples of the training set that ``[train] samples`` leaves."""
+    if spec.samples is None:
+        return splits
+    generator = make_generator("samples", seed, device=splits.y_train.device)  # the same for all architectures
+    rows = stratified_order(splits.y_train, generator=generator)[: spec.samples]
+    return replace(splits, x_train=splits.x_train[rows], y_train=splits.y_train[rows])
 
 
 def _identity(architecture: ArchitectureSpec, splits: Splits, spec: TrainSpec, seed: int) -> str:

@@ -49,7 +49,7 @@ UNITS = dict.fromkeys(
     "init_schemes": "initialization",
     "optuna_log": "space",
 }
-TRAINING = ("label_noise", "optimizers", "schedule", "random_stream", "outcome")
+TRAINING = ("label_noise", "subset", "optimizers", "schedule", "random_stream", "outcome")
 UNITS |= {"augmentation": "train_spec", "train_summary": "train_stage"}
 UNITS |= dict.fromkeys(
     (*TRAINING, "evaluation", "gradient_steps", "training_run", "checkpoint", "measures_in_training", "seed_means"),

@@ -13,6 +13,7 @@ from nas_sens.identity import make_generator
 from nas_sens.label_noise import noisy_labels
 from nas_sens.seed_means import MOST_POINTS, compact, mean_curve, mean_measures
 from nas_sens.storage import StudyStorage
+from nas_sens.subset import stratified_order
 from nas_sens.training import TrainSpec, train
 
 FC = ns.FCSpec(depth=1, width=8, init="he_normal", dropout=0.2)
@@ -30,7 +31,8 @@ def test_measures_are_those_of_the_network_as_it_was(digits):
             model = FC.build(digits.input_shape, 10)
             model.load_state_dict(train(FC, digits, dataclasses.replace(SPEC, epochs=epoch), seed=1).state)
         generator = make_generator("measures in training", 1)
-        x, y = digits.x_val[:16], digits.y_val[:16]
+        rows = stratified_order(digits.y_val, generator=make_generator("inputs of measures", 1))[:16]
+        x, y = digits.x_val[rows], digits.y_val[rows]
         for found in ns.measure(model, x, y, metrics=SPEC.measure, generator=generator):
             assert outcome.measure_curves[found.name][i] == found.value
     assert outcome.measures == {name: curve[-1] for name, curve in outcome.measure_curves.items()}

@@ -31,6 +31,7 @@ FIRST_KEYS += ("stop_loss", "stop_epochs")  # all that a study of the first vers
         ({"noisy_epochs": 3}, "needs a label_noise above 0 for noisy_epochs; given noisy_epochs = 3"),
         ({"label_noise": 1.5}, "train.label_noise must be less than or equal to 1; given 1.5"),
         ({"augmentation": ["flop"]}, "train.augmentation.0 must be 'translation', 'flip', 'vertical_flip' or"),
+        ({"samples": 0}, "train.samples must be"),
         ({"max_gradient_norm": 0.0}, "train.max_gradient_norm must be greater than 0"),
         ({"precision": "float64"}, "train.precision must be 'float32', 'bfloat16' or 'float16'"),
         ({"max_second": 3.0}, "unknown key 'train.max_second'; did you mean 'max_seconds'?"),
@@ -84,13 +85,14 @@ def test_data_that_cannot_be_trained_on_as_declared(digits):
     cases = [
         (table, {"label_noise": 0.1}, "label_noise in [train] swaps classes, but data 'diabetes' is for regression"),
         (table, {"augmentation": ("flip",)}, "needs images (channels, height, width), but data 'diabetes' has inputs"),
+        (digits, {"samples": 201}, "samples in [train] must be at most the 200 training samples of data 'digits'"),
         (wide, {"augmentation": ("rotation",)}, "needs square images, but data 'digits' has inputs of shape (1, 8, 6)"),
     ]
     for splits, values, text in cases:
         with pytest.raises(ns.InvalidInputError) as error:
             check_trainable(TrainSpec(**values), splits)
         assert text in str(error.value)
-    check_trainable(TrainSpec(augmentation=("flip", "translation")), wide)
+    check_trainable(TrainSpec(augmentation=("flip", "translation"), samples=200), wide)
 
 
 def test_a_loss_of_another_kind_is_not_predicted(tmp_path):
@@ -99,8 +101,14 @@ def test_a_loss_of_another_kind_is_not_predicted(tmp_path):
         ns.search(spec, storage=f"sqlite:///{tmp_path}/a.db")
 
 
-def test_a_search_says_so_before_it_scores(tmp_path):
-    spec = dataclasses.replace(study(label_noise=0.1), data=ns.DataSpec(name="diabetes"))
-    with pytest.raises(ns.InvalidInputError, match="label_noise"):
+@pytest.mark.parametrize("is_searched", [False, True])
+@pytest.mark.parametrize(("key", "smaller", "value"), [("label_noise", 0.0, 0.1), ("samples", 10, 1000)])
+def test_a_search_says_so_before_it_scores(tmp_path, key, smaller, value, is_searched):
+    spec = dataclasses.replace(study(**({} if is_searched else {key: value})), data=ns.DataSpec(name="diabetes"))
+    if is_searched:
+        families = {"fc": {"depth": 1, "width": 4}}
+        space = ns.SearchSpace(name="tiny", families=families, training={key: [smaller, value]})
+        spec = dataclasses.replace(spec, search_space=space)
+    with pytest.raises(ns.InvalidInputError, match=key):
         ns.search(spec, storage=f"sqlite:///{tmp_path}/a.db")
     assert not list(tmp_path.iterdir())
