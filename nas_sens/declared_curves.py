@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .declared_groups import grouped, level_text, style_of
+from .declared_groups import group_label, grouped, style_of
 from .figure_spec import FigureSpec
 from .figure_style import add_legend, render_svg, set_log_axis
 from .quantity_labels import axis_label, label_of
@@ -48,7 +48,7 @@ def curve_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], w
         groups = grouped([t for t, _ in drawn], spec.group)
         for i, (level, members) in enumerate(groups.items()):
             colour, marker = style_of(i, level, list(groups))
-            label = f"{label_of(spec.group, wording)} {level_text(level)}" if spec.group else None
+            label = group_label(spec.group, level, wording) if spec.group else None
             for j, member in enumerate(members):
                 xs, ys = zip(*drawn[member][1], strict=True)
                 few = len(xs) <= 40

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .declared_curves import curve_svg
-from .declared_groups import grouped, level_text, plain_ticks, style_of
+from .declared_groups import draw_points, plain_ticks
 from .declared_pairs import paired_svg
 from .figure_spec import LOG10, FigureSpec
-from .figure_style import INK, MAX_VECTOR_POINTS, add_legend, render_svg
+from .figure_style import INK, add_legend, render_svg
 from .line_fit import line_fit
 from .quantities import number_of, value_of
 from .quantity_labels import axis_label, label_of
@@ -59,21 +59,7 @@ def scatter_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate],
     title = _statistics(xs, ys, has_fit=spec.fit)
 
     def draw(figure: Figure, axes: Axes) -> None:
-        groups = grouped([t for t, _, _ in points], spec.group)
-        for i, (level, members) in enumerate(groups.items()):
-            colour, marker = style_of(i, level, list(groups))
-            axes.scatter(
-                xs[members],
-                ys[members],
-                s=40,
-                color=colour,
-                marker=marker,
-                edgecolors=INK,
-                linewidths=0.4,
-                label=f"{label_of(spec.group, wording)} {level_text(level)}" if spec.group else None,
-                zorder=3,
-                rasterized=len(points) > MAX_VECTOR_POINTS,
-            )
+        draw_points(axes, xs, ys, [t for t, _, _ in points], spec.group, wording)
         ends = np.array([xs.min(), xs.max()])
         if spec.fit and (fit := line_fit(xs, ys)) is not None:
             axes.plot(ends, fit.intercept + fit.slope.estimate * ends, color=INK, linewidth=1.2, label="least squares")

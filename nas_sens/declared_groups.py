@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
+from .figure_style import INK, MAX_VECTOR_POINTS
 from .figures import FAMILY_COLOURS, FAMILY_MARKERS
 from .quantities import value_of
+from .quantity_labels import label_of
 from .records import TrainedCandidate
+from .report_text import Wording
 
 
 def grouped(trained: Sequence[TrainedCandidate], name: str) -> dict[Any, list[int]]:
@@ -48,6 +52,49 @@ def style_of(place: int, level: Any, levels: Sequence[Any]) -> tuple[Any, str]:
 def level_text(level: Any) -> str:
     """Return the value of a parameter as it is declared: ``true``, not ``True``."""
     return str(level).lower() if isinstance(level, bool) else "none" if level is None else str(level)
+
+
+def group_label(name: str, level: Any, wording: Wording) -> str:
+    """Return what a legend says of a group: the parameter and its value."""
+    return f"{label_of(name, wording)} {level_text(level)}"
+
+
+def draw_points(
+    axes: Axes,
+    xs: np.ndarray,
+    ys: np.ndarray,
+    trained: Sequence[TrainedCandidate],
+    group: str,
+    wording: Wording,
+    *,
+    label: str | None = None,
+) -> None:
+    """Draw points in the colours and markers of their groups.
+
+    Args:
+        axes: Where.
+        xs: Shape (n,).
+        ys: Shape (n,).
+        trained: The network of each point.
+        group: Parameter by which points are told apart; "" for one group.
+        wording: What losses and errors are called.
+        label: What the legend says of points that are one group; None for nothing.
+    """
+    groups = grouped(trained, group)
+    for i, (level, members) in enumerate(groups.items()):
+        colour, marker = style_of(i, level, list(groups))
+        axes.scatter(
+            xs[members],
+            ys[members],
+            s=40,
+            color=colour,
+            marker=marker,
+            edgecolors=INK,
+            linewidths=0.4,
+            label=group_label(group, level, wording) if group else label,
+            zorder=3,
+            rasterized=len(xs) > MAX_VECTOR_POINTS,
+        )
 
 
 def plain_ticks(axes: Axes) -> None:

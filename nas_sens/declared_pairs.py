@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from .declared_groups import grouped, level_text, plain_ticks, style_of
+from .declared_groups import draw_points, grouped, level_text, plain_ticks
 from .figure_spec import FigureSpec
 from .figure_style import INK, add_legend, render_svg
 from .identity import canonical_json
@@ -54,13 +54,7 @@ def paired_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], 
     title = _statistics(xs, ys)
 
     def draw(figure: Figure, axes: Axes) -> None:
-        groups = grouped([t for t, _, _ in points], spec.group)
-        for i, (level, members) in enumerate(groups.items()):
-            colour, marker = style_of(i, level, list(groups))
-            name = f"{label_of(spec.group, wording)} {level_text(level)}" if spec.group else "a pair of networks"
-            axes.scatter(
-                xs[members], ys[members], s=40, color=colour, marker=marker, edgecolors=INK, linewidths=0.4, label=name
-            )
+        draw_points(axes, xs, ys, [t for t, _, _ in points], spec.group, wording, label="a pair of networks")
         both = np.array([min(xs.min(), ys.min()), max(xs.max(), ys.max())])
         axes.plot(both, both, color=INK, linestyle="--", linewidth=1, label="no difference")
         axes.set_title(title)

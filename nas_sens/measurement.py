@@ -53,6 +53,7 @@ def measure(
     metrics: Sequence[str] | Literal["all"] = "all",
     seeds: int = 1,
     init: InitScheme | None = None,
+    reference: torch.Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> list[Measurement]:
     """Return what the named measures say of a network, in the order of their names as given.
@@ -68,6 +69,8 @@ def measure(
         metrics: Names from :func:`nas_sens.metrics.metrics`, or "all".
         seeds: Number of random networks; more than one needs ``init``.
         init: Scheme by which the network is initialised anew for every seed; None to measure it with its weights.
+        reference: One input (*input_shape) for measures that divide by what the network says of it, so that several
+            sets of inputs can be compared; None for the first of ``x``.
         generator: Where weights, noise and probes are drawn from; torch's global generator if None.
 
     Raises:
@@ -90,7 +93,7 @@ def measure(
                 _initialize_(model, init, make_generator("measure weights", base, i, device=_device(model, x)))
             for metric in chosen:
                 stream = make_generator("measure", metric.name, base, i, device=x.device)
-                runs[metric.name].append(_attempt(metric, model, x, y, stream))
+                runs[metric.name].append(_attempt(metric, model, x, y, reference, stream))
     return [_summary(metric, runs[metric.name]) for metric in chosen]
 
 
@@ -124,11 +127,17 @@ def _initialize_(model: nn.Module, init: InitScheme, generator: torch.Generator)
 
 
 def _attempt(
-    metric: Metric, model: nn.Module, x: torch.Tensor, y: torch.Tensor | None, generator: torch.Generator
+    metric: Metric,
+    model: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor | None,
+    reference: torch.Tensor | None,
+    generator: torch.Generator,
 ) -> tuple[float | None, float, str]:
     start = time.perf_counter()
+    more = {"reference": reference} if metric.takes_reference else {}
     try:
-        value, problem = float(metric.function(model, x, y, generator=generator)), ""
+        value, problem = float(metric.function(model, x, y, generator=generator, **more)), ""
     except (InvalidInputError, InfeasibleArchitectureError) as error:
         value, problem = None, str(error)
     except (RuntimeError, ValueError) as error:  # what PyTorch's layers and transforms raise on what they cannot do

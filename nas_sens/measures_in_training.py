@@ -39,12 +39,13 @@ def measure_in_training(
     }[spec.measure_on]
     values: dict[str, float | None] = {}
     problems: dict[str, str] = {}
+    reference = splits.x_train[0]  # whichever set is measured
     for ending, (x, y) in sets.items():
         generator = make_generator("measures in training", seed)
         if spec.measure_inputs < len(y):  # the first rows may be of one class
             order = stratified_order(y, generator=make_generator("inputs of measures", seed, device=y.device))
             x, y = x[order[: spec.measure_inputs]], y[order[: spec.measure_inputs]]
-        for m in measure(model, x, y, metrics=spec.measure, generator=generator):
+        for m in measure(model, x, y, metrics=spec.measure, reference=reference, generator=generator):
             values[m.name + ending] = m.value if m.value is not None and math.isfinite(m.value) else None
             if values[m.name + ending] is None:
                 problems[m.name + ending] = m.problem

@@ -20,6 +20,8 @@ class Metric:
         direction: Which values its source expects of the better network; a hypothesis, not a fact.
         source: Where it is from: authors, year, arXiv number, equation.
         cost: In words, for n inputs.
+        takes_reference: Whether it also takes ``reference``, one input (*input_shape) that all networks and sets of
+            inputs that are compared have in common.
         needs_labels: Whether ``y`` must be given.
         requirements: What a network or its inputs must have, in words; empty for nothing in particular.
     """
@@ -28,6 +30,7 @@ class Metric:
     direction: Direction
     source: str
     cost: str
+    takes_reference: bool = False
     needs_labels: bool = False
     requirements: str = ""
 

@@ -31,7 +31,8 @@ def output_normalized_loss(
         model: Maps (n, *input_shape) to (n, K).
         x: Inputs (n, *input_shape), those that the network was trained on.
         y: Their labels (n,), of an integer type.
-        reference: x_ref (*input_shape); the first input if None.
+        reference: x_ref (*input_shape); the first input if None. Losses on a training and on a test set can be compared
+            only if it is the same for both.
         batch_size: Inputs per forward pass.
         generator: Not used; nothing is drawn.
 
@@ -53,5 +54,6 @@ METRIC = Metric(
     direction="smaller",
     source="Liao et al. 2019, figure 2 (ResNet)",
     cost="forward",
+    takes_reference=True,
     needs_labels=True,
 )
