@@ -9,11 +9,14 @@ from collections.abc import Collection, Iterable
 from .declarations import nearest
 from .errors import InvalidInputError
 from .figure_spec import LOG10, FigureSpec
-from .records import EPOCH_CURVES, TrainedCandidate
+from .records import EPOCH_CURVES, ON_TRAIN, TrainedCandidate
 
 FIGURES = (
     *("params", "flops", "train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error"),
     *("generalization_gap", "predicted_loss", "temperature", "log10_sensitivity_before", "log10_sensitivity_after"),
+)
+GAP = (
+    "_gap"  # behind a measure that is taken on both sets: its value on validation inputs minus that on training inputs
 )
 
 
@@ -26,10 +29,18 @@ def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
         found: float | None = getattr(t, name)
         return found
     if name.startswith("measure_"):
-        return t.measures.get(name.removeprefix("measure_"))
+        return _measure_of(t, name.removeprefix("measure_"))
     values = json.loads(t.architecture)
     values |= {f"training_{key}": value for key, value in t.training.items()}
     return values.get(name)
+
+
+def _measure_of(t: TrainedCandidate, name: str) -> float | None:
+    base = name.removesuffix(GAP)
+    if name in t.measures or base == name:
+        return t.measures.get(name)
+    held_out, seen = t.measures.get(base), t.measures.get(base + ON_TRAIN)
+    return None if held_out is None or seen is None else held_out - seen
 
 
 def number_of(t: TrainedCandidate, name: str) -> float:
@@ -49,7 +60,9 @@ def check_figures(
         training: Names of what is searched with them.
         measures: Names under which measures of the trained networks are stored.
     """
-    valid = [*FIGURES, "family", *parameters, *(f"training_{t}" for t in training), *(f"measure_{m}" for m in measures)]
+    gaps = [m + GAP for m in measures if m + ON_TRAIN in measures]
+    measured = [f"measure_{m}" for m in (*measures, *gaps)]
+    valid = [*FIGURES, "family", *parameters, *(f"training_{t}" for t in training), *measured]
     for i, figure in enumerate(figures, 1):
         for name in figure.quantities:
             if name not in valid and name.removeprefix(LOG10) not in valid:

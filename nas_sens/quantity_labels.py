@@ -5,12 +5,15 @@ from __future__ import annotations
 import textwrap
 
 from .figure_spec import LOG10
+from .quantities import GAP
 from .records import ON_TRAIN
 from .report_text import Wording
 
 _MEASURES = {
     "jacobian_norm": "Jacobian norm (per unit of input)",
     "normalized_loss": "normalised loss (nats)",
+    "l1_normalized_loss": "loss normalised by L1 norms (nats)",
+    "output_normalized_loss": "loss normalised by one output (nats)",
     "norm_product": "log₁₀ product of layer norms",
     "output_sensitivity": "S after training (output units²)",
     "critical_length": "critical length ξ (1 − cos of inputs)",
@@ -53,7 +56,8 @@ def label_of(name: str, wording: Wording) -> str:
         return f"{_SETS[part]} {kind} ({unit})"
     if name.startswith("measure_") or name.removesuffix(ON_TRAIN) in _MEASURES:
         measure = name.removeprefix("measure_")
-        base = measure.removesuffix(ON_TRAIN)
+        base = measure.removesuffix(ON_TRAIN).removesuffix(GAP)
         where = ", training inputs" if measure.endswith(ON_TRAIN) else ""
+        where = ", validation − training inputs" if measure.endswith(GAP) else where
         return _MEASURES.get(base, base.replace("_", " ")) + where
     return name.removeprefix("training_").replace("_", " ")

@@ -34,7 +34,7 @@ def trained(depth: int, width: int, batch_norm: bool, **more) -> TrainedCandidat
         "log10_sensitivity_after": 2.0 * depth + 0.01 * width,
         "predicted_loss": 9.0**depth,
         "training": {"learning_rate": 0.1 * depth},
-        "measures": {"stiffness": 0.5, "zero": 0.0},
+        "measures": {"stiffness": 0.5, "stiffness_on_train": 0.75, "zero": 0.0},
         "curve": (3.0, 2.0, 1.0),
         "curve_epochs": (1, 2, 3),
         "curves": {"train_loss": (2.0, 1.0, 0.5)},
@@ -59,7 +59,11 @@ def test_values_by_name():
     assert number_of(t, "measure_stiffness") == 0.5
     assert number_of(t, "training_learning_rate") == 0.1
     assert (value_of(t, "family"), value_of(t, "batch_norm"), value_of(t, "depth")) == ("fc", True, 1)
-    assert all(math.isnan(number_of(t, name)) for name in ("log10_measure_zero", "measure_none", "val_loss", "family"))
+    assert number_of(t, "measure_stiffness_gap") == -0.25
+    assert all(
+        math.isnan(number_of(t, name))
+        for name in ("log10_measure_zero", "measure_none", "measure_zero_gap", "val_loss", "family")
+    )
 
 
 def test_pairs_are_those_that_a_look_at_all_finds():
@@ -116,6 +120,8 @@ def test_scatter_tells_correlation_line_prediction_and_groups():
     same = panel(kind="scatter", x="log10_sensitivity_after", y="log10_sensitivity_after", diagonal=True)
     assert "Pearson +1.000" in same.svg
     assert "y = x" in same.svg
+    gap = panel(kind="scatter", x="depth", y="measure_stiffness_gap").svg
+    assert "sign stiffness, validation −" in gap
 
 
 def test_networks_that_did_not_fit_are_left_out_where_the_figure_says_so():
@@ -165,6 +171,7 @@ def test_the_same_networks_give_the_same_picture_in_any_order():
         ('kind = "scatter"\nx = "dept"\ny = "test_loss"', ["'dept'", "'depth'"]),
         ('kind = "scatter"\nx = "depth"\ny = "test_loss"\nwhere = {widht = 8}', ["'widht'", "'width'"]),
         ('kind = "scatter"\nx = "depth"\ny = "measure_stiffness"', ["measure_stiffness"]),
+        ('kind = "scatter"\nx = "depth"\ny = "measure_l2_norm_gap"', ["'measure_l2_norm_gap'"]),
         ('kind = "scatter"\nx = "depth"\ny = "test_error"\npredicted = true', ["test_loss"]),
         ('kind = "scatter"\nx = "depth"\ny = "test_loss"\npair = "width"', ["cannot have pair"]),
         ('kind = "paired"\ny = "test_loss"', ["needs pair"]),

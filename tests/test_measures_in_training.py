@@ -71,6 +71,19 @@ def test_measures_of_the_training_set_see_the_labels_that_were_trained_on(digits
     assert outcome.measures["grad_norm"] != pytest.approx(on_true, rel=1e-2)
 
 
+def test_both_sets_are_normalised_by_the_same_output(digits):
+    spec = TrainSpec(epochs=1, measure=("output_normalized_loss",), measure_on="both", measure_inputs=200)
+    outcome = train(FC, digits, spec, seed=1)
+    model = FC.build(digits.input_shape, 10)
+    model.load_state_dict(outcome.state)
+    model.eval()
+    with torch.no_grad():
+        norm = model(digits.x_train[:1])[0].square().sum().sqrt()
+        for name, x, y in (("", digits.x_val, digits.y_val), ("_on_train", digits.x_train, digits.y_train)):
+            loss = torch.nn.functional.cross_entropy(model(x) / norm, y)
+            assert outcome.measures["output_normalized_loss" + name] == pytest.approx(float(loss), rel=1e-5)
+
+
 def test_regressions_can_be_measured():
     data = ns.load_data(ns.DataSpec(name="diabetes", train_samples=60, standardize=True))
     outcome = train(FC, data, TrainSpec(epochs=2, measure=("stiffness", "jacobian_norm")), seed=1)

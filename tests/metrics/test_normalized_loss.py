@@ -12,6 +12,7 @@ from torch import nn
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
 from nas_sens.errors import InvalidInputError
+from nas_sens.metrics.l1_normalized_loss import l1_normalized_loss
 from nas_sens.metrics.norm_product import norm_product
 from nas_sens.metrics.normalized_loss import normalized_loss
 from nas_sens.metrics.output_normalized_loss import output_normalized_loss
@@ -86,6 +87,8 @@ def test_equals_a_network_of_normalised_layers(name, p):
                 layer.bias.data /= rho
     assert norm_product(model, p=p) == pytest.approx(math.log10(rho), rel=RTOL)
     assert normalized_loss(model, x, y, p=p, batch_size=3) == pytest.approx(loss_by_hand(twin, x, y), rel=RTOL)
+    if p == 1:
+        assert l1_normalized_loss(model, x, y) == pytest.approx(loss_by_hand(twin, x, y), rel=RTOL)
     assert all(m.training for m in model.modules())
     assert all(torch.equal(before[n], t) for n, t in model.state_dict().items())
 
