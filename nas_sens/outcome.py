@@ -11,6 +11,8 @@ import torch
 
 from .records import STATUS_OK
 
+Records = Mapping[str, Mapping[int, Mapping[str, torch.Tensor]]]  # name, epoch, field
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -30,7 +32,8 @@ class Outcome:
         measures: What ``[train] measure`` says of the trained network, by name, where it is finite.
         measured_epochs: Epochs after which it was measured, 0 for before training.
         measure_curves: What it said then, by name; None where it was not finite.
-        measure_problems: Why a measure had no value, by name.
+        measure_problems: Why a measure had no value, or a record could not be taken, by name.
+        records: What ``[train] record`` keeps: name to epoch to arrays by field, float64 on the CPU.
         seconds: Wall-clock time.
         state: The trained weights, on the CPU.
     """
@@ -50,6 +53,7 @@ class Outcome:
     measured_epochs: tuple[int, ...] = ()
     measure_curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     measure_problems: Mapping[str, str] = field(default_factory=dict)
+    records: Records = field(default_factory=dict, repr=False)
     seconds: float = 0.0
     state: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
 

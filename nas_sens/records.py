@@ -11,7 +11,8 @@ from typing import Any
 STATUS_OK = "ok"
 PRUNED = "pruned"  # how the status of a pruned training begins
 EPOCH_CURVES = ("val_loss", "train_loss", "train_error", "val_error")  # figures after each epoch of a training
-CURVES = ("curve", "curve_epochs", "curves", "measured_epochs", "measure_curves")  # long fields of a TrainedCandidate
+# Long fields of a TrainedCandidate.
+CURVES = ("curve", "curve_epochs", "curves", "measured_epochs", "measure_curves", "records")
 CONTROL = "control"
 ON_TRAIN = "_on_train"  # how the names of measures end that are taken on training inputs beside validation inputs
 
@@ -112,6 +113,8 @@ class TrainedCandidate:
         measures: Means of what ``[train] measure`` says of the trained networks, by name, where all are finite.
         measured_epochs: Epochs after which it was measured, 0 for before training.
         measure_curves: Means of what it said then, by name; None where there is none.
+        records: What ``[train] record`` keeps, of all seeds as each record says (`nas_sens.recordings`): name to epoch
+            to field to nested tuples of numbers, None where there is none. Epoch 0 is before training.
         seconds: Wall-clock time of all trainings together.
         status: "ok", or the reason why it is never ranked.
         number: Number of its trial; None before it is stored.
@@ -151,6 +154,7 @@ class TrainedCandidate:
     measures: Mapping[str, float] = field(default_factory=dict, hash=False)
     measured_epochs: tuple[int, ...] = ()
     measure_curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict, hash=False)
+    records: Mapping[str, Mapping[int, Mapping[str, Any]]] = field(default_factory=dict, hash=False, repr=False)
     seconds: float | None = None
     status: str = STATUS_OK
     number: int | None = None

@@ -35,6 +35,7 @@ from .errors import InvalidInputError, StorageError
 from .excerpt import Excerpt
 from .interrupts import finish_first
 from .optuna_log import quiet_optuna
+from .record_attributes import from_attributes, to_attributes
 from .records import ScoredCandidate, TrainedCandidate
 
 DEFAULT_STORAGE = "sqlite:///nas_sens.db"
@@ -45,7 +46,7 @@ _RACES = ("already exists", "unique", "duplicate", "deadlock", "tuple concurrent
 _OPEN_ATTEMPTS = 40  # several processes that make the tables of an empty database get in each other's way
 _SCORED = tuple(f.name for f in fields(ScoredCandidate) if f.name not in ("number", "params_sampled"))
 _ALL_SCORED = frozenset(_SCORED)
-_TRAINED = tuple(f.name for f in fields(TrainedCandidate) if f.name not in ("number", "curve"))
+_TRAINED = tuple(f.name for f in fields(TrainedCandidate) if f.name not in ("number", "curve", "records"))
 
 
 def hide_password(url: str) -> str:
@@ -244,7 +245,7 @@ class StudyStorage:
                 value=_first(record.val_loss, record.val_error) if record.is_ok else None,
                 params=scored.params,
                 distributions=scored.distributions,
-                user_attrs={k: v for k in _TRAINED if (v := getattr(record, k)) is not None and v not in ((), {})},
+                user_attrs=_trained_attributes(record),
                 system_attrs=self._write_artifacts(artifacts),
                 intermediate_values=dict(enumerate(record.curve, 1)),
             )
@@ -449,6 +450,11 @@ def _state(record: TrainedCandidate) -> TrialState:
     return TrialState.PRUNED if record.is_pruned else TrialState.FAIL
 
 
+def _trained_attributes(record: TrainedCandidate) -> dict[str, Any]:
+    values = {k: v for k in _TRAINED if (v := getattr(record, k)) is not None and v not in ((), {})}
+    return values | to_attributes(record.records)
+
+
 def _to_trained(trial: FrozenTrial) -> TrainedCandidate:
     attributes = {k: trial.user_attrs[k] for k in _TRAINED if k in trial.user_attrs}
     curve = tuple(v for _, v in sorted(trial.intermediate_values.items()))
@@ -456,7 +462,7 @@ def _to_trained(trial: FrozenTrial) -> TrainedCandidate:
         attributes[key] = tuple(attributes.get(key, ()))
     for key in ("curves", "measure_curves"):
         attributes[key] = {name: tuple(values) for name, values in attributes.get(key, {}).items()}
-    return TrainedCandidate(**attributes, number=trial.number, curve=curve)
+    return TrainedCandidate(**attributes, number=trial.number, curve=curve, records=from_attributes(trial.user_attrs))
 
 
 def _first(*values: float | None) -> float | None:

@@ -12,6 +12,7 @@ from .data import Splits, Task
 from .declarations import find
 from .errors import InvalidInputError
 from .metrics import metrics
+from .recordings import check_records, recordings
 from .records import ON_TRAIN
 
 Positive = Annotated[int, Field(ge=1)]
@@ -93,6 +94,10 @@ class TrainSpec:
             it is measured and for all architectures.
         measure_on: ``validation``, ``train`` with the labels that are trained on, or ``both``: what is measured on the
             training set then has ``_on_train`` behind its name.
+        record: Arrays of the trained network that are kept for figures, by the names of ``nas_sens.recordings``:
+            ``points`` (loss and Jacobian norm of single inputs). They are taken at the end; at most 2,000 numbers each.
+        record_epochs: Take them also after these epochs, 0 being before training; at most 20 of them.
+        record_inputs: Of how many inputs, the first ones.
         checkpoint_seconds: A training that is killed goes on from a state at most so old. No part of the protocol.
     """
 
@@ -128,6 +133,9 @@ class TrainSpec:
     measure_every: Positive | None = None
     measure_inputs: Positive = 64
     measure_on: Literal["validation", "train", "both"] = "validation"
+    record: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    record_epochs: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, max_length=20)] = ()
+    record_inputs: Positive = 200
     checkpoint_seconds: NotNegative = 30.0
 
     @property
@@ -171,6 +179,17 @@ class TrainSpec:
         return self
 
     @model_validator(mode="after")
+    def _check_records(self) -> TrainSpec:
+        for name in self.record:
+            find(recordings(), name, "record")
+        if self.record_epochs and not self.record:
+            raise ValueError(f"needs a list record for record_epochs; given record_epochs = {self.record_epochs}")
+        late = [e for e in self.record_epochs if e > self.n_epochs]
+        if late:
+            raise ValueError(f"cannot have record_epochs after the last of {self.n_epochs} epochs; given {late}")
+        return self
+
+    @model_validator(mode="after")
     def _check_options(self) -> TrainSpec:
         if self.nesterov and (self.optimizer != "sgd" or self.momentum == 0):
             raise ValueError(
@@ -203,6 +222,7 @@ def check_trainable(spec: TrainSpec, splits: Splits) -> None:
         raise InvalidInputError(
             f"temperature_scaling in [train] needs classes, but data {splits.name!r} is for regression; set it to false"
         )
+    check_records(spec.record, splits, n_inputs=spec.record_inputs)
     if not spec.augmentation:
         return
     if len(splits.input_shape) != 3:

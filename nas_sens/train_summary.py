@@ -12,6 +12,7 @@ from .data import Splits
 from .metrics.predicted_loss import predicted_loss, predicted_mse
 from .plan import Planned
 from .records import CURVES, PRUNED, STATUS_OK, TrainedCandidate
+from .records_in_training import combined_records
 from .seed_means import compact, mean_curve, mean_measures
 from .session import Session
 from .study import StudySpec
@@ -60,6 +61,7 @@ def summarize(session: Session, planned: Planned, outcomes: Sequence[Outcome]) -
     if sensitivity > 0 and math.isfinite(sensitivity):
         figures["log10_sensitivity_after"] = math.log10(sensitivity)
         figures["predicted_loss"] = _predicted_loss(session, sensitivity)
+    figures["records"] = combined_records([o.records for o in outcomes])
     figures |= _curves(outcomes, is_measured_in_between=session.spec.train.measure_every is not None)
     return replace(record, generalization_gap=figures["test_error"] - figures["train_error"], **figures)
 

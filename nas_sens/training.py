@@ -81,6 +81,7 @@ def train(
     figures["measures"] = {n: c[-1] for n, c in run.measure_curves.items() if c and c[-1] is not None}
     figures["measured_epochs"], figures["measure_problems"] = tuple(run.measured_epochs), run.measure_problems
     figures["measure_curves"] = {name: tuple(curve) for name, curve in run.measure_curves.items()}
+    figures["records"] = run.records
     if sensitivity is not None:
         with torch.inference_mode(), evaluation_mode(run.model):
             figures["sensitivity"] = float(sensitivity(run.model)) / figures["temperature"] ** 2

@@ -20,6 +20,7 @@ from .measures_in_training import measure_in_training
 from .optimizers import make_optimizer
 from .random_stream import set_stream_state, stream_state
 from .records import EPOCH_CURVES
+from .records_in_training import record_in_training
 from .schedule import make_schedule
 from .train_spec import TrainSpec
 
@@ -40,6 +41,7 @@ class TrainingRun:
         curves: Figures after each epoch, by the names in ``EPOCH_CURVES``.
         measured_epochs: Epochs after which ``[train] measure`` was taken; so ``measure_curves`` and
             ``measure_problems`` (see `Outcome`).
+        records: What ``[train] record`` keeps (see `Outcome`).
         is_over: Whether no epoch is left.
         problem: Why the training failed; "" if it did not.
     """
@@ -68,6 +70,7 @@ class TrainingRun:
         self.measured_epochs: list[int] = []
         self.measure_curves: dict[str, list[float | None]] = {name: [] for name in spec.measured}
         self.measure_problems: dict[str, str] = {}
+        self.records: dict[str, dict[int, dict[str, torch.Tensor]]] = {}
         self.is_over, self.problem = False, ""
         self._n_under = 0  # epochs in a row with a training loss under stop_loss
         self._seconds = 0.0  # of earlier processes
@@ -115,6 +118,8 @@ class TrainingRun:
         spec, splits, loss = self._spec, self._splits, self._spec.loss_for(self._splits.task)
         if self.n_done == 0 and spec.measure_every is not None:
             self._measure()
+        if self.n_done == 0 and 0 in spec.record_epochs:
+            self._record()
         if spec.noisy_epochs is not None and self.n_done == spec.noisy_epochs:
             self._begin_phase()
         y_train, is_last_phase = self.y_train, spec.noisy_epochs is None or self._is_clean
@@ -136,6 +141,8 @@ class TrainingRun:
             self.is_over = True
         if spec.measure and (self.is_over or (spec.measure_every and self.n_done % spec.measure_every == 0)):
             self._measure()
+        if spec.record and (self.is_over or self.n_done in spec.record_epochs):
+            self._record()
 
     def _measure(self) -> None:
         self.model.to(memory_format=torch.contiguous_format)  # as measures find any other network
@@ -147,6 +154,16 @@ class TrainingRun:
         self.measure_problems |= problems
         for name, curve in self.measure_curves.items():
             curve.append(values[name])
+
+    def _record(self) -> None:
+        self.model.to(memory_format=torch.contiguous_format)
+        found, problems = record_in_training(
+            self.model, self._splits, self._spec, y_train=self.y_train, seed=self._seed
+        )
+        self.model.to(memory_format=self._format)
+        self.measure_problems |= problems
+        for name, arrays in found.items():
+            self.records.setdefault(name, {})[self.n_done] = arrays
 
     def _may_stop(self, values: list[float]) -> bool:
         spec = self._spec
@@ -168,6 +185,7 @@ class TrainingRun:
             "measured_epochs": self.measured_epochs,
             "measure_curves": self.measure_curves,
             "measure_problems": self.measure_problems,
+            "records": self.records,
             "is_over": self.is_over,
             "n_under": self._n_under,
             "seconds": self.seconds,
@@ -179,6 +197,7 @@ class TrainingRun:
         self.measured_epochs = list(state["measured_epochs"])
         self.measure_curves = {name: list(values) for name, values in state["measure_curves"].items()}
         self.measure_problems = dict(state["measure_problems"])
+        self.records = {name: dict(epochs) for name, epochs in state["records"].items()}
         if self._spec.noisy_epochs is not None and self.n_done > self._spec.noisy_epochs:
             self._begin_phase()
         self.model.load_state_dict(state["model"])

@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {"identity", "declarations", "initialization", "device", "progress", "records", "interrupts"},
     {"architectures", "data"},
     {"metrics"},
+    {"recordings"},
     {"train_spec"},
     {"space", "probe", "measurement", "quantities"},
     {"scoring", "training", "selection", "claims", "statistics"},
@@ -44,12 +45,13 @@ UNITS = dict.fromkeys(
     "bulk_read": "storage",
     "pruning": "storage",
     "excerpt": "storage",
+    "record_attributes": "storage",
     "figure_spec": "quantities",
     "full_size": "declarations",
     "init_schemes": "initialization",
     "optuna_log": "space",
 }
-TRAINING = ("label_noise", "subset", "optimizers", "schedule", "random_stream", "outcome")
+TRAINING = ("records_in_training", "label_noise", "subset", "optimizers", "schedule", "random_stream", "outcome")
 UNITS |= {"augmentation": "train_spec", "train_summary": "train_stage"}
 UNITS |= dict.fromkeys(
     (*TRAINING, "evaluation", "gradient_steps", "training_run", "checkpoint", "measures_in_training", "seed_means"),

@@ -1,0 +1,94 @@
+"""What describes a record of a network: arrays that ``[train] record`` keeps of it at some epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..data import Splits
+
+Arrays = dict[str, torch.Tensor]
+Combine = Callable[[Sequence[Mapping[str, np.ndarray]]], Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What a record is taken of beside the network; all on the network's device.
+
+    Attributes:
+        splits: The data.
+        y_train: Training labels as they are trained on, with label noise if there is any.
+        n_inputs: Number of inputs to take, the first ones of a set.
+        loss: What is trained with: ``cross_entropy`` or ``mse``.
+        generator: Source of all that is drawn, on the CPU; the same at every epoch, so that a course over epochs is
+            one of the network alone.
+    """
+
+    splits: Splits
+    y_train: torch.Tensor
+    n_inputs: int
+    loss: str
+    generator: torch.Generator
+
+    @property
+    def train(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Training inputs and the labels that they are trained with."""
+        return self.splits.x_train[: self.n_inputs], self.y_train[: self.n_inputs]
+
+    @property
+    def validation(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Validation inputs and labels."""
+        return self.splits.x_val[: self.n_inputs], self.splits.y_val[: self.n_inputs]
+
+    @property
+    def test(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Test inputs and labels; records decide nothing, they are for figures."""
+        return self.splits.x_test[: self.n_inputs], self.splits.y_test[: self.n_inputs]
+
+
+def first_seed(seeds: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+    """Return the arrays of the first training, where a mean over trainings would have no meaning."""
+    return seeds[0]
+
+
+def mean_over_seeds(seeds: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+    """Return the means over trainings; not a number where one of them has none."""
+    return {name: np.mean([one[name] for one in seeds], axis=0) for name in seeds[0]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One kind of record; a module of this package has it as ``RECORDING``, and its name.
+
+    Attributes:
+        function: ``function(model, recorded) -> {name: tensor}``, tensors of any shape, also of none. It leaves
+            weights, modes and gradients of ``model`` and the global random state as it found them, draws from
+            ``recorded.generator`` only, and raises InvalidInputError, in one line, where something is lacking.
+        fields: Names of its arrays.
+        size: Most numbers that it keeps, given the number of inputs that are asked for and the data.
+        source: Where it is from: authors, year, figure.
+        combine: Makes one record of those of several trainings of one architecture.
+        requirement: Given the data, says in words what they lack for it; "" for nothing.
+    """
+
+    function: Callable[[nn.Module, Recorded], Arrays]
+    fields: tuple[str, ...]
+    size: Callable[[int, Splits], int]
+    source: str
+    combine: Combine = mean_over_seeds
+    requirement: Callable[[Splits], str] = lambda splits: ""
+
+    @property
+    def name(self) -> str:
+        """The name of its module."""
+        return str(self.function.__module__).rpartition(".")[2]
+
+
+def needs_classes(splits: Any) -> str:
+    """Return what a record lacks that is of classes only."""
+    return "" if splits.task == "classification" else "classes, not a regression"
