@@ -28,9 +28,10 @@ class FigureSpec:
     """A figure of trained networks.
 
     Quantities are called as in `SearchResult.frame`: ``test_loss``, ``log10_sensitivity_after``, ``params``,
-    ``measure_jacobian_norm``, ``training_learning_rate``; further ``family`` and the parameters of architectures
-    (``depth``). ``log10_`` before a name stands for the logarithm, ``_gap`` behind that of a measure which is taken on
-    both sets for its value on validation inputs minus that on training inputs.
+    ``measure_jacobian_norm``, ``training_learning_rate``; ``record_bias_variance_bias`` (the mean of an array);
+    further ``family`` and the parameters of architectures (``depth``). ``log10_`` before a name stands for the
+    logarithm, ``_gap`` behind that of a measure which is taken on both sets for its value on validation inputs minus
+    that on training inputs.
 
     Args:
         kind: ``scatter`` of y against x with their correlation; ``paired``: y of networks that differ in nothing but

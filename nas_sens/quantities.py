@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+
+import numpy as np
 
 from .declarations import nearest
 from .errors import InvalidInputError
 from .figure_spec import LOG10, FigureSpec
 from .records import EPOCH_CURVES, ON_TRAIN, TrainedCandidate
 
+RECORD = "record_"  # how the mean of an array of a record is called: record_points_loss
 FIGURES = (
     *("params", "flops", "train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error"),
     *("generalization_gap", "predicted_loss", "temperature", "log10_sensitivity_before", "log10_sensitivity_after"),
@@ -28,6 +31,8 @@ def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
     if name in FIGURES:
         found: float | None = getattr(t, name)
         return found
+    if name.startswith(RECORD):
+        return _record_mean(t, name.removeprefix(RECORD))
     if name.startswith("measure_"):
         return _measure_of(t, name.removeprefix("measure_"))
     values = json.loads(t.architecture)
@@ -43,6 +48,16 @@ def _measure_of(t: TrainedCandidate, name: str) -> float | None:
     return None if held_out is None or seen is None else held_out - seen
 
 
+def _record_mean(t: TrainedCandidate, name: str) -> float | None:
+    """Return the mean of an array, called ``RECORD_FIELD``, at the end of training; None where it lacks a number."""
+    for record, epochs in t.records.items():
+        found = epochs[max(epochs)].get(name.removeprefix(record + "_")) if name.startswith(record + "_") else None
+        if found is not None:
+            values = np.array(found, dtype=float)  # None becomes not a number
+            return float(values.mean()) if values.size and np.isfinite(values).all() else None
+    return None
+
+
 def number_of(t: TrainedCandidate, name: str) -> float:
     """Return a quantity as a number; NaN where there is none."""
     value = value_of(t, name)
@@ -50,7 +65,12 @@ def number_of(t: TrainedCandidate, name: str) -> float:
 
 
 def check_figures(
-    figures: Iterable[FigureSpec], *, parameters: Collection[str], training: Collection[str], measures: Collection[str]
+    figures: Iterable[FigureSpec],
+    *,
+    parameters: Collection[str],
+    training: Collection[str],
+    measures: Collection[str],
+    records: Mapping[str, Collection[str]],
 ) -> None:
     """Raise an InvalidInputError unless a study has the quantities that its figures ask for.
 
@@ -59,10 +79,12 @@ def check_figures(
         parameters: Names of the parameters of the architectures.
         training: Names of what is searched with them.
         measures: Names under which measures of the trained networks are stored.
+        records: Names of records of the trained networks, to the names of their arrays.
     """
     gaps = [m + GAP for m in measures if m + ON_TRAIN in measures]
     measured = [f"measure_{m}" for m in (*measures, *gaps)]
     valid = [*FIGURES, "family", *parameters, *(f"training_{t}" for t in training), *measured]
+    valid += [f"{RECORD}{record}_{field}" for record, names in records.items() for field in names]
     for i, figure in enumerate(figures, 1):
         for name in figure.quantities:
             if name not in valid and name.removeprefix(LOG10) not in valid:

@@ -20,6 +20,7 @@ from .full_size import full_table
 from .identity import digest
 from .probe import ScoreSpec
 from .quantities import check_figures
+from .recordings import recordings
 from .selection import SelectSpec
 from .space import SamplerName, SearchSpace, load_space, space_of_table
 from .train_spec import TrainSpec
@@ -172,6 +173,7 @@ def check_declared_figures(spec: StudySpec) -> None:
         parameters=sorted({f.name for family in space.families for f in fields(families()[family]) if f.init}),
         training=sorted(space.training),
         measures=spec.train.measured,
+        records={name: recordings()[name].fields for name in spec.train.record},
     )
 
 

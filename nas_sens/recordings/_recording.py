@@ -69,7 +69,7 @@ class Recording:
         function: ``function(model, recorded) -> {name: tensor}``, tensors of any shape, also of none. It leaves
             weights, modes and gradients of ``model`` and the global random state as it found them, draws from
             ``recorded.generator`` only, and raises InvalidInputError, in one line, where something is lacking.
-        fields: Names of its arrays.
+        fields: Names of its arrays as they are stored, in their order.
         size: Most numbers that it keeps, given the number of inputs that are asked for and the data.
         source: Where it is from: authors, year, figure.
         combine: Makes one record of those of several trainings of one architecture.
