@@ -13,6 +13,9 @@ from matplotlib.figure import Figure
 from .declared_curves import curve_svg
 from .declared_groups import draw_points, plain_ticks
 from .declared_pairs import paired_svg
+from .declared_points import points_svg
+from .declared_profiles import profile_svg
+from .declared_slices import slice_svg
 from .figure_spec import LOG10, FigureSpec
 from .figure_style import INK, add_legend, render_svg
 from .line_fit import line_fit
@@ -33,14 +36,13 @@ def declared_panels(protocol: Mapping[str, Any], trained: Sequence[TrainedCandid
         trained: All trained networks; those that failed are left out.
         wording: What losses and errors are called.
     """
-    drawers = {"scatter": scatter_svg, "paired": paired_svg, "curve": curve_svg, "heat_map": heat_map_svg}
     panels = []
     for i, declared in enumerate(protocol.get("figures", ())):
         spec = FigureSpec(**declared)
         shown = [t for t in trained if _is_shown(t, spec)]
-        svg = drawers[spec.kind](f"declared-{i}", spec, shown, wording)
+        svg = _DRAWERS[spec.kind](f"declared-{i}", spec, shown, wording)
         missing = f"No network, or no pair of networks, has all that this figure shows ({len(shown)} looked at)."
-        panels.append(Panel(heading=spec.title or f"{spec.y} ({spec.kind})", svg=svg, missing=missing))
+        panels.append(Panel(heading=spec.title or f"{spec.y or spec.record} ({spec.kind})", svg=svg, missing=missing))
     return panels
 
 
@@ -128,3 +130,9 @@ def _draw_prediction(
     if pairs:
         xs, losses = zip(*pairs, strict=True)
         axes.plot(xs, losses, color=INK, linestyle=":", linewidth=1.5, label=f"predicted by {wording.predicted_by}")
+
+
+_DRAWERS = {
+    **{"scatter": scatter_svg, "paired": paired_svg, "curve": curve_svg, "heat_map": heat_map_svg},
+    **{"points": points_svg, "profile": profile_svg, "slice": slice_svg},
+}

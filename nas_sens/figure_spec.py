@@ -11,16 +11,29 @@ from pydantic.dataclasses import dataclass as declared
 
 from .records import EPOCH_CURVES
 
-Kind = Literal["scatter", "paired", "curve", "heat_map"]
+Kind = Literal["scatter", "paired", "curve", "heat_map", "points", "profile", "slice"]
+OF_RECORDS = ("points", "profile", "slice")  # kinds of figures that show arrays of records
 LOG10 = "log10_"
-_NEEDS = {"scatter": ("x",), "paired": ("pair",), "curve": (), "heat_map": ("x", "colour")}
-_HAS = {
-    "scatter": ("x", "group", "fit", "diagonal", "predicted"),
-    "paired": ("pair", "group"),
-    "curve": ("x", "group"),
-    "heat_map": ("x", "colour"),
+_NEEDS = {
+    "scatter": ("x", "y"),
+    "paired": ("pair", "y"),
+    "curve": ("y",),
+    "heat_map": ("x", "y", "colour"),
+    "points": ("record", "x", "y"),
+    "profile": ("record", "x", "lines"),
+    "slice": ("record",),
 }
-KEYS = ("x", "group", "pair", "colour", "fit", "diagonal", "predicted")
+_HAS = {
+    "scatter": ("x", "y", "group", "fit", "diagonal", "predicted"),
+    "paired": ("pair", "y", "group"),
+    "curve": ("x", "y", "group"),
+    "heat_map": ("x", "y", "colour"),
+    "points": ("record", "epoch", "x", "y", "group", "bounds"),
+    "profile": ("record", "epoch", "x", "lines", "group"),
+    "slice": ("record", "epoch"),
+}
+KEYS = ("x", "y", "group", "pair", "colour", "fit", "diagonal", "predicted", "record", "epoch", "lines", "bounds")
+_BOUNDED = ("jacobian_norm", "class_norm")
 
 
 @declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
@@ -38,9 +51,10 @@ class FigureSpec:
             ``pair``, which has two values, against each other, with the diagonal; ``curve``: y, a measure that is taken
             every so many epochs or ``val_loss``, ``val_error``, ``train_loss``, ``train_error``, against the epoch or,
             as x, another of these at the same epoch; ``heat_map``: mean of ``colour`` over networks by the parameters x
-            and y.
-        y: Quantity on the vertical axis.
-        x: Quantity on the horizontal axis.
+            and y. Of arrays that ``record`` names: ``points`` of single inputs, y against x; ``profile``: ``lines``
+            against x, means over networks; ``slice``: the map of region boundaries of one network.
+        y: Quantity, or array of the record, on the vertical axis.
+        x: Quantity, or array of the record, on the horizontal axis.
         title: Heading of the figure.
         group: Parameter by which points and curves are coloured.
         pair: Parameter that tells the two networks of a pair apart; the smaller value lies on the horizontal axis.
@@ -49,12 +63,17 @@ class FigureSpec:
         diagonal: Whether y = x is drawn.
         where: Parameters and the values that networks must have to be shown.
         max_train_error: Networks with a larger training error are left out; 0 for those that fit all labels.
+        record: Name of a record that the study takes (``[train] record``).
+        epoch: Epoch after which the record was taken, 0 being before training; None for the end.
+        lines: Arrays of the record, each of which is a line.
+        bounds: Whether the bounds of the Jacobian norm by the loss are drawn (novak2018, eq. 5–7); x is then ``loss``
+            and y ``jacobian_norm`` or ``class_norm``.
         predicted: Whether the loss predicted by eq. 9 of forouzesh2020 (eq. 7 for regressions) is drawn; y is then
             ``test_loss`` or ``log10_test_loss``.
     """
 
     kind: Kind
-    y: Annotated[str, Field(min_length=1)]
+    y: str = ""
     x: str = ""
     title: str = ""
     group: str = ""
@@ -63,13 +82,18 @@ class FigureSpec:
     fit: bool = False
     diagonal: bool = False
     predicted: bool = False
+    record: str = ""
+    epoch: Annotated[int, Field(ge=0)] | None = None
+    lines: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    bounds: bool = False
     where: Mapping[str, bool | int | float | str] = field(default_factory=dict, hash=False)
     max_train_error: Annotated[float, Field(ge=0)] | None = None
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """All names of quantities and parameters that the figure asks for, but the axes of curves."""
-        names = (*(() if self.kind == "curve" else (self.x, self.y)), self.group, self.pair, self.colour)
+        """All names of quantities and parameters that the figure asks for, but those of curves and arrays."""
+        axes = () if self.kind == "curve" or self.kind in OF_RECORDS else (self.x, self.y)
+        names = (*axes, self.group, self.pair, self.colour)
         names = (*names, *self.where)
         return tuple(name for name in names if name)
 
@@ -79,8 +103,14 @@ class FigureSpec:
             if not getattr(self, key):
                 raise ValueError(f"needs {key} for a figure of kind {self.kind!r}; none given")
         for key in KEYS:
-            if getattr(self, key) and key not in _HAS[self.kind]:
+            given = getattr(self, key)
+            if given not in ("", ()) and given is not None and given is not False and key not in _HAS[self.kind]:
                 raise ValueError(f"cannot have {key} in a figure of kind {self.kind!r}; remove it")
+        if self.bounds and (self.x != "loss" or self.y not in _BOUNDED):
+            raise ValueError(
+                'needs x = "loss" and y = "jacobian_norm" or "class_norm" for bounds = true; '
+                f"given {self.x!r}, {self.y!r}"
+            )
         if self.kind == "curve" and self.x not in ("", *EPOCH_CURVES):
             raise ValueError(f"needs one of {', '.join(EPOCH_CURVES)} as x of a curve, or none; given {self.x!r}")
         if self.predicted and self.y not in ("test_loss", LOG10 + "test_loss"):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from .declarations import nearest
 from .errors import InvalidInputError
-from .figure_spec import LOG10, FigureSpec
+from .figure_spec import LOG10, OF_RECORDS, FigureSpec
 from .records import EPOCH_CURVES, ON_TRAIN, TrainedCandidate
 
 RECORD = "record_"  # how the mean of an array of a record is called: record_points_loss
@@ -48,6 +49,14 @@ def _measure_of(t: TrainedCandidate, name: str) -> float | None:
     return None if held_out is None or seen is None else held_out - seen
 
 
+def arrays_of(t: TrainedCandidate, record: str, epoch: int | None) -> Mapping[str, Any]:
+    """Return the arrays of a record at an epoch, or at the end for None; empty where there is none."""
+    epochs = t.records.get(record, {})
+    if not epochs:
+        return {}
+    return epochs.get(max(epochs) if epoch is None else epoch, {})
+
+
 def _record_mean(t: TrainedCandidate, name: str) -> float | None:
     """Return the mean of an array, called ``RECORD_FIELD``, at the end of training; None where it lacks a number."""
     for record, epochs in t.records.items():
@@ -71,6 +80,7 @@ def check_figures(
     training: Collection[str],
     measures: Collection[str],
     records: Mapping[str, Collection[str]],
+    epochs: Collection[int | None] = (None,),
 ) -> None:
     """Raise an InvalidInputError unless a study has the quantities that its figures ask for.
 
@@ -80,6 +90,7 @@ def check_figures(
         training: Names of what is searched with them.
         measures: Names under which measures of the trained networks are stored.
         records: Names of records of the trained networks, to the names of their arrays.
+        epochs: At which these are taken, None standing for the end.
     """
     gaps = [m + GAP for m in measures if m + ON_TRAIN in measures]
     measured = [f"measure_{m}" for m in (*measures, *gaps)]
@@ -89,7 +100,23 @@ def check_figures(
         for name in figure.quantities:
             if name not in valid and name.removeprefix(LOG10) not in valid:
                 raise InvalidInputError(f"figure {i} has no quantity {name!r}; {nearest(name, valid)}")
+        if figure.kind in OF_RECORDS:
+            _check_record(figure, i, records)
+            if figure.epoch not in epochs:
+                raise InvalidInputError(
+                    f"figure {i} needs an epoch of [train] record_epochs, or none for the end; given {figure.epoch}"
+                )
         if figure.kind == "curve" and figure.y not in (*EPOCH_CURVES, *measures):
             raise InvalidInputError(
                 f"figure {i} has no curve {figure.y!r}; {nearest(figure.y, (*EPOCH_CURVES, *measures))}"
             )
+
+
+def _check_record(figure: FigureSpec, place: int, records: Mapping[str, Collection[str]]) -> None:
+    if figure.record not in records:
+        there = nearest(figure.record, records) if records else "[train] record names none"
+        raise InvalidInputError(f"figure {place} has no record {figure.record!r}; {there}")
+    for name in (figure.x, figure.y, *figure.lines):
+        if name and name not in records[figure.record]:
+            hint = nearest(name, records[figure.record])
+            raise InvalidInputError(f"figure {place} has no array {name!r} of record {figure.record!r}; {hint}")

@@ -28,6 +28,15 @@ _FIGURES = {
     "log10_sensitivity_before": "log₁₀ S before training (output units²)",
     "log10_sensitivity_after": "log₁₀ S after training (output units²)",
 }
+_ARRAYS = {
+    "jacobian_norm": "Jacobian norm ‖J‖ (per unit of input)",
+    "class_norm": "norm ‖J_y‖ of the true class (per unit of input)",
+    "position": "position on the ellipse (1 = one round)",
+    "norm": "Jacobian norm (per unit of input)",
+    "density": "transitions per unit of length",
+    "distance": "distance to the nearest training input / √D",
+}
+_LINES = {"same": "through three of one class", "different": "through three classes", "random": "random"}
 _LINE = 40  # characters, as long as a side of a panel
 _SETS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -35,6 +44,20 @@ _SETS = {"train": "training", "val": "validation", "test": "test"}
 def axis_label(name: str, wording: Wording, *, more: str = "") -> str:
     """Return the label of an axis in lines that fit beside it; arguments as for :func:`label_of`, then what follows."""
     return "\n".join([textwrap.fill(label_of(name, wording), _LINE), *([more] if more else [])])
+
+
+def array_label(name: str, wording: Wording) -> str:
+    """Return the label of an axis that shows an array of a record; of a family of arrays what they have in common."""
+    if name == "loss":
+        return f"loss of the input ({wording.loss_unit})"
+    base, _, kind = name.rpartition("_")
+    known = _ARRAYS.get(name) or (_ARRAYS.get(base) if kind in _LINES else None)
+    return textwrap.fill(known or name.replace("_", " "), _LINE)
+
+
+def line_label(name: str) -> str:
+    """Return what tells an array from others of its family, for a legend."""
+    return _LINES.get(name.rpartition("_")[2], name.replace("_", " "))
 
 
 def label_of(name: str, wording: Wording) -> str:

@@ -1,0 +1,44 @@
+"""Maps of region boundaries: means of the fine map, and how few boundaries are near the three inputs."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+import nas_sens as ns
+import nas_sens.recordings.slice as module
+from nas_sens.metrics.region_boundaries import region_boundaries
+from nas_sens.recordings import Recorded
+
+
+def test_a_slice_is_the_mean_of_a_finer_map(digits, monkeypatch):
+    monkeypatch.setattr(module, "N_CELLS", 5)
+    monkeypatch.setattr(module, "N_PARTS", 4)
+    spec = ns.FCSpec(depth=2, width=9, init="he_normal", bias=False)
+    model = spec.build(digits.input_shape, 10, generator=torch.Generator().manual_seed(1))
+    values = {"splits": digits, "y_train": digits.y_train, "loss": "mse"}
+    found = module.slice(model, Recorded(**values, n_inputs=40, generator=torch.Generator().manual_seed(2)))
+    labels = [int(v) for v in found["labels"]]
+    assert len({*labels}) == 3
+    three = torch.stack(
+        [next(x for x, y in zip(digits.x_train, digits.y_train, strict=True) if y == c) for c in labels]
+    )
+    fine = region_boundaries(model, three, n_points=20).counts.tolist()
+    for i in range(5):
+        for j in range(5):
+            cell = [fine[4 * i + a][4 * j + b] for a in range(4) for b in range(4)]
+            assert float(found["counts"][i, j]) == pytest.approx(sum(cell) / 16, rel=1e-12)
+    corners = found["corners"].tolist()
+    near = [
+        fine[i][j]
+        for i in range(20)
+        for j in range(20)
+        if min(math.dist((-1 + 2 * j / 19, -1 + 2 * i / 19), c) for c in corners) <= 0.15
+    ]
+    mean = sum(map(sum, fine)) / 400
+    assert float(found["near"]) == pytest.approx(sum(near) / len(near) / mean, rel=1e-12)
+    assert float(found["n_units"]) == 9
+    with pytest.raises(ns.InvalidInputError, match="raise record_inputs"):
+        module.slice(model, Recorded(**values, n_inputs=1, generator=torch.Generator()))
