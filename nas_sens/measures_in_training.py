@@ -10,6 +10,7 @@ from torch import nn
 from .data import Splits
 from .identity import make_generator
 from .measurement import measure
+from .metrics.stiffness import shared_cosines
 from .records import ON_TRAIN
 from .subset import stratified_order
 from .train_spec import TrainSpec
@@ -45,7 +46,9 @@ def measure_in_training(
         if spec.measure_inputs < len(y):  # the first rows may be of one class
             order = stratified_order(y, generator=make_generator("inputs of measures", seed, device=y.device))
             x, y = x[order[: spec.measure_inputs]], y[order[: spec.measure_inputs]]
-        for m in measure(model, x, y, metrics=spec.measure, reference=reference, generator=generator):
+        with shared_cosines():  # by far the dearest part of all measures that take them
+            found = measure(model, x, y, metrics=spec.measure, reference=reference, generator=generator)
+        for m in found:
             values[m.name + ending] = m.value if m.value is not None and math.isfinite(m.value) else None
             if values[m.name + ending] is None:
                 problems[m.name + ending] = m.problem

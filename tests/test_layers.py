@@ -52,8 +52,8 @@ UNITS = dict.fromkeys(
     "init_schemes": "initialization",
     "optuna_log": "space",
 }
-TRAINING = ("records_in_training", "label_noise", "subset", "optimizers", "schedule", "random_stream", "outcome")
-UNITS |= {"augmentation": "train_spec", "train_summary": "train_stage"}
+TRAINING = ("records_in_training", "label_noise", "optimizers", "schedule", "random_stream", "outcome")
+UNITS |= {"subset": "data", "augmentation": "train_spec", "train_summary": "train_stage"}
 UNITS |= dict.fromkeys(
     (*TRAINING, "evaluation", "gradient_steps", "training_run", "checkpoint", "measures_in_training", "seed_means"),
     "training",

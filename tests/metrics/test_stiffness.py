@@ -250,6 +250,23 @@ def test_critical_length_of_a_network(network, x, y):
     assert cosine_critical_length(network, x, y) == pytest.approx(expected, rel=1e-6)
 
 
+def test_measures_share_the_cosines_of_the_same_tensors(network, x, y, monkeypatch):
+    from nas_sens.metrics import stiffness as module
+
+    y = torch.tensor([0, 0, 0, 1, 1, 1])
+    measures = [lambda: stiffness(network, x, y), lambda: critical_length(network, x, y)]
+    measures += [lambda: cosine_critical_length(network, x, y), lambda: stiffness(network, x, y.clone(), kind="cosine")]
+    alone = [measure() for measure in measures]
+    calls = []
+    whole = module.gradient_gram
+    monkeypatch.setattr(module, "gradient_gram", lambda *a, **k: calls.append(1) or whole(*a, **k))
+    with module.shared_cosines():
+        assert [measure() for measure in measures] == alone
+    assert len(calls) == 2  # the last measure's labels are another tensor
+    assert [measure() for measure in measures] == alone
+    assert len(calls) == 6
+
+
 def test_wrong_input(network, x, y):
     with pytest.raises(InvalidInputError, match="labels are needed"):
         stiffness(network, x)
