@@ -98,7 +98,7 @@ class TrainSpec:
             ``points`` (loss and Jacobian norm of single inputs), ``bias_variance`` (of single inputs, over seeds).
             They are taken at the end; at most 2,000 numbers each.
         record_epochs: Take them also after these epochs, 0 being before training; at most 20 of them.
-        record_inputs: Of how many inputs, the first ones.
+        record_inputs: Of how many inputs, the classes of their set in proportion.
         checkpoint_seconds: A training that is killed goes on from a state at most so old. No part of the protocol.
     """
 

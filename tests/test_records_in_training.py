@@ -29,6 +29,20 @@ def recorded(splits, **more) -> Recorded:
     return Recorded(splits=splits, **{**values, **more})
 
 
+def test_inputs_have_all_classes_and_are_the_same_for_all_trainings():
+    splits = ns.load_data(ns.DataSpec(name="mnist5k", train_samples=100, val_samples=60, test_samples=50))
+    noisy = (splits.y_train + 1) % 10
+    first, other = (recorded(splits, y_train=noisy, n_inputs=20, generator=make_generator(str(i))) for i in range(2))
+    for name in ("train", "validation", "test"):
+        (x, y), (again, _) = getattr(first, name), getattr(other, name)
+        assert torch.bincount(y).tolist() == [2] * 10
+        assert torch.equal(x, again)
+    x, y = first.train
+    rows = [int((splits.x_train == one).flatten(1).all(dim=1).nonzero()[0]) for one in x]
+    assert torch.equal(y, noisy[rows])
+    assert torch.equal(recorded(splits, n_inputs=60).validation[0], splits.x_val)
+
+
 def test_records_are_those_of_the_network_as_it_was(digits):
     outcome = train(FC, digits, SPEC, seed=1)
     assert list(outcome.records["points"]) == [0, 2, 4]

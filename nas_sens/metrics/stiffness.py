@@ -25,6 +25,7 @@ from ._network import losses, require_inputs, require_labels
 from .output_sensitivity import evaluation_mode
 
 Kind = Literal["sign", "cosine"]
+KINDS: tuple[Kind, ...] = ("sign", "cosine")
 
 _PASS = 64  # inputs of a forward pass
 _SHARED: ContextVar[list[tuple[tuple[Any, ...], torch.Tensor]] | None] = ContextVar("shared cosines", default=None)
@@ -123,7 +124,7 @@ def as_kind(cosines: torch.Tensor, kind: Kind) -> torch.Tensor:
     Raises:
         InvalidInputError: The kind is unknown.
     """
-    if kind not in ("sign", "cosine"):
+    if kind not in KINDS:
         raise InvalidInputError(f"the kind of stiffness must be 'sign' or 'cosine'; given {kind!r}")
     return torch.where(cosines.isnan(), cosines, cosines.sign()) if kind == "sign" else cosines
 

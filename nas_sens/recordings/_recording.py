@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from ..data import Splits
+from ..identity import make_generator
+from ..subset import stratified_order
 
 Arrays = dict[str, torch.Tensor]
 Combine = Callable[[Sequence[Mapping[str, np.ndarray]]], Mapping[str, np.ndarray]]
@@ -23,7 +25,8 @@ class Recorded:
     Attributes:
         splits: The data.
         y_train: Training labels as they are trained on, with label noise if there is any.
-        n_inputs: Number of inputs to take, the first ones of a set.
+        n_inputs: Number of inputs to take of a set, its classes in proportion: the first rows may be of few classes.
+            They are the same for all networks and all their trainings.
         loss: What is trained with: ``cross_entropy`` or ``mse``.
         generator: Source of all that is drawn, on the CPU; the same at every epoch, so that a course over epochs is
             one of the network alone.
@@ -38,17 +41,25 @@ class Recorded:
     @property
     def train(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Training inputs and the labels that they are trained with."""
-        return self.splits.x_train[: self.n_inputs], self.y_train[: self.n_inputs]
+        rows = self._rows(self.splits.y_train)
+        return self.splits.x_train[rows], self.y_train[rows]
 
     @property
     def validation(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Validation inputs and labels."""
-        return self.splits.x_val[: self.n_inputs], self.splits.y_val[: self.n_inputs]
+        rows = self._rows(self.splits.y_val)
+        return self.splits.x_val[rows], self.splits.y_val[rows]
 
     @property
     def test(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Test inputs and labels; records decide nothing, they are for figures."""
-        return self.splits.x_test[: self.n_inputs], self.splits.y_test[: self.n_inputs]
+        rows = self._rows(self.splits.y_test)
+        return self.splits.x_test[rows], self.splits.y_test[rows]
+
+    def _rows(self, y: torch.Tensor) -> torch.Tensor:
+        if self.n_inputs >= len(y):
+            return torch.arange(len(y), device=y.device)
+        return stratified_order(y, generator=make_generator("inputs of records", device=y.device))[: self.n_inputs]
 
 
 def first_seed(seeds: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:

@@ -25,12 +25,13 @@ def test_means_are_those_of_the_whole_and_single_values_are_sums(name):
         seeds.append({k: v.double().numpy() for k, v in bias_variance(model, recorded).items()})
     found = over_seeds(seeds)
     predictions = torch.tensor(np.stack([one["predictions"] for one in seeds]))
-    whole = of_all(predictions, splits.y_test[:7])
+    _, targets = recorded.test
+    whole = of_all(predictions, targets)
     for field in ("bias", "variance", "mse"):
         assert found[field].shape == (7,)
         assert found[field].mean() == pytest.approx(getattr(whole, field), rel=1e-10)
     if name == "diabetes":
-        values, target = [float(one["predictions"][4, 0]) for one in seeds], float(splits.y_test[4])
+        values, target = [float(one["predictions"][4, 0]) for one in seeds], float(targets[4])
         mean = math.fsum(values) / 3
         variance = math.fsum((v - mean) ** 2 for v in values) / 2
         assert found["variance"][4] == pytest.approx(variance, rel=1e-10)

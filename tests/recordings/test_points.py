@@ -26,7 +26,7 @@ def test_points_equal_the_slow_twin(digits, loss):
     found = points(model, recorded)
     assert model.training
     model.eval()
-    for i, (x, y) in enumerate(zip(double.x_test[:5], digits.y_test[:5].tolist(), strict=True)):
+    for i, (x, y) in enumerate(zip(recorded.test[0], recorded.test[1].tolist(), strict=True)):
         logits = model(x[None])[0].tolist()
         total = math.fsum(math.exp(v) for v in logits)
         expected = -math.log(math.exp(logits[y]) / total)

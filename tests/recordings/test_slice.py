@@ -19,12 +19,11 @@ def test_a_slice_is_the_mean_of_a_finer_map(digits, monkeypatch):
     spec = ns.FCSpec(depth=2, width=9, init="he_normal", bias=False)
     model = spec.build(digits.input_shape, 10, generator=torch.Generator().manual_seed(1))
     values = {"splits": digits, "y_train": digits.y_train, "loss": "mse"}
-    found = module.slice(model, Recorded(**values, n_inputs=40, generator=torch.Generator().manual_seed(2)))
+    recorded = Recorded(**values, n_inputs=40, generator=torch.Generator().manual_seed(2))
+    found = module.slice(model, recorded)
     labels = [int(v) for v in found["labels"]]
     assert len({*labels}) == 3
-    three = torch.stack(
-        [next(x for x, y in zip(digits.x_train, digits.y_train, strict=True) if y == c) for c in labels]
-    )
+    three = torch.stack([next(x for x, y in zip(*recorded.train, strict=True) if y == c) for c in labels])
     fine = region_boundaries(model, three, n_points=20).counts.tolist()
     for i in range(5):
         for j in range(5):
