@@ -16,6 +16,7 @@ from .declarations import bundled
 from .display import TerminalProgress, print_out, show_rows
 from .errors import InvalidInputError, NasSensError
 from .init_schemes import INIT_SCHEMES, InitScheme
+from .interrupts import raise_again
 from .records import STATUS_OK, TrainedCandidate
 from .replay import DEFAULT_RULES
 from .replay import replay as replay_rules
@@ -392,7 +393,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given[:1]
     try:
-        code = cli.main(args=given, prog_name="nas-sens", standalone_mode=False)
+        with raise_again():
+            code = cli.main(args=given, prog_name="nas-sens", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()

@@ -1,12 +1,20 @@
-"""Ctrl-C that waits for the write in hand."""
+"""Ctrl-C that waits for the write in hand, and that is not lost."""
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+_AGAIN_AFTER_SECONDS = 0.05
 
 
 @contextmanager
@@ -34,3 +42,27 @@ def finish_first() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if is_interrupted:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def raise_again() -> Iterator[None]:
+    """Raise a Ctrl-C again that Python has dropped, until it takes effect.
+
+    What is raised in a finalizer or a weakref callback is printed and forgotten, a KeyboardInterrupt as well; importing
+    PyTorch's compiler, which happens before the first step of a training, runs thousands of these.
+    """
+    others = sys.unraisablehook
+
+    def hook(dropped: UnraisableHookArgs, /) -> None:
+        if dropped.exc_type is not KeyboardInterrupt:
+            others(dropped)
+            return
+        timer = threading.Timer(_AGAIN_AFTER_SECONDS, _thread.interrupt_main)  # raised in here it would be dropped too
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = others
