@@ -11,9 +11,12 @@ from matplotlib.figure import Figure
 from .declared_groups import group_label, grouped, style_of
 from .figure_spec import FigureSpec
 from .figure_style import add_legend, render_svg, set_log_axis
-from .quantity_labels import axis_label, label_of
+from .quantities import RECORD, record_course
+from .quantity_labels import axis_label, common_label, fitted, label_of
 from .records import EPOCH_CURVES, TrainedCandidate
 from .report_text import Wording
+
+_DASHES = ("-", "--", ":", "-.")
 
 
 def course(t: TrainedCandidate, name: str) -> Mapping[int, float]:
@@ -21,52 +24,70 @@ def course(t: TrainedCandidate, name: str) -> Mapping[int, float]:
 
     Args:
         t: A trained network.
-        name: A measure, or one of ``EPOCH_CURVES``.
+        name: A measure, ``record_NAME_FIELD`` for the mean of an array, or one of ``EPOCH_CURVES``.
     """
     if name == "val_loss":
         values: dict[int, float | None] = dict(enumerate(t.curve, 1))
     elif name in EPOCH_CURVES:
         values = dict(zip(t.curve_epochs, t.curves.get(name, ()), strict=False))
+    elif name.startswith(RECORD):
+        values = record_course(t, name.removeprefix(RECORD))
     else:
         values = dict(zip(t.measured_epochs, t.measure_curves.get(name, ()), strict=False))
     return {epoch: v for epoch, v in values.items() if v is not None and math.isfinite(v)}
 
 
 def curve_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], wording: Wording) -> str | None:
-    """Return the course of a measure of each network, coloured by group, against the epoch or another curve."""
+    """Return the course of measures of each network, coloured by group, against the epoch or another curve.
+
+    Lines that are drawn beside y differ from it by their dashes, or, without groups, by their colours.
+    """
+    names = (spec.y, *spec.lines)
     drawn = []
     for t in sorted(trained, key=lambda t: t.digest):
-        ys, xs = course(t, spec.y), course(t, spec.x) if spec.x else None
-        line = [(float(e) if xs is None else xs[e], y) for e, y in ys.items() if xs is None or e in xs]
-        line = [p for p in line if (p[0] > 0 or not _is_log(spec.x)) and (p[1] > 0 or not _is_log(spec.y))]
-        if line:
-            drawn.append((t, line))
+        xs = course(t, spec.x) if spec.x else None
+        for k, name in enumerate(names):
+            points = [
+                (float(e) if xs is None else xs[e], y) for e, y in course(t, name).items() if xs is None or e in xs
+            ]
+            points = [p for p in points if (p[0] > 0 or not _is_log(spec.x)) and (p[1] > 0 or not _is_log(name))]
+            if points:
+                drawn.append((t, k, points))
     if not drawn:
         return None
+    what, each = common_label(names, wording)
 
     def draw(figure: Figure, axes: Axes) -> None:
-        groups = grouped([t for t, _ in drawn], spec.group)
+        groups = grouped([t for t, _, _ in drawn], spec.group)
+        told: set[str | None] = {None}
         for i, (level, members) in enumerate(groups.items()):
-            colour, marker = style_of(i, level, list(groups))
-            label = group_label(spec.group, level, wording) if spec.group else None
-            for j, member in enumerate(members):
-                xs, ys = zip(*drawn[member][1], strict=True)
-                few = len(xs) <= 40
+            for member in members:
+                _, k, points = drawn[member]
+                colour, marker = style_of(i, level, list(groups)) if spec.group else style_of(k, each[k], each)
+                parts = [each[k]] if spec.lines else []
+                label = ", ".join([*parts, *([group_label(spec.group, level, wording)] if spec.group else [])]) or None
+                xs, ys = zip(*points, strict=True)
                 axes.plot(
-                    xs, ys, color=colour, marker=marker if few else None, markersize=4, label=label if j == 0 else None
+                    *(xs, ys),
+                    color=colour,
+                    linestyle=_DASHES[k % len(_DASHES)] if spec.group else "-",
+                    marker=marker if len(xs) <= 40 else None,
+                    markersize=4,
+                    label=None if label in told else label,
                 )
+                told.add(label)
         axes.set_xlabel(axis_label(spec.x, wording) if spec.x else "epoch")
-        axes.set_ylabel(axis_label(spec.y, wording))
-        points = [p for _, line in drawn for p in line]
+        axes.set_ylabel(fitted(what))
+        points = [p for _, _, line in drawn for p in line]
         if _is_log(spec.x):
             set_log_axis(axes, "x", [p[0] for p in points])
-        if _is_log(spec.y):
+        if all(map(_is_log, names)):
             set_log_axis(axes, "y", [p[1] for p in points])
-        if spec.group:
+        if len(told) > 1:
             add_legend(figure, axes, max_columns=2)
 
     x_label = label_of(spec.x, wording) if spec.x else "the epoch"
-    return render_svg(key, f"Curves of {label_of(spec.y, wording)} against {x_label}", draw)
+    return render_svg(key, f"Curves of {what} against {x_label}", draw)
 
 
 def _is_log(name: str) -> bool:

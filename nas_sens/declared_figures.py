@@ -11,7 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .declared_curves import curve_svg
+from .declared_distances import distance_svg
 from .declared_groups import draw_points, plain_ticks
+from .declared_matrices import matrix_svg
 from .declared_pairs import paired_svg
 from .declared_points import points_svg
 from .declared_profiles import profile_svg
@@ -135,4 +137,5 @@ def _draw_prediction(
 _DRAWERS = {
     **{"scatter": scatter_svg, "paired": paired_svg, "curve": curve_svg, "heat_map": heat_map_svg},
     **{"points": points_svg, "profile": profile_svg, "slice": slice_svg},
+    **{"matrix": matrix_svg, "distance": distance_svg},
 }

@@ -11,8 +11,8 @@ from pydantic.dataclasses import dataclass as declared
 
 from .records import EPOCH_CURVES
 
-Kind = Literal["scatter", "paired", "curve", "heat_map", "points", "profile", "slice"]
-OF_RECORDS = ("points", "profile", "slice")  # kinds of figures that show arrays of records
+Kind = Literal["scatter", "paired", "curve", "heat_map", "points", "profile", "slice", "matrix", "distance"]
+OF_RECORDS = ("points", "profile", "slice", "matrix", "distance")  # kinds of figures that show arrays of records
 LOG10 = "log10_"
 _NEEDS = {
     "scatter": ("x", "y"),
@@ -22,17 +22,24 @@ _NEEDS = {
     "points": ("record", "x", "y"),
     "profile": ("record", "x", "lines"),
     "slice": ("record",),
+    "matrix": ("record", "y"),
+    "distance": ("record", "y"),
 }
 _HAS = {
     "scatter": ("x", "y", "group", "fit", "diagonal", "predicted"),
     "paired": ("pair", "y", "group"),
-    "curve": ("x", "y", "group"),
+    "curve": ("x", "y", "lines", "group"),
     "heat_map": ("x", "y", "colour"),
     "points": ("record", "epoch", "x", "y", "group", "bounds"),
     "profile": ("record", "epoch", "x", "lines", "group"),
     "slice": ("record", "epoch"),
+    "matrix": ("record", "epochs", "y"),
+    "distance": ("record", "epochs", "y"),
 }
-KEYS = ("x", "y", "group", "pair", "colour", "fit", "diagonal", "predicted", "record", "epoch", "lines", "bounds")
+KEYS = (
+    *("x", "y", "group", "pair", "colour", "fit", "diagonal", "predicted"),
+    *("record", "epoch", "epochs", "lines", "bounds"),
+)
 _BOUNDED = ("jacobian_norm", "class_norm")
 
 
@@ -49,10 +56,13 @@ class FigureSpec:
     Args:
         kind: ``scatter`` of y against x with their correlation; ``paired``: y of networks that differ in nothing but
             ``pair``, which has two values, against each other, with the diagonal; ``curve``: y, a measure that is taken
-            every so many epochs or ``val_loss``, ``val_error``, ``train_loss``, ``train_error``, against the epoch or,
-            as x, another of these at the same epoch; ``heat_map``: mean of ``colour`` over networks by the parameters x
-            and y. Of arrays that ``record`` names: ``points`` of single inputs, y against x; ``profile``: ``lines``
-            against x, means over networks; ``slice``: the map of region boundaries of one network.
+            every so many epochs, the mean of an array, or ``val_loss``, ``val_error``, ``train_loss``,
+            ``train_error``, against the epoch or, as x, another of the last four at the same epoch; ``heat_map``: mean
+            of ``colour`` over networks by the parameters x and y. Of arrays that ``record`` names: ``points`` of single
+            inputs, y against x; ``profile``: ``lines`` against x, means over networks; ``slice``: the map of region
+            boundaries of one network; ``matrix``: y by two classes at some epochs; ``distance``: y, which is stiffness
+            such as ``train_val_sign``, by the distance of inputs at some epochs, with lines and their zeros; the last
+            two are means over networks.
         y: Quantity, or array of the record, on the vertical axis.
         x: Quantity, or array of the record, on the horizontal axis.
         title: Heading of the figure.
@@ -65,7 +75,8 @@ class FigureSpec:
         max_train_error: Networks with a larger training error are left out; 0 for those that fit all labels.
         record: Name of a record that the study takes (``[train] record``).
         epoch: Epoch after which the record was taken, 0 being before training; None for the end.
-        lines: Arrays of the record, each of which is a line.
+        epochs: Epochs that are shown; none for up to four of those at which the record was taken.
+        lines: Arrays of the record, each of which is a line; of a curve, quantities that are drawn beside y.
         bounds: Whether the bounds of the Jacobian norm by the loss are drawn (novak2018, eq. 5–7); x is then ``loss``
             and y ``jacobian_norm`` or ``class_norm``.
         predicted: Whether the loss predicted by eq. 9 of forouzesh2020 (eq. 7 for regressions) is drawn; y is then
@@ -84,6 +95,7 @@ class FigureSpec:
     predicted: bool = False
     record: str = ""
     epoch: Annotated[int, Field(ge=0)] | None = None
+    epochs: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, max_length=6)] = ()
     lines: Annotated[tuple[str, ...], Field(strict=False)] = ()
     bounds: bool = False
     where: Mapping[str, bool | int | float | str] = field(default_factory=dict, hash=False)

@@ -47,6 +47,7 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
     found = config["nas_sens"]
     study, figures = found.get("study", {}), found.get("figures", {})
     data = study.get("data", {})
+    unit_norm = ", then divided by the Euclidean norm of the whole input" if data.get("unit_norm") else ""
     architecture = json.dumps(arguments["architecture"], sort_keys=True)
     lines = [
         "---",
@@ -64,7 +65,7 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
         "",
         f"- Input: float32 of shape (batch, {', '.join(map(str, arguments['input_shape']))}), as the data set gives it "
         f"(images in [0, 1]), minus {_short(preparation['mean'])}, divided by {_short(preparation['std'])}, per "
-        "channel or feature.",
+        f"channel or feature{unit_norm}.",
         f"- Output: {arguments['num_classes']} values (logits in classification).",
         "",
         "## Figures",

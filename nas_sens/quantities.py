@@ -14,6 +14,7 @@ from .errors import InvalidInputError
 from .figure_spec import LOG10, OF_RECORDS, FigureSpec
 from .records import EPOCH_CURVES, ON_TRAIN, TrainedCandidate
 
+BY_DISTANCE = "_by_distance"  # behind an array that has means by the distance of inputs
 RECORD = "record_"  # how the mean of an array of a record is called: record_points_loss
 FIGURES = (
     *("params", "flops", "train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error"),
@@ -59,12 +60,21 @@ def arrays_of(t: TrainedCandidate, record: str, epoch: int | None) -> Mapping[st
 
 def _record_mean(t: TrainedCandidate, name: str) -> float | None:
     """Return the mean of an array, called ``RECORD_FIELD``, at the end of training; None where it lacks a number."""
+    course = record_course(t, name)
+    return course[max(course)] if course else None
+
+
+def record_course(t: TrainedCandidate, name: str) -> dict[int, float | None]:
+    """Return the means of an array, called ``RECORD_FIELD``, by epoch; None where it lacks a number."""
+    means: dict[int, float | None] = {}
     for record, epochs in t.records.items():
-        found = epochs[max(epochs)].get(name.removeprefix(record + "_")) if name.startswith(record + "_") else None
-        if found is not None:
-            values = np.array(found, dtype=float)  # None becomes not a number
-            return float(values.mean()) if values.size and np.isfinite(values).all() else None
-    return None
+        if not name.startswith(record + "_"):
+            continue
+        for epoch, arrays in epochs.items():
+            if (found := arrays.get(name.removeprefix(record + "_"))) is not None:
+                values = np.array(found, dtype=float)  # None becomes not a number
+                means[epoch] = float(values.mean()) if values.size and np.isfinite(values).all() else None
+    return means
 
 
 def number_of(t: TrainedCandidate, name: str) -> float:
@@ -95,21 +105,23 @@ def check_figures(
     gaps = [m + GAP for m in measures if m + ON_TRAIN in measures]
     measured = [f"measure_{m}" for m in (*measures, *gaps)]
     valid = [*FIGURES, "family", *parameters, *(f"training_{t}" for t in training), *measured]
-    valid += [f"{RECORD}{record}_{field}" for record, names in records.items() for field in names]
+    arrays = [f"{RECORD}{record}_{field}" for record, names in records.items() for field in names]
+    valid += arrays
     for i, figure in enumerate(figures, 1):
         for name in figure.quantities:
             if name not in valid and name.removeprefix(LOG10) not in valid:
                 raise InvalidInputError(f"figure {i} has no quantity {name!r}; {nearest(name, valid)}")
         if figure.kind in OF_RECORDS:
             _check_record(figure, i, records)
-            if figure.epoch not in epochs:
-                raise InvalidInputError(
-                    f"figure {i} needs an epoch of [train] record_epochs, or none for the end; given {figure.epoch}"
-                )
-        if figure.kind == "curve" and figure.y not in (*EPOCH_CURVES, *measures):
-            raise InvalidInputError(
-                f"figure {i} has no curve {figure.y!r}; {nearest(figure.y, (*EPOCH_CURVES, *measures))}"
-            )
+            for epoch in (figure.epoch, *figure.epochs):
+                if epoch not in epochs:
+                    raise InvalidInputError(
+                        f"figure {i} needs an epoch of [train] record_epochs, or none for the end; given {epoch}"
+                    )
+        curves = (*EPOCH_CURVES, *measures, *arrays)
+        for name in (figure.y, *figure.lines) if figure.kind == "curve" else ():
+            if name not in curves:
+                raise InvalidInputError(f"figure {i} has no curve {name!r}; {nearest(name, curves)}")
 
 
 def _check_record(figure: FigureSpec, place: int, records: Mapping[str, Collection[str]]) -> None:
@@ -120,3 +132,7 @@ def _check_record(figure: FigureSpec, place: int, records: Mapping[str, Collecti
         if name and name not in records[figure.record]:
             hint = nearest(name, records[figure.record])
             raise InvalidInputError(f"figure {place} has no array {name!r} of record {figure.record!r}; {hint}")
+    if figure.kind == "distance" and figure.y + BY_DISTANCE not in records[figure.record]:
+        raise InvalidInputError(
+            f"figure {place} needs stiffness as y, such as 'train_train_cosine'; given {figure.y!r}"
+        )

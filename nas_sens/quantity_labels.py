@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 from .figure_spec import LOG10
-from .quantities import GAP
+from .quantities import GAP, RECORD
 from .records import ON_TRAIN
 from .report_text import Wording
 
@@ -37,22 +38,49 @@ _ARRAYS = {
     "distance": "distance to the nearest training input / √D",
 }
 _LINES = {"same": "through three of one class", "different": "through three classes", "random": "random"}
+_PAIRS = {"train_train": "training–training", "train_val": "training–validation", "val_val": "validation–validation"}
 _LINE = 40  # characters, as long as a side of a panel
 _SETS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def axis_label(name: str, wording: Wording, *, more: str = "") -> str:
     """Return the label of an axis in lines that fit beside it; arguments as for :func:`label_of`, then what follows."""
-    return "\n".join([textwrap.fill(label_of(name, wording), _LINE), *([more] if more else [])])
+    return "\n".join([fitted(label_of(name, wording)), *([more] if more else [])])
+
+
+def fitted(text: str) -> str:
+    """Return a text in lines that fit beside an axis."""
+    return textwrap.fill(text, _LINE)
 
 
 def array_label(name: str, wording: Wording) -> str:
     """Return the label of an axis that shows an array of a record; of a family of arrays what they have in common."""
     if name == "loss":
         return f"loss of the input ({wording.loss_unit})"
+    if name.startswith(tuple(_PAIRS)):
+        return fitted(_pairs_label(name))
     base, _, kind = name.rpartition("_")
     known = _ARRAYS.get(name) or (_ARRAYS.get(base) if kind in _LINES else None)
-    return textwrap.fill(known or name.replace("_", " "), _LINE)
+    return fitted(known or name.replace("_", " "))
+
+
+def _pairs_label(name: str) -> str:
+    """Return what stiffness of pairs is called, from the general to the particular, with commas between."""
+    mode = next(mode for mode in _PAIRS if name.startswith(mode))
+    kind, _, part = name.removeprefix(mode + "_").partition("_")
+    pairs = f"{_PAIRS[mode]} pairs"
+    if part == "xi":
+        return f"critical length ξ (1 − cos of inputs), {kind} stiffness, {pairs}"
+    where = {"within": "within classes", "between": "between classes"}.get(part, part.replace("_", " "))
+    return ", ".join([f"{kind} stiffness", pairs, *([where] if where else [])])
+
+
+def common_label(names: Sequence[str], wording: Wording) -> tuple[str, list[str]]:
+    """Return what several quantities have in common, for an axis, and what tells each from the others, for a legend."""
+    parts = [label_of(name, wording).split(", ") for name in names]
+    common = [part for part in parts[0] if all(part in other for other in parts)]
+    rest = [", ".join(part for part in own if part not in common) for own in parts]
+    return ", ".join(common), [own or label for own, label in zip(rest, (", ".join(p) for p in parts), strict=True)]
 
 
 def line_label(name: str) -> str:
@@ -69,6 +97,8 @@ def label_of(name: str, wording: Wording) -> str:
     """
     if name in _FIGURES:
         return _FIGURES[name]
+    if name.startswith(RECORD + "stiffness_train") or name.startswith(RECORD + "stiffness_val"):
+        return _pairs_label(name.removeprefix(RECORD + "stiffness_"))
     if name.startswith(LOG10):
         return f"log₁₀ {label_of(name.removeprefix(LOG10), wording)}"
     if name == "predicted_loss":

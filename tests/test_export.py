@@ -166,6 +166,9 @@ def test_the_model_card_says_what_was_measured() -> None:
     for text in ("fc depth=2 width=7", "0.25 ± 0.0125", "0.0625", "pareto", "`digits`", "minus 0.5, divided by 0.25"):
         assert text in card
     assert "license: unknown" in card
+    assert "per channel or feature.\n" in card
+    config["nas_sens"]["study"]["data"]["unit_norm"] = True
+    assert "per channel or feature, then divided by the Euclidean norm of the whole input.\n" in render_card(config)
 
 
 def test_onnx_computes_the_same(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ LAYERS: list[set[str]] = [
 ]
 REPORT = ("tables", "text", "numbers", "outcomes", "groups", "reliability", "prediction", "verdict")
 DECLARED = ("declared_figures", "declared_pairs", "declared_curves", "declared_groups", "quantity_labels")
-DECLARED += ("declared_points", "declared_profiles", "declared_slices")
+DECLARED += ("declared_points", "declared_profiles", "declared_slices", "declared_matrices", "declared_distances")
 REPORT += ("statistics_tables", "panels", "prediction_figures", "progress_figures")
 UNITS = dict.fromkeys(
     (*(f"report_{part}" for part in REPORT), *DECLARED, "figures", "figure_style", "boundary_figure"), "report"

@@ -43,6 +43,8 @@ class DataSpec:
         standardize: Subtract the training set's mean from inputs and divide by its standard deviation, per channel
             (images) or per feature; otherwise inputs stay raw, images in [0, 1]. The targets of a regression are left
             in their own units always.
+        unit_norm: Divide every input by its Euclidean norm, after standardising; inputs of zeros stay (fort2019,
+            section 3.1). Input noise, whose standard deviation does not follow, is then far larger beside them.
         root: Folder where downloaded data sets lie.
         download: Whether a data set may be downloaded into ``root``.
         seed: Seed of the split.
@@ -58,6 +60,7 @@ class DataSpec:
     val_samples: Positive | None = None
     test_samples: Positive | None = None
     standardize: bool = False
+    unit_norm: bool = False
     root: str = "data"
     download: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
@@ -166,7 +169,12 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
     )
     if is_regression:
         _check_targets_vary(result)
-    return _standardize_(result) if spec.standardize else result
+    result = _standardize_(result) if spec.standardize else result
+    if spec.unit_norm:
+        for x in (result.x_train, result.x_val, result.x_test):
+            norms = torch.linalg.vector_norm(x.flatten(1), dim=1)
+            x.div_(torch.where(norms > 0, norms, 1.0).view(-1, *[1] * (x.ndim - 1)))
+    return result
 
 
 def _check_targets_vary(splits: Splits) -> None:

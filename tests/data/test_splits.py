@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -150,6 +151,19 @@ def test_features_are_standardised_one_by_one_with_training_statistics():
         torch.testing.assert_close(splits_x(s, p).double(), expected, atol=TOLERANCE, rtol=TOLERANCE)
     assert abs(float(s.x_train[:, 1].mean())) < TOLERANCE
     assert float(s.x_train[:, 1].std(correction=0)) == pytest.approx(1, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_inputs_of_unit_norm_are_those_without_it_divided_by_their_norms(standardize):
+    x = np.random.default_rng(0).random((60, 1, 3, 4)).astype(np.float32)
+    x[7] = 0.0
+    samples = make_samples(x, np.arange(60) % 2, source="mine")
+    plain, scaled = (split(samples, spec(standardize=standardize, unit_norm=u)) for u in (False, True))
+    assert (plain.mean, plain.std) == (scaled.mean, scaled.std)
+    for part in ("x_train", "x_val", "x_test"):
+        for before, after in zip(getattr(plain, part), getattr(scaled, part), strict=True):
+            norm = math.sqrt(math.fsum(v * v for v in before.flatten().tolist()))
+            np.testing.assert_allclose(after.numpy(), before.numpy() / (norm or 1.0), rtol=1e-6)
 
 
 def test_standardising_does_not_look_at_held_out_data():
