@@ -11,6 +11,7 @@ from torch import nn
 from .augmentation import augment
 from .data import Task
 from .evaluation import error_scale, loss_of, n_wrong
+from .image_transforms import make_transforms
 from .train_spec import TrainSpec
 
 _GATHERED = 2**24  # numbers of a training set that is put in order at once, 64 MB; larger ones batch by batch
@@ -41,6 +42,7 @@ class GradientSteps:
     ) -> None:
         self.model, self.optimizer, self.spec, self.task = model, optimizer, spec, task
         self._order, self._moves = order, moves
+        self._transform = make_transforms(spec.transforms) if spec.transforms else None
         self._parameters = list(model.parameters())
         self._loss = spec.loss_for(task)
         is_mixed = order.device.type == "cuda" and spec.precision != "float32"
@@ -91,6 +93,8 @@ class GradientSteps:
         kinds = self.spec.augmentation
         if kinds:
             x = augment(x, kinds, max_translation=self.spec.max_translation, generator=self._moves)
+        if self._transform is not None:
+            x = self._transform(x)
         found: list[torch.Tensor] = []
 
         def gradients() -> torch.Tensor:

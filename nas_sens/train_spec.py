@@ -11,6 +11,7 @@ from .augmentation import Augmentation
 from .data import Splits, Task
 from .declarations import find
 from .errors import InvalidInputError
+from .image_transforms import check_transforms, make_transforms
 from .metrics import metrics
 from .recordings import check_records, recordings
 from .records import ON_TRAIN
@@ -63,6 +64,9 @@ class TrainSpec:
             90°, square images only); of training images, anew in every batch. One kind may stand without a list;
             ``none`` is no kind.
         max_translation: See ``augmentation``.
+        transforms: Transforms of ``torchvision.transforms.v2`` that training images go through after ``augmentation``,
+            on their device, such as ``[{name = "RandomErasing", p = 0.25}]``: their names and arguments. Each eighth of
+            a batch has draws of its own. Pixels are in [0, 1] unless ``[data] standardize`` is set.
         samples: Train on so many of the training set only, with its classes in proportion: other ones for every seed,
             but the same for all architectures, and fewer are a part of more. None for all of it. Figures and measures
             of the training set are of these; validation and test sets stay as they are.
@@ -118,6 +122,7 @@ class TrainSpec:
     loss: Loss = "cross_entropy"
     augmentation: Annotated[tuple[Augmentation, ...], Field(strict=False), BeforeValidator(_one_kind)] = ()
     max_translation: Positive = 4
+    transforms: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     samples: Positive | None = None
     label_noise: Share = 0.0
     noisy_epochs: Positive | None = None
@@ -163,6 +168,12 @@ class TrainSpec:
         for key, none in (("weight_decay", 0.0), ("max_gradient_norm", None), ("precision", "float32")):
             if getattr(self, key) != none:
                 raise ValueError(f'cannot have {key} with optimizer "lbfgs"; given {getattr(self, key)!r}; remove it')
+        return self
+
+    @model_validator(mode="after")
+    def _check_transforms(self) -> TrainSpec:
+        if self.transforms:
+            make_transforms(self.transforms)
         return self
 
     @model_validator(mode="after")
@@ -224,11 +235,12 @@ def check_trainable(spec: TrainSpec, splits: Splits) -> None:
             f"temperature_scaling in [train] needs classes, but data {splits.name!r} is for regression; set it to false"
         )
     check_records(spec.record, splits, n_inputs=spec.record_inputs)
-    if not spec.augmentation:
+    declared = "augmentation" if spec.augmentation else "transforms"
+    if not getattr(spec, declared):
         return
     if len(splits.input_shape) != 3:
         raise InvalidInputError(
-            f"augmentation in [train] needs images (channels, height, width), but data {splits.name!r} has inputs of "
+            f"{declared} in [train] needs images (channels, height, width), but data {splits.name!r} has inputs of "
             f"shape {splits.input_shape}; remove it"
         )
     if "rotation" in spec.augmentation and splits.input_shape[1] != splits.input_shape[2]:
@@ -236,3 +248,4 @@ def check_trainable(spec: TrainSpec, splits: Splits) -> None:
             f"augmentation by rotation in [train] needs square images, but data {splits.name!r} has inputs of shape "
             f"{splits.input_shape}; remove it"
         )
+    check_transforms(spec.transforms, splits.x_train[:16])

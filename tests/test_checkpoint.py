@@ -25,6 +25,7 @@ SPECS = {
         BASE, optimizer="sgd", momentum=0.9, nesterov=True, learning_rate=0.1, schedule="cosine", warmup_epochs=2
     ),
     "rmsprop": dataclasses.replace(BASE, optimizer="rmsprop", augmentation=("translation", "flip")),
+    "transforms": dataclasses.replace(BASE, transforms=({"name": "RandomErasing", "p": 0.5},)),
     "lbfgs": dataclasses.replace(BASE, optimizer="lbfgs", batch_size="full", learning_rate=1.0),
     "noisy": dataclasses.replace(BASE, epochs=4, label_noise=0.5, noisy_epochs=2, samples=120),
     "stop": dataclasses.replace(BASE, stop_loss=100.0, stop_epochs=5, measure=("jacobian_norm",), measure_every=1),

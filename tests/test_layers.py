@@ -53,7 +53,12 @@ UNITS = dict.fromkeys(
     "optuna_log": "space",
 }
 TRAINING = ("records_in_training", "label_noise", "optimizers", "schedule", "random_stream", "outcome")
-UNITS |= {"subset": "data", "augmentation": "train_spec", "train_summary": "train_stage"}
+UNITS |= {
+    "subset": "data",
+    "augmentation": "train_spec",
+    "image_transforms": "train_spec",
+    "train_summary": "train_stage",
+}
 UNITS |= dict.fromkeys(
     (*TRAINING, "evaluation", "gradient_steps", "training_run", "checkpoint", "measures_in_training", "seed_means"),
     "training",
