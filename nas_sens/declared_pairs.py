@@ -24,12 +24,15 @@ from .report_text import Wording
 from .statistics import MIN_POINTS, Interval
 
 
-def pairs_of(trained: Sequence[TrainedCandidate], pair: str) -> tuple[list[Any], list[list[TrainedCandidate]]]:
+def pairs_of(
+    trained: Sequence[TrainedCandidate], pair: str, also: Sequence[str] = ()
+) -> tuple[list[Any], list[list[TrainedCandidate]]]:
     """Return the two values of a parameter, in order, and the pairs of networks that differ in it only.
 
     Args:
         trained: The networks.
         pair: The parameter, of the architecture or, with ``training_`` before its name, of the training.
+        also: Parameters that are chosen together with it, in which a pair may differ, too.
 
     Returns:
         The values; the pairs, in the order of the values. Both are empty unless there are two values.
@@ -39,13 +42,13 @@ def pairs_of(trained: Sequence[TrainedCandidate], pair: str) -> tuple[list[Any],
         return [], []
     alike: dict[str, dict[Any, TrainedCandidate]] = {}
     for t in trained:
-        alike.setdefault(_rest(t, pair), {})[value_of(t, pair)] = t
+        alike.setdefault(_rest(t, (pair, *also)), {})[value_of(t, pair)] = t
     return levels, [[found[v] for v in levels] for found in alike.values() if len(found) == 2]
 
 
 def paired_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], wording: Wording) -> str | None:
     """Return a quantity at one value of a parameter against it at the other, with the diagonal."""
-    levels, pairs = pairs_of(sorted(trained, key=lambda t: t.digest), spec.pair)
+    levels, pairs = pairs_of(sorted(trained, key=lambda t: t.digest), spec.pair, spec.also)
     values = [(a, number_of(a, spec.y), number_of(b, spec.y)) for a, b in pairs]
     points = [p for p in values if math.isfinite(p[1] + p[2])]
     if not points:
@@ -92,7 +95,7 @@ def _of(interval: Interval) -> str:
     return interval_text(interval, digits=2 if abs(interval.estimate) >= 0.1 else 3)
 
 
-def _rest(t: TrainedCandidate, pair: str) -> str:
-    """Return everything that a network was made by but one parameter."""
+def _rest(t: TrainedCandidate, but: Sequence[str]) -> str:
+    """Return everything that a network was made by but some parameters."""
     values: Mapping[str, Any] = json.loads(t.architecture) | {f"training_{k}": v for k, v in t.training.items()}
-    return canonical_json({k: v for k, v in values.items() if k != pair})
+    return canonical_json({k: v for k, v in values.items() if k not in but})

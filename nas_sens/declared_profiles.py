@@ -42,7 +42,8 @@ def profile_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate],
             few = len(xs) <= 80
             size = 3 if len(xs) > 20 else 5
             axes.plot(xs, ys, color=colour, marker=marker if few else None, markersize=size, linewidth=1.2, label=text)
-        if len(values) and values.min() > 0 and values.max() > 10 * values.min():
+        is_wide = len(values) > 0 and 0 < values.min() < values.max() / 10
+        if is_wide and not spec.lines[0].startswith("distance"):  # which is 0 at training inputs, but for rounding
             set_log_axis(axes, "y", values)
         axes.set_xlabel(array_label(spec.x, wording))
         axes.set_ylabel(array_label(spec.lines[0], wording))

@@ -27,7 +27,7 @@ _NEEDS = {
 }
 _HAS = {
     "scatter": ("x", "y", "group", "fit", "diagonal", "predicted"),
-    "paired": ("pair", "y", "group"),
+    "paired": ("pair", "also", "y", "group"),
     "curve": ("x", "y", "lines", "group"),
     "heat_map": ("x", "y", "colour"),
     "points": ("record", "epoch", "x", "y", "group", "bounds"),
@@ -37,7 +37,7 @@ _HAS = {
     "distance": ("record", "epochs", "y"),
 }
 KEYS = (
-    *("x", "y", "group", "pair", "colour", "fit", "diagonal", "predicted"),
+    *("x", "y", "group", "pair", "also", "colour", "fit", "diagonal", "predicted"),
     *("record", "epoch", "epochs", "lines", "bounds"),
 )
 _BOUNDED = ("jacobian_norm", "class_norm")
@@ -68,6 +68,7 @@ class FigureSpec:
         title: Heading of the figure.
         group: Parameter by which points and curves are coloured.
         pair: Parameter that tells the two networks of a pair apart; the smaller value lies on the horizontal axis.
+        also: Further parameters in which the networks of a pair may differ, as they are chosen together with ``pair``.
         colour: Quantity that is averaged.
         fit: Whether the line of least squares is drawn.
         diagonal: Whether y = x is drawn.
@@ -89,6 +90,7 @@ class FigureSpec:
     title: str = ""
     group: str = ""
     pair: str = ""
+    also: Annotated[tuple[str, ...], Field(strict=False)] = ()
     colour: str = ""
     fit: bool = False
     diagonal: bool = False
@@ -105,7 +107,7 @@ class FigureSpec:
     def quantities(self) -> tuple[str, ...]:
         """All names of quantities and parameters that the figure asks for, but those of curves and arrays."""
         axes = () if self.kind == "curve" or self.kind in OF_RECORDS else (self.x, self.y)
-        names = (*axes, self.group, self.pair, self.colour)
+        names = (*axes, self.group, self.pair, self.colour, *self.also)
         names = (*names, *self.where)
         return tuple(name for name in names if name)
 

@@ -20,6 +20,7 @@ _MEASURES = {
     "critical_length": "critical length ξ (1 − cos of inputs)",
     "cosine_critical_length": "critical length ξ (1 − cos of inputs)",
     "stiffness": "sign stiffness",
+    "linear_regions": "transitions around an image",
 }
 _FIGURES = {
     "params": "parameters",
@@ -35,7 +36,7 @@ _ARRAYS = {
     "position": "position on the ellipse (1 = one round)",
     "norm": "Jacobian norm (per unit of input)",
     "density": "transitions per unit of length",
-    "distance": "distance to the nearest training input / √D",
+    "distance": "rms distance to the nearest training input",
 }
 _LINES = {"same": "through three of one class", "different": "through three classes", "random": "random"}
 _PAIRS = {"train_train": "training–training", "train_val": "training–validation", "val_val": "validation–validation"}

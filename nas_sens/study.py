@@ -171,7 +171,7 @@ def check_declared_figures(spec: StudySpec) -> None:
     check_figures(
         spec.figures,
         parameters=sorted({f.name for family in space.families for f in fields(families()[family]) if f.init}),
-        training=sorted(space.training),
+        training=space.training_names,
         measures=spec.train.measured,
         epochs=(None, *spec.train.record_epochs),
         records={name: recordings()[name].fields for name in spec.train.record},

@@ -79,6 +79,9 @@ def test_pairs_are_those_that_a_look_at_all_finds():
     assert {(a.digest, b.digest) for a, b in pairs} == slow
     assert len(slow) == 6
     assert pairs_of(NETWORKS, "depth") == ([], [])  # three values
+    together = [trained(1, 10, b, training={"learning_rate": 1.0 + b, "momentum": 0.5}) for b in (False, True)]
+    assert pairs_of(together, "batch_norm")[1] == []
+    assert pairs_of(together, "batch_norm", ["training_learning_rate"])[1] == [together]
     other = [trained(1, 10, False), trained(1, 10, True, training={"learning_rate": 9.0})]
     assert pairs_of(other, "batch_norm")[1] == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -28,6 +29,7 @@ from .distributions import (
     to_declared,
 )
 from .sampling import Proposer
+from .together import TOGETHER, expanded, names_of, parse_together
 
 _MEASURED = ("params", "flops")
 
@@ -43,7 +45,8 @@ class SearchSpace:
             family, as ``fc.depth``, and the parameter ``family`` chooses.
         constraints: ``params``, ``flops`` or any declared numeric parameter to ``{"min": …, "max": …}``, inclusive.
         training: Keys of ``[train]`` that are searched with the architecture, such as ``learning_rate``, to parameters
-            as above; in a trial they are called ``training.learning_rate``.
+            as above; in a trial they are called ``training.learning_rate``. ``together`` is a list of tables, one of
+            which is chosen: keys that only go together, such as an optimizer and its batch size.
         description: What it is for.
         source: Where it was declared, for error messages.
 
@@ -130,13 +133,20 @@ class SearchSpace:
 
     def training_of(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keys of ``[train]`` that a trial's parameters mean; fixed values are filled in."""
-        return {k: params[TRAINING + k] if isinstance(v, BaseDistribution) else v for k, v in self.training.items()}
+        return expanded(
+            {k: params[TRAINING + k] if isinstance(v, BaseDistribution) else v for k, v in self.training.items()}
+        )
+
+    @property
+    def training_names(self) -> list[str]:
+        """Names of the keys of ``[train]`` that are searched with the architecture."""
+        return names_of(self.training)
 
     def training_corners(self) -> Iterator[dict[str, Any]]:
         """Yield all combinations of choices and bounds of what is searched with the architecture; at most 10,000."""
         sides = [extremes(v) for v in self.training.values()]
         for values in itertools.islice(itertools.product(*sides), 10_000):
-            yield dict(zip(self.training, values, strict=True))
+            yield expanded(dict(zip(self.training, values, strict=True)))
 
     def violation(self, values: Mapping[str, Any]) -> str | None:
         """Return which constraint ``values`` break, in words; None if they break none.
@@ -260,10 +270,17 @@ def _parse_training(declared: Any) -> dict[str, Any]:
         raise InvalidInputError(f"training must be a table of keys of [train]; given {declared!r}")
     parsed: dict[str, Any] = {}
     for key, value in sorted(declared.items()):
+        if key == TOGETHER:
+            parsed[key] = parse_together(value, f"training.{key}")
+            continue
         if key not in SEARCHABLE:
-            raise InvalidInputError(f"unknown key {f'training.{key}'!r}; {nearest(key, SEARCHABLE)}")
+            raise InvalidInputError(f"unknown key {f'training.{key}'!r}; {nearest(key, (*SEARCHABLE, TOGETHER))}")
         parsed[key] = parse_parameter(value, f"training.{key}")
         check_against(TrainSpec, key, parsed[key], f"training.{key}")
+    if TOGETHER in parsed and (twice := sorted({*parsed} & {*json.loads(parsed[TOGETHER].choices[0])})):
+        raise InvalidInputError(
+            f"training.{twice[0]} must not stand beside training.together, which has it; remove one"
+        )
     return parsed
 
 
