@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .declared_groups import group_label, grouped, style_of
 from .figure_spec import FigureSpec
-from .figure_style import add_legend, render_svg, set_log_axis
+from .figure_style import INK, add_legend, render_svg, set_log_axis
 from .quantities import RECORD, record_course
 from .quantity_labels import axis_label, common_label, fitted, label_of
-from .records import EPOCH_CURVES, TrainedCandidate
+from .records import EPOCH_CURVES, ON_TRAIN, TrainedCandidate
 from .report_text import Wording
 
 _DASHES = ("-", "--", ":", "-.")
@@ -79,16 +80,31 @@ def curve_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], w
         axes.set_xlabel(axis_label(spec.x, wording) if spec.x else "epoch")
         axes.set_ylabel(fitted(what))
         points = [p for _, _, line in drawn for p in line]
+        if spec.predicted and (scale := prediction_scale(trained)) is not None:
+            ends = np.array([min(p[0] for p in points), max(p[0] for p in points)])
+            line = scale * np.sqrt(ends)
+            axes.plot(ends, line, color=INK, linestyle=":", linewidth=1.5, label=f"predicted by {wording.predicted_by}")
         if _is_log(spec.x):
             set_log_axis(axes, "x", [p[0] for p in points])
         if all(map(_is_log, names)):
             set_log_axis(axes, "y", [p[1] for p in points])
-        if len(told) > 1:
+        if axes.get_legend_handles_labels()[0]:
             add_legend(figure, axes, max_columns=2)
 
     x_label = label_of(spec.x, wording) if spec.x else "the epoch"
     return render_svg(key, f"Curves of {what} against {x_label}", draw)
 
 
+def prediction_scale(trained: Sequence[TrainedCandidate]) -> float | None:
+    """Return c of L = c · √S, the loss that eq. 9 of forouzesh2020 predicts, as a study has it; None where it has none.
+
+    All trained networks of a study have the same: c depends on the data, the noise and the number of classes only.
+    """
+    for t in trained:
+        if t.predicted_loss is not None and t.log10_sensitivity_after is not None:
+            return t.predicted_loss / 10 ** (t.log10_sensitivity_after / 2)
+    return None
+
+
 def _is_log(name: str) -> bool:
-    return name in ("val_loss", "train_loss")
+    return name.removesuffix(ON_TRAIN) in ("val_loss", "train_loss", "output_sensitivity")

@@ -9,8 +9,6 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as declared
 
-from .records import EPOCH_CURVES
-
 Kind = Literal["scatter", "paired", "curve", "heat_map", "points", "profile", "slice", "matrix", "distance"]
 OF_RECORDS = ("points", "profile", "slice", "matrix", "distance")  # kinds of figures that show arrays of records
 LOG10 = "log10_"
@@ -28,7 +26,7 @@ _NEEDS = {
 _HAS = {
     "scatter": ("x", "y", "group", "fit", "diagonal", "predicted"),
     "paired": ("pair", "also", "y", "group"),
-    "curve": ("x", "y", "lines", "group"),
+    "curve": ("x", "y", "lines", "group", "predicted"),
     "heat_map": ("x", "y", "colour"),
     "points": ("record", "epoch", "x", "y", "group", "bounds"),
     "profile": ("record", "epoch", "x", "lines", "group"),
@@ -81,7 +79,7 @@ class FigureSpec:
         bounds: Whether the bounds of the Jacobian norm by the loss are drawn (novak2018, eq. 5–7); x is then ``loss``
             and y ``jacobian_norm`` or ``class_norm``.
         predicted: Whether the loss predicted by eq. 9 of forouzesh2020 (eq. 7 for regressions) is drawn; y is then
-            ``test_loss`` or ``log10_test_loss``.
+            ``test_loss`` or ``log10_test_loss``; of a curve x is ``output_sensitivity`` and y ``val_loss``.
     """
 
     kind: Kind
@@ -125,8 +123,9 @@ class FigureSpec:
                 'needs x = "loss" and y = "jacobian_norm" or "class_norm" for bounds = true; '
                 f"given {self.x!r}, {self.y!r}"
             )
-        if self.kind == "curve" and self.x not in ("", *EPOCH_CURVES):
-            raise ValueError(f"needs one of {', '.join(EPOCH_CURVES)} as x of a curve, or none; given {self.x!r}")
-        if self.predicted and self.y not in ("test_loss", LOG10 + "test_loss"):
+        if self.kind == "curve":
+            if self.predicted and (self.x != "output_sensitivity" or self.y not in ("val_loss", "train_loss")):
+                raise ValueError('needs x = "output_sensitivity" and y = "val_loss" for predicted = true of a curve')
+        elif self.predicted and self.y not in ("test_loss", LOG10 + "test_loss"):
             raise ValueError(f"needs test_loss or log10_test_loss as y for predicted = true; given {self.y!r}")
         return self

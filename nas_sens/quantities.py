@@ -119,8 +119,8 @@ def check_figures(
                         f"figure {i} needs an epoch of [train] record_epochs, or none for the end; given {epoch}"
                     )
         curves = (*EPOCH_CURVES, *measures, *arrays)
-        for name in (figure.y, *figure.lines) if figure.kind == "curve" else ():
-            if name not in curves:
+        for name in (figure.x, figure.y, *figure.lines) if figure.kind == "curve" else ():
+            if name and name not in curves:
                 raise InvalidInputError(f"figure {i} has no curve {name!r}; {nearest(name, curves)}")
 
 

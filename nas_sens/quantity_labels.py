@@ -89,6 +89,13 @@ def line_label(name: str) -> str:
     return _LINES.get(name.rpartition("_")[2], name.replace("_", " "))
 
 
+_BIAS_VARIANCE = {
+    "bias": "squared bias (output units²)",
+    "variance": "variance over trainings (output units²)",
+    "mse": "mean squared error (output units²)",
+}
+
+
 def label_of(name: str, wording: Wording) -> str:
     """Return what a quantity is called, with its unit.
 
@@ -102,6 +109,8 @@ def label_of(name: str, wording: Wording) -> str:
         return _pairs_label(name.removeprefix(RECORD + "stiffness_"))
     if name.startswith(LOG10):
         return f"log₁₀ {label_of(name.removeprefix(LOG10), wording)}"
+    if name.startswith("record_bias_variance_"):
+        return _BIAS_VARIANCE[name.removeprefix("record_bias_variance_")]
     if name == "predicted_loss":
         return f"loss predicted by {wording.predicted_by} ({wording.loss_unit})"
     part, _, kind = name.partition("_")
