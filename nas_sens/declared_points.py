@@ -148,7 +148,7 @@ def _statistics(shown: Sequence[Points], spec: FigureSpec) -> list[str]:
     shares = [wrong_at_the_top(p) for p in shown]
     if all(s is not None for s in shares):
         top, all_of_them = (100 * float(np.mean([s[k] for s in shares if s is not None])) for k in (0, 1))
-        lines.append(f"wrong of the tenth with the largest values: {top:.0f} %, of all: {all_of_them:.0f} %")
+        lines.append(f"wrong: {top:.0f} % of the top tenth, {all_of_them:.0f} % of all")
     if spec.bounds:
         within = [_share_within(p, spec.y) for p in shown]
         what = "between the bounds" if spec.y == "class_norm" else "not below the bound"

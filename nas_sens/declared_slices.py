@@ -27,9 +27,9 @@ def slice_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], w
     if not having:
         return None
     arrays = having[0]
-    near = arrays["near"]
-    told = "no boundaries" if near is None else f"near the three inputs {number(near, 2)} times the mean of the map"
-    title = f"boundaries of {number(arrays['n_units'], 4)} units of the last hidden layer:\n{told}"
+    near = np.array(arrays["near"], dtype=float)
+    title = f"{number(arrays['n_units'], 4)} units; boundaries near the three inputs: {number(near[0], 2)}\n"
+    title += f"times the mean of the map (mean of {len(near)} planes: {number(float(np.mean(near)), 2)})"
 
     def draw(figure: Figure, axes: Axes) -> None:
         axes.set_title(title)

@@ -121,6 +121,8 @@ def label_of(name: str, wording: Wording) -> str:
         measure = name.removeprefix("measure_")
         base = measure.removesuffix(ON_TRAIN).removesuffix(GAP)
         where = ", training inputs" if measure.endswith(ON_TRAIN) else ""
+        if measure == name and base == "output_sensitivity":  # of a curve
+            return f"S (output units²){where}"
         where = ", validation − training inputs" if measure.endswith(GAP) else where
         return _MEASURES.get(base, base.replace("_", " ")) + where
     return name.removeprefix("training_").replace("_", " ")

@@ -16,28 +16,33 @@ from nas_sens.recordings import Recorded
 def test_a_slice_is_the_mean_of_a_finer_map(digits, monkeypatch):
     monkeypatch.setattr(module, "N_CELLS", 5)
     monkeypatch.setattr(module, "N_PARTS", 4)
+    monkeypatch.setattr(module, "N_PLANES", 3)
+    monkeypatch.setattr(module, "N_POINTS", 16)
     spec = ns.FCSpec(depth=2, width=9, init="he_normal", bias=False)
     model = spec.build(digits.input_shape, 10, generator=torch.Generator().manual_seed(1))
     values = {"splits": digits, "y_train": digits.y_train, "loss": "mse"}
     recorded = Recorded(**values, n_inputs=40, generator=torch.Generator().manual_seed(2))
     found = module.slice(model, recorded)
-    labels = [int(v) for v in found["labels"]]
-    assert len({*labels}) == 3
-    three = torch.stack([next(x for x, y in zip(*recorded.train, strict=True) if y == c) for c in labels])
-    fine = region_boundaries(model, three, n_points=20).counts.tolist()
+    x, y = recorded.train
+    again = torch.Generator().manual_seed(2)
+    planes = [module._three(y, again) for _ in range(3)]
+    assert all(len({int(y[i]) for i in rows}) == 3 for rows in planes)
+    assert found["labels"].tolist() == [int(y[i]) for i in planes[0]]
+    fine = region_boundaries(model, x[planes[0]], n_points=20).counts.tolist()
     for i in range(5):
         for j in range(5):
             cell = [fine[4 * i + a][4 * j + b] for a in range(4) for b in range(4)]
             assert float(found["counts"][i, j]) == pytest.approx(sum(cell) / 16, rel=1e-12)
     corners = found["corners"].tolist()
-    near = [
-        fine[i][j]
-        for i in range(20)
-        for j in range(20)
-        if min(math.dist((-1 + 2 * j / 19, -1 + 2 * i / 19), c) for c in corners) <= 0.15
-    ]
-    mean = sum(map(sum, fine)) / 400
-    assert float(found["near"]) == pytest.approx(sum(near) / len(near) / mean, rel=1e-12)
+    for rows, share in zip(planes, found["near"].tolist(), strict=True):
+        grid = region_boundaries(model, x[rows], n_points=16).counts.tolist()
+        near = [
+            grid[i][j]
+            for i in range(16)
+            for j in range(16)
+            if min(math.dist((-1 + 2 * j / 15, -1 + 2 * i / 15), c) for c in corners) <= 0.15
+        ]
+        assert share == pytest.approx(sum(near) / len(near) / (sum(map(sum, grid)) / 256), rel=1e-12)
     assert float(found["n_units"]) == 9
     with pytest.raises(ns.InvalidInputError, match="raise record_inputs"):
         module.slice(model, Recorded(**values, n_inputs=1, generator=torch.Generator()))
