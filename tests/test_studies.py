@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
 from nas_sens.data import DataSpec
+from nas_sens.data.samples import Samples
+from nas_sens.data.splits import split
 from nas_sens.declarations import bundled, changed, read_toml
 from nas_sens.declared_figures import declared_panels
 from nas_sens.pipeline import override, search
 from nas_sens.report import render_report
 from nas_sens.report_text import wording_of
 from nas_sens.study import load_study
+from nas_sens.train_spec import check_trainable
 
 STUDIES = bundled("studies")
 PAPERS = ("forouzesh2020", "liao2019", "novak2018", "fort2019")
@@ -28,6 +32,26 @@ def test_studies_load_at_both_sizes_and_need_no_download(name):
         full = load_study(name, full=True)
         assert full.name == f"{spec.name}-full"
         assert full.select.top_k == full.search.n_candidates
+
+
+FULL_SETS = {  # training samples of each class
+    "cifar10": [5000] * 10,
+    "fashion_mnist": [6000] * 10,
+    "mnist": [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
+}
+
+
+@pytest.mark.parametrize("name", [n for n in STUDIES if "full" in read_toml(STUDIES[n])])
+def test_the_data_of_the_full_size_are_as_many_as_declared(name):
+    spec = load_study(name, full=True)
+    if spec.data.name == "boston_housing":
+        return
+    y, y_test = torch.arange(10).repeat_interleave(torch.tensor(FULL_SETS[spec.data.name])), torch.arange(10_000) % 10
+    empty, of_test = torch.rand(len(y), 1, 4, 4), torch.rand(len(y_test), 1, 4, 4)
+    splits = split(Samples(x=empty, y=y, n_outputs=10, x_test=of_test, y_test=y_test), spec.data)
+    assert len(splits.y_val) == spec.data.val_samples
+    for values in spec.search_space.training_corners():
+        check_trainable(changed(spec.train, where="training", **values), splits)
 
 
 def test_names_of_studies_differ():
