@@ -18,6 +18,7 @@ from .records import EPOCH_CURVES, ON_TRAIN, TrainedCandidate
 from .report_text import Wording
 
 _DASHES = ("-", "--", ":", "-.")
+_COLUMN = 30  # characters that fit into half of a legend
 
 
 def course(t: TrainedCandidate, name: str) -> Mapping[int, float]:
@@ -88,8 +89,8 @@ def curve_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], w
             set_log_axis(axes, "x", [p[0] for p in points])
         if all(map(_is_log, names)):
             set_log_axis(axes, "y", [p[1] for p in points])
-        if axes.get_legend_handles_labels()[0]:
-            add_legend(figure, axes, max_columns=2)
+        if labels := axes.get_legend_handles_labels()[1]:
+            add_legend(figure, axes, max_columns=2 if max(map(len, labels)) <= _COLUMN else 1)
 
     x_label = label_of(spec.x, wording) if spec.x else "the epoch"
     return render_svg(key, f"Curves of {what} against {x_label}", draw)

@@ -13,7 +13,7 @@ from .declared_matrices import mean_arrays
 from .figure_spec import FigureSpec
 from .figure_style import INK, add_legend, render_svg
 from .quantities import BY_DISTANCE
-from .quantity_labels import array_label
+from .quantity_labels import array_label, fitted
 from .records import TrainedCandidate
 from .report_numbers import number
 from .report_text import Wording
@@ -33,6 +33,8 @@ def distance_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate]
         return None
     legends = {epoch: f"epoch {epoch}: {_zero(arrays[names[3]])}" for epoch, arrays in found.items()}
 
+    what = array_label(spec.y, wording).replace("\n", " ")
+
     def draw(figure: Figure, axes: Axes) -> None:
         axes.axhline(0.0, color=INK, linewidth=0.8)
         for i, (epoch, arrays) in enumerate(found.items()):
@@ -47,11 +49,11 @@ def distance_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate]
             ends = np.array([distance[has].min(), end])
             axes.plot(ends, line[0] + line[1] * ends, color=colour, linewidth=1.2)
         axes.set_xlabel("distance of inputs (1 − cos)")
-        axes.set_ylabel(array_label(spec.y, wording) + ",\nof one class")
+        axes.set_ylabel(fitted(f"{what}, within classes"))
         add_legend(figure, axes, max_columns=2)
 
-    description = f"{array_label(spec.y, wording)} of one class against the distance of inputs; "
-    return render_svg(key, (description + "; ".join(legends.values())).replace("\n", " "), draw)
+    description = f"{what} within classes against the distance of inputs; "
+    return render_svg(key, description + "; ".join(legends.values()), draw)
 
 
 def zero_of(line: np.ndarray) -> float | None:

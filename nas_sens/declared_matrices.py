@@ -18,6 +18,7 @@ from .report_numbers import number
 from .report_text import Wording
 
 _MOST = 4  # panels, unless the figure says which
+_TALL_INCHES = (5.2, 5.8)  # of two rows of panels
 
 
 def epochs_to_show(recorded: Sequence[int], spec: FigureSpec) -> list[int]:
@@ -71,10 +72,14 @@ def matrix_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], 
     limit = max(float(np.nanmax(np.abs(m))) for m in matrices.values()) or 1.0
     titles = {epoch: f"epoch {epoch}\n{_summary(m)}" for epoch, m in matrices.items()}
 
+    what = array_label(spec.y, wording).replace("\n", " ")
+
     def draw(figure: Figure, axes: Axes) -> None:
         axes.remove()
         n = len(matrices)
         n_columns = 1 if n == 1 else 2 if n <= 4 else 3
+        if n > n_columns:
+            figure.set_size_inches(*_TALL_INCHES)
         panels = figure.subplots(-(-n // n_columns), n_columns, squeeze=False).flatten().tolist()
         for panel in panels[n:]:
             panel.remove()
@@ -85,11 +90,12 @@ def matrix_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], 
             for axis in (panel.xaxis, panel.yaxis):
                 axis.set_major_locator(MaxNLocator(10, integer=True))
             panel.tick_params(labelsize=7)
-        figure.supxlabel("class", fontsize=10)
         figure.supylabel("class", fontsize=10)
-        figure.colorbar(image, ax=panels[:n], shrink=0.9).set_label(array_label(spec.y, wording))
+        bar = figure.colorbar(image, ax=panels[:n], location="bottom", shrink=0.8, aspect=30)
+        bar.set_label(f"{what}, by their classes", fontsize=10)
+        bar.ax.tick_params(labelsize=8)
 
-    description = f"{array_label(spec.y, wording)} by two classes; " + "; ".join(titles.values())
+    description = f"{what} by two classes; " + "; ".join(titles.values())
     return render_svg(key, description.replace("\n", " "), draw)
 
 

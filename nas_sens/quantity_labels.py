@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Sequence
 
@@ -78,10 +79,15 @@ def _pairs_label(name: str) -> str:
 
 def common_label(names: Sequence[str], wording: Wording) -> tuple[str, list[str]]:
     """Return what several quantities have in common, for an axis, and what tells each from the others, for a legend."""
-    parts = [label_of(name, wording).split(", ") for name in names]
+    labels = [label_of(name, wording) for name in names]
+    parts = [label.split(", ") for label in labels]
     common = [part for part in parts[0] if all(part in other for other in parts)]
+    if not common:  # how they end, as in "training loss (nats)" and "validation loss (nats)"
+        ends = zip(*(reversed(label.split()) for label in labels), strict=False)
+        same = itertools.takewhile(lambda words: len({*words}) == 1, ends)
+        return " ".join(reversed([words[0] for words in same])), labels
     rest = [", ".join(part for part in own if part not in common) for own in parts]
-    return ", ".join(common), [own or label for own, label in zip(rest, (", ".join(p) for p in parts), strict=True)]
+    return ", ".join(common), [own or label for own, label in zip(rest, labels, strict=True)]
 
 
 def line_label(name: str) -> str:

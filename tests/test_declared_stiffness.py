@@ -41,6 +41,7 @@ def trained(width: int, *, factor: float = 1.0) -> TrainedCandidate:
         source_trial=0,
         chosen_by="random",
         train_error=0.0,
+        curve=(3.0, 2.0, 1.5),
         curve_epochs=(1, 2, 3),
         curves={"train_loss": (2.0, 1.0, 0.5)},
         records={"stiffness": records},
@@ -102,6 +103,9 @@ def test_curves_of_arrays_beside_each_other():
         ">epoch<",
     ):
         assert text in svg, text
+    losses = panel(kind="curve", y="val_loss", lines=["train_loss"], group="width").svg
+    for text in (">loss (nats)<", "validation loss (nats), width 8", "training loss (nats), width 9"):
+        assert text in losses, text
     grouped = panel(kind="curve", y=f"{name}_within", lines=[f"{name}_between"], group="width", x="train_loss").svg
     for text in ("within classes, width 8", "between classes, width 9", "training loss (nats)"):
         assert text in grouped, text
