@@ -87,7 +87,7 @@ def test_one_study_of_each_paper_runs_shrunken_with_its_figures(tmp_path, name, 
     assert len(result.trials) == min(3, load_study(name).select.top_k)
     panels = declared_panels(result.protocol, result.trials, wording_of(result.protocol))
     assert len(panels) == n_drawn == sum(panel.svg is not None for panel in panels)
-    if name == "fort2019/fig2":
+    if name == "fort2019/fig3":
         values = {"name": "x", "protocol": result.protocol, "candidates": result.candidates, "trained": result.trials}
         page = render_report(**values)
         section = page[page.index('<section id="declared">') : page.index('<section id="winners">')]
