@@ -15,8 +15,8 @@ def l1_normalized_loss(
     """Return the mean cross-entropy, in nats, of f / ρ, ρ = Π_k Σ|w_k| / 100.
 
     It is :func:`nas_sens.metrics.normalized_loss.normalized_loss` with ``p=1``. Source: liao2019, figure 9 and appendix
-    D: which norm layers are divided by does not matter for the line of test against training losses, only its constants
-    do. L1 norms being large, losses lie much nearer to log K than those by Frobenius norms.
+    D: by which norm layers are divided does not matter for the line of test against training losses. L1 norms are so
+    large that outputs would vanish; hence the 100, which makes losses by L1 and by Frobenius norms incomparable.
 
     Args:
         model: A chain of positively homogeneous layers that maps (n, *input_shape) to (n, K).
