@@ -66,14 +66,17 @@ def _gram_of_factored_layers(
     }
     names: dict[nn.Module, str] = {m: name for name, m in layers.items()}
     calls: list[tuple[str, torch.Tensor, torch.Tensor]] = []
+    formed: dict[str, int] = {}  # entries of gradients that are held of all inputs
 
     # What follows gets a copy: an in-place activation would overwrite the output, which gradients are taken by.
     def keep(module: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-        given = arguments[0].detach()
+        given, name = arguments[0].detach(), names[module]
         n_positions, d, o = _sizes(module, given, output)
-        if not _are_few(n_positions, d, o) and len(x) * d * o > _NUMBERS:
-            return output
-        calls.append((names[module], given.clone(), output))
+        if not _are_few(n_positions, d, o) and name not in formed:
+            if sum(formed.values()) + len(x) * d * o > _NUMBERS:
+                return output
+            formed[name] = len(x) * d * o
+        calls.append((name, given.clone(), output))
         return output.clone()
 
     parts: dict[str, list[tuple[torch.Tensor, ...]]] = {name: [] for name in layers}
