@@ -8,8 +8,7 @@ Symbols:
 
 The gradient of input i by the weight of a linear or convolution layer is Σ_p B_ip U_ipᵀ. Where positions are few it
 need not be formed, as inner products are Σ_pq (U_ip · U_jq)(B_ip · B_jq), for one position (U Uᵀ) ∘ (B Bᵀ)
-(Goodfellow, arXiv:1510.01799, has the diagonal of it). Where they are many, the sums over p are formed for all inputs,
-if these fit into memory. All other parameters take gradients input by input, in blocks.
+(Goodfellow, arXiv:1510.01799, has the diagonal of it). All other parameters take gradients input by input, in blocks.
 """
 
 from __future__ import annotations
@@ -56,30 +55,26 @@ def gradient_gram(
 def _gram_of_factored_layers(
     model: nn.Module, x: torch.Tensor, vectors: torch.Tensor
 ) -> tuple[torch.Tensor, frozenset[str]]:
-    """Return the Gram matrix of the parameters of linear and convolution layers, and of which: their names."""
+    """Return the Gram matrix of the parameters of layers with few positions, and these parameters' names."""
     uses = Counter(id(p) for m in model.modules() for p in m.parameters(recurse=False))
     layers = {
         name: m
         for name, m in model.named_modules()
-        if (type(m) is nn.Linear or (type(m) is nn.Conv2d and _is_plain(m)))
+        if (type(m) is nn.Linear or (type(m) is nn.Conv2d and m.groups == 1 and m.padding_mode == "zeros"))
         and all(uses[id(p)] == 1 for p in m.parameters())
     }
     names: dict[nn.Module, str] = {m: name for name, m in layers.items()}
     calls: list[tuple[str, torch.Tensor, torch.Tensor]] = []
-    formed: dict[str, int] = {}  # entries of gradients that are held of all inputs
 
     # What follows gets a copy: an in-place activation would overwrite the output, which gradients are taken by.
     def keep(module: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-        given, name = arguments[0].detach(), names[module]
-        n_positions, d, o = _sizes(module, given, output)
-        if not _are_few(n_positions, d, o) and name not in formed:
-            if sum(formed.values()) + len(x) * d * o > _NUMBERS:
-                return output
-            formed[name] = len(x) * d * o
-        calls.append((name, given.clone(), output))
+        u = _multiplied(module, arguments[0].detach(), output)
+        if u is None:
+            return output
+        calls.append((names[module], u, output))
         return output.clone()
 
-    parts: dict[str, list[tuple[torch.Tensor, ...]]] = {name: [] for name in layers}
+    parts: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {name: [] for name in layers}
     parameters = leaf_parameters(model)
     hooks = [m.register_forward_hook(keep) for m in layers.values()]
     try:
@@ -89,8 +84,9 @@ def _gram_of_factored_layers(
                 total = (functional_call(model, parameters, (inputs,)) * v).sum()
             if calls:
                 gradients = torch.autograd.grad(total, [c[2] for c in calls], materialize_grads=True)
-                for (name, given, _), b in zip(calls, gradients, strict=True):
-                    parts[name].append(_factors(layers[name], given, b))
+                for (name, u, _), b in zip(calls, gradients, strict=True):
+                    by_position = b.flatten(2).mT if isinstance(layers[name], nn.Conv2d) else b
+                    parts[name].append((u.double(), by_position.reshape(*u.shape[:2], -1).double()))
     finally:
         for hook in hooks:
             hook.remove()
@@ -99,59 +95,28 @@ def _gram_of_factored_layers(
     n_passes = -(-len(x) // _PASS)
     for name, found in parts.items():
         if len(found) != n_passes:
-            continue  # not called, called more than once, or too large: it goes with the others
-        of_bias, *rest = (torch.cat(tensors) for tensors in zip(*found, strict=True))
-        if len(rest) == 2:
-            _add_products_(gram, *rest)
-        else:
-            gram += rest[0] @ rest[0].T
+            continue  # not called, called more than once, or at many positions: it goes with the others
+        u, b = (torch.cat([pair[i] for pair in found]) for i in range(2))
+        _add_products_(gram, u, b)
         if layers[name].bias is not None:
-            gram += of_bias @ of_bias.T
+            gram += b.sum(dim=1) @ b.sum(dim=1).T
         done |= {f"{name}.{p}" if name else p for p, _ in layers[name].named_parameters()}
     return gram, frozenset(done)
 
 
-def _are_few(n_positions: int, d: int, o: int) -> bool:
-    """Return whether products of factors at all pairs of positions cost less than those of gradients."""
-    return n_positions == 1 or n_positions**2 * (d + o) <= d * o
-
-
-def _is_plain(conv: nn.Conv2d) -> bool:
-    return conv.groups == 1 and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
-
-
-def _sizes(module: nn.Module, given: torch.Tensor, output: torch.Tensor) -> tuple[int, int, int]:
-    """Return P, d and o of a layer."""
+def _multiplied(module: nn.Module, given: torch.Tensor, output: torch.Tensor) -> torch.Tensor | None:
+    """Return U (n, P, d); None where there are so many positions that gradients cost less."""
     if isinstance(module, nn.Linear):
-        return math.prod(given.shape[1:-1]), module.in_features, module.out_features
-    assert isinstance(module, nn.Conv2d)
-    return math.prod(output.shape[2:]), module.weight[0].numel(), module.out_channels
-
-
-def _factors(module: nn.Module, given: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Return the gradient by the bias (n, o) and, in float64, U and B; or gradients (n, o · d) of many positions.
-
-    Args:
-        module: The layer.
-        given: Its inputs.
-        b: Gradients of its outputs.
-    """
-    n_positions, d, o = _sizes(module, given, b)
-    b = (b.flatten(2).mT if isinstance(module, nn.Conv2d) else b).reshape(len(b), n_positions, o)
-    of_bias = b.sum(dim=1, dtype=torch.float64)
-    if _are_few(n_positions, d, o):
-        return of_bias, _multiplied(module, given).double(), b.double()
-    rows = max(1, _NUMBERS // (n_positions * d))  # patches are many times what they are cut from
-    parts = zip(given.split(rows), b.split(rows), strict=True)
-    return of_bias, torch.cat([(c.mT @ _multiplied(module, part)).flatten(1).double() for part, c in parts])
-
-
-def _multiplied(module: nn.Module, given: torch.Tensor) -> torch.Tensor:
-    """Return U (n, P, d)."""
+        n_positions, d, o = math.prod(given.shape[1:-1]), module.in_features, module.out_features
+    else:
+        assert isinstance(module, nn.Conv2d)
+        n_positions, d, o = math.prod(output.shape[2:]), module.weight[0].numel(), module.out_channels
+    if n_positions > 1 and n_positions**2 * (d + o) > d * o:
+        return None
     if isinstance(module, nn.Linear):
-        return given.reshape(len(given), -1, module.in_features)
-    assert isinstance(module, nn.Conv2d)
-    assert not isinstance(module.padding, str)
+        return given.reshape(len(given), n_positions, d)
+    if isinstance(module.padding, str):
+        return None
     patches = F.unfold(
         given, module.kernel_size, dilation=module.dilation, padding=module.padding, stride=module.stride
     )

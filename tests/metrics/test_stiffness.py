@@ -119,22 +119,6 @@ def test_factors_of_few_positions_are_taken_and_in_parts(monkeypatch, y):
     np.testing.assert_allclose(gradient_cosines(model, x, y).numpy(), slow_cosines(model, x, y), rtol=1e-8, atol=1e-10)
 
 
-def test_gradients_at_many_positions_are_formed_some_inputs_at_a_time(monkeypatch, y):
-    from nas_sens.metrics import _gradient_gram
-
-    model = nn.Sequential(nn.Conv2d(5, 6, 3, padding=1), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(96, 3)).double()
-    x = torch.randn(6, 5, 4, 4, generator=seeded(), dtype=torch.float64)
-    expected = slow_cosines(model, x, y)
-    monkeypatch.setattr(_gradient_gram, "_NUMBERS", 1700)  # gradients of all fit, the patches of two inputs do
-    _, done = _gradient_gram._gram_of_factored_layers(model, x, x.new_ones(6, 3))
-    assert done == {"0.weight", "0.bias", "3.weight", "3.bias"}
-    np.testing.assert_allclose(gradient_cosines(model, x, y).numpy(), expected, rtol=1e-8, atol=1e-10)
-    monkeypatch.setattr(_gradient_gram, "_NUMBERS", 1600)  # they do not fit
-    _, done = _gradient_gram._gram_of_factored_layers(model, x, x.new_ones(6, 3))
-    assert done == {"3.weight", "3.bias"}
-    np.testing.assert_allclose(gradient_cosines(model, x, y).numpy(), expected, rtol=1e-8, atol=1e-10)
-
-
 def test_more_inputs_than_a_pass_takes():
     model = nn.Sequential(nn.Flatten(), nn.Linear(32, 4), nn.ReLU(), nn.Linear(4, 3)).double()
     x = torch.randn(70, 2, 4, 4, generator=seeded(), dtype=torch.float64)
