@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -45,16 +45,7 @@ def curve_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], w
     Lines that are drawn beside y differ from it by their dashes, or, without groups, by their colours.
     """
     names = (spec.y, *spec.lines)
-    drawn = []
-    for t in sorted(trained, key=lambda t: t.digest):
-        xs = course(t, spec.x) if spec.x else None
-        for k, name in enumerate(names):
-            points = [
-                (float(e) if xs is None else xs[e], y) for e, y in course(t, name).items() if xs is None or e in xs
-            ]
-            points = [p for p in points if (p[0] > 0 or not _is_log(spec.x)) and (p[1] > 0 or not _is_log(name))]
-            if points:
-                drawn.append((t, k, points))
+    drawn = list(_lines(trained, spec.x, names))
     if not drawn:
         return None
     what, each = common_label(names, wording)
@@ -105,6 +96,20 @@ def prediction_scale(trained: Sequence[TrainedCandidate]) -> float | None:
         if t.predicted_loss is not None and t.log10_sensitivity_after is not None:
             return t.predicted_loss / 10 ** (t.log10_sensitivity_after / 2)
     return None
+
+
+def _lines(
+    trained: Sequence[TrainedCandidate], x: str, names: Sequence[str]
+) -> Iterator[tuple[TrainedCandidate, int, list[tuple[float, float]]]]:
+    """Yield each network with the place of a name and the points of that curve, those that its axes can show."""
+    for t in sorted(trained, key=lambda t: t.digest):
+        xs = course(t, x) if x else None
+        for k, name in enumerate(names):
+            ys = course(t, name)
+            points = [(float(e) if xs is None else xs[e], y) for e, y in ys.items() if xs is None or e in xs]
+            points = [p for p in points if (p[0] > 0 or not _is_log(x)) and (p[1] > 0 or not _is_log(name))]
+            if points:
+                yield t, k, points
 
 
 def _is_log(name: str) -> bool:
