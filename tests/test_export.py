@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import nas_sens as ns
-from nas_sens import export, results
+from nas_sens import export, trained_models
 from nas_sens.model_card import render_card
 
 SPECS = [
@@ -96,7 +96,7 @@ def test_publishing_is_all_or_nothing(tmp_path: Path) -> None:
 
 def complete(folder: Path, spec: ns.ArchitectureSpec, **options: object) -> torch.nn.Module:
     model = write(folder, spec)
-    results.complete(folder, **options)
+    trained_models.complete(folder, **options)
     return model
 
 
