@@ -308,7 +308,7 @@ def dashboard(port: int | None, storage: str | None, artifacts: Path | None) -> 
 
 
 @cli.command(name="list")
-@click.argument("what", type=click.Choice(["spaces", "studies", "metrics", "data", "families", "rules"]))
+@click.argument("what", type=click.Choice(["spaces", "studies", "metrics", "records", "data", "families", "rules"]))
 @format_option
 def list_(what: str, form: str) -> None:
     """Show what there is."""
@@ -324,6 +324,10 @@ def list_(what: str, form: str) -> None:
         from .metrics import metric_names
 
         table = metric_names()
+    elif what == "records":
+        from .recordings import recordings
+
+        table = {n: f"{', '.join(r.fields)} ({r.source})" for n, r in recordings().items()}
     elif what == "data":
         from .data import dataset_names
 

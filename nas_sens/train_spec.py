@@ -98,9 +98,10 @@ class TrainSpec:
             it is measured and for all architectures.
         measure_on: ``validation``, ``train`` with the labels that are trained on, or ``both``: what is measured on the
             training set then has ``_on_train`` behind its name.
-        record: Arrays of the trained network that are kept for figures, by the names of ``nas_sens.recordings``:
-            ``points`` (loss and Jacobian norm of single inputs), ``bias_variance`` (of single inputs, over seeds),
-            ``stiffness`` (by classes and by distance). They are taken at the end; at most 2,000 numbers each.
+        record: Arrays of the trained network that are kept for figures, as ``nas-sens list records``
+            has them: ``points`` (loss and Jacobian norm of single inputs), ``bias_variance`` (of single inputs, over
+            seeds), ``stiffness`` (by classes and by distance), ``trajectories`` and ``slice`` (near training inputs
+            and away from them). They are taken at the end; at most 2,000 numbers each.
         record_epochs: Take them also after these epochs, 0 being before training; at most 20 of them.
         record_inputs: Of how many inputs, the classes of their set in proportion.
         checkpoint_seconds: A training that is killed goes on from a state at most so old. No part of the protocol.
