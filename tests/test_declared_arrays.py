@@ -176,3 +176,13 @@ def test_wrong_figures_are_told_in_one_line(tmp_path, figure, words):
 def test_a_figure_of_a_kind_says_what_it_needs():
     with pytest.raises(ValueError, match="needs y"):
         FigureSpec(kind="scatter", x="depth")
+
+
+def test_the_same_networks_give_the_same_pictures_in_any_order():
+    figures = [
+        {"kind": "points", "record": "points", "x": "loss", "y": "jacobian_norm", "group": "depth", "bounds": True},
+        {"kind": "profile", "record": "trajectories", "x": "position", "lines": ["norm_same"], "group": "depth"},
+        {"kind": "slice", "record": "slice"},
+    ]
+    there, back = (declared_panels({"figures": figures}, t, CLASSIFICATION) for t in (NETWORKS, NETWORKS[::-1]))
+    assert [p.svg for p in there] == [p.svg for p in back]
