@@ -182,7 +182,6 @@ def test_the_same_networks_give_the_same_pictures_in_any_order():
     figures = [
         {"kind": "points", "record": "points", "x": "loss", "y": "jacobian_norm", "group": "depth", "bounds": True},
         {"kind": "profile", "record": "trajectories", "x": "position", "lines": ["norm_same"], "group": "depth"},
-        {"kind": "slice", "record": "slice"},
     ]
     there, back = (declared_panels({"figures": figures}, t, CLASSIFICATION) for t in (NETWORKS, NETWORKS[::-1]))
     assert [p.svg for p in there] == [p.svg for p in back]
