@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -177,7 +179,11 @@ def rank(name: str, by: str | None, scored: bool, n: int | None, storage: str | 
 @storage_options
 def report(name: str, output: Path, storage: str | None, artifacts: Path | None) -> None:
     """Write the report of the study NAME: one HTML file that needs nothing else."""
-    print_out(str(_write_report(results.read_result(_open(storage, artifacts), name), output)))
+    database = _open(storage, artifacts)
+    with ThreadPoolExecutor(1) as pool:  # a large database is read while the report's libraries are imported
+        reading = pool.submit(results.read_result, database, name)
+        importlib.import_module(".report", __package__)
+        print_out(str(_write_report(reading.result(), output)))
 
 
 @cli.command()

@@ -6,6 +6,7 @@ input: the same records give the same bytes.
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -93,7 +94,7 @@ def render_report(
     trained does not matter. 100,000 scored candidates and 60 trained ones take a few seconds; time and memory grow with
     the square of the number of trained ones.
     """
-    candidates = sorted(candidates, key=lambda c: (c.number is None, c.number or 0, c.digest))
+    candidates = _in_order(candidates)
     trained = sorted(trained, key=lambda t: (t.number is None, t.number or 0, t.digest))
     environment = Environment(
         loader=PackageLoader("nas_sens"),
@@ -109,6 +110,12 @@ def render_report(
     }
     page |= _study(candidates, trained, ranking_figure(protocol)) | _findings(candidates, trained, protocol)
     return environment.get_template("report.html.j2").render(page)
+
+
+def _in_order(candidates: Sequence[ScoredCandidate]) -> list[ScoredCandidate]:
+    if all(c.number is not None for c in candidates):  # as they are read from a database
+        return sorted(candidates, key=operator.attrgetter("number"))
+    return sorted(candidates, key=lambda c: (c.number is None, c.number or 0, c.digest))
 
 
 def _study(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], by: str) -> dict[str, Any]:

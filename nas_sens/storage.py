@@ -46,6 +46,7 @@ _RACES = ("already exists", "unique", "duplicate", "deadlock", "tuple concurrent
 _OPEN_ATTEMPTS = 40  # several processes that make the tables of an empty database get in each other's way
 _SCORED = tuple(f.name for f in fields(ScoredCandidate) if f.name not in ("number", "params_sampled"))
 _ALL_SCORED = frozenset(_SCORED)
+_DEFAULTS = vars(ScoredCandidate(digest="", architecture=""))
 _TRAINED = tuple(f.name for f in fields(TrainedCandidate) if f.name not in ("number", "curve", "records"))
 
 
@@ -441,7 +442,10 @@ def _scored_trial(candidate: ScoredCandidate, distributions: Mapping[str, BaseDi
 def _to_scored(number: int, user_attrs: Mapping[str, Any]) -> ScoredCandidate:
     if not _ALL_SCORED.issuperset(user_attrs):  # somebody added some
         user_attrs = {k: v for k, v in user_attrs.items() if k in _ALL_SCORED}
-    return ScoredCandidate(**user_attrs, number=number)
+    # As ScoredCandidate(**user_attrs, number=number) would do, in a fifth of the time: studies have up to 100,000.
+    candidate = object.__new__(ScoredCandidate)
+    vars(candidate).update(_DEFAULTS, number=number, **user_attrs)
+    return candidate
 
 
 def _state(record: TrainedCandidate) -> TrialState:
