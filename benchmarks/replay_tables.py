@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from nas_sens.candidates import Candidate
 from nas_sens.identity import derive_seed
 from nas_sens.outcome_table import read_outcome_table
 from nas_sens.replay import replay
+from nas_sens.selection.candidates import Candidate
 from nas_sens.statistics import Interval
 
 RESULTS = Path(__file__).parent / "results"

@@ -28,7 +28,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 import nas_sens as ns
-from nas_sens.training_run import TrainingRun
+from nas_sens.training.training_run import TrainingRun
 
 NETWORKS: dict[str, ns.ArchitectureSpec] = {
     "FC 3×100": ns.FCSpec(depth=3, width=100, init="he_normal"),

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .architectures import load_spec
-from .candidates import Candidate
 from .declarations import nearest
 from .errors import InvalidInputError
 from .identity import digest
+from .selection.candidates import Candidate
 
 _AFTER_TRAINING = re.compile(r"((train|val|test)_(loss|error|accuracy)(_sd)?|n_seeds|.*_after)")
 KEYS = ("architecture", "arch")  # the columns that name the architectures if none is said to

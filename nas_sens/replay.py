@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from .candidates import Candidate, in_fixed_order
 from .errors import InvalidInputError
 from .identity import derive_seed
 from .selection import LEARNING_RULES, RULES, round_sizes, select
+from .selection.candidates import Candidate, in_fixed_order
 from .statistics import Interval
 
 DEFAULT_RULES = ("calibrated", "params", "random", "lowest", "highest")

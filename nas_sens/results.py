@@ -8,10 +8,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .candidates import Candidate
 from .errors import InvalidInputError
 from .records import CURVES, ScoredCandidate, TrainedCandidate
 from .selection import ranking_figure
+from .selection.candidates import Candidate
 from .storage import DEFAULT_STORAGE, StudyStorage
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from typing import Any
 from . import export
 from . import session as session_module
 from .architectures import load_spec
-from .checkpoint import Checkpoint
 from .declarations import changed
 from .device import is_out_of_memory
 from .errors import InvalidInputError
@@ -26,6 +25,7 @@ from .study import StudySpec
 from .tabular import TrainingTable, with_figures
 from .train_summary import provenance, record_of, summarize
 from .training import Outcome, train
+from .training.checkpoint import Checkpoint
 
 
 def train_selected(session: Session) -> None:

@@ -12,11 +12,11 @@ from .data import Splits
 from .metrics.predicted_loss import predicted_loss, predicted_mse
 from .plan import Planned
 from .records import CURVES, PRUNED, STATUS_OK, TrainedCandidate
-from .records_in_training import combined_records
-from .seed_means import compact, mean_curve, mean_measures
 from .session import Session
 from .study import StudySpec
 from .training import Outcome, mean_and_sd
+from .training.records_in_training import combined_records
+from .training.seed_means import compact, mean_curve, mean_measures
 
 
 def record_of(planned: Planned) -> TrainedCandidate:

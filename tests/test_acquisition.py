@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from nas_sens.acquisition import expected_hypervolume_improvement, expected_improvement, farthest_first
+from nas_sens.selection.acquisition import expected_hypervolume_improvement, expected_improvement, farthest_first
 
 
 @pytest.mark.parametrize("taken", [[], [4], [0, 7, 3]])

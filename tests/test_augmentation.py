@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nas_sens.augmentation import augment
-from nas_sens.label_noise import noisy_labels
+from nas_sens.training.label_noise import noisy_labels
 
 KINDS = ("translation", "flip", "vertical_flip", "rotation")
 

@@ -7,14 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from nas_sens.acquisition import expected_improvement
-from nas_sens.calibrated import LONGEST_BATCH, SHORTLIST, _best
-from nas_sens.calibration import calibrate
-from nas_sens.candidates import Candidate, family_numbers, feature_scale, normal_scores
 from nas_sens.errors import InvalidInputError
-from nas_sens.gaussian_process import kernel, same_group
 from nas_sens.selection import round_sizes, select
-from nas_sens.surrogate import mixture, posterior
+from nas_sens.selection.acquisition import expected_improvement
+from nas_sens.selection.calibrated import LONGEST_BATCH, SHORTLIST, _best
+from nas_sens.selection.calibration import calibrate
+from nas_sens.selection.candidates import Candidate, family_numbers, feature_scale, normal_scores
+from nas_sens.selection.gaussian_process import kernel, same_group
+from nas_sens.selection.surrogate import mixture, posterior
 
 NAMES = ("log10_sensitivity", "log10_params", "depth")
 

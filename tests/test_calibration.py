@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nas_sens.calibration import calibrate
-from nas_sens.candidates import Candidate
 from nas_sens.errors import InvalidInputError
+from nas_sens.selection.calibration import calibrate
+from nas_sens.selection.candidates import Candidate
 
 
 def pool_of(x, families=None, names=("log10_sensitivity", "log10_params", "depth", "other")):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nas_sens.candidates import Candidate, family_numbers, feature_scale, in_fixed_order, normal_scores
 from nas_sens.errors import InvalidInputError
+from nas_sens.selection.candidates import Candidate, family_numbers, feature_scale, in_fixed_order, normal_scores
 
 TOLERANCE = 1e-12
 

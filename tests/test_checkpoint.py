@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import nas_sens as ns
-from nas_sens.checkpoint import Checkpoint
 from nas_sens.training import TrainSpec, train
+from nas_sens.training.checkpoint import Checkpoint
 
 DROPOUT = ns.FCSpec(depth=2, width=12, dropout=0.3, batch_norm=True)
 BASE = TrainSpec(epochs=6, batch_size=50)
@@ -175,7 +175,7 @@ def test_a_killed_search_does_no_epoch_twice(tmp_path, monkeypatch):
     whole = ns.search(study(), storage=f"sqlite:///{tmp_path}/whole.db")
     assert not (tmp_path / "whole_artifacts" / "checkpoints").exists()
     epochs = []
-    original = ns.training.TrainingRun.train_epoch
+    original = ns.training.training_run.TrainingRun.train_epoch
 
     def counted(self):
         epochs.append(self.n_done)
@@ -183,7 +183,7 @@ def test_a_killed_search_does_no_epoch_twice(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         original(self)
 
-    monkeypatch.setattr("nas_sens.training_run.TrainingRun.train_epoch", counted)
+    monkeypatch.setattr("nas_sens.training.training_run.TrainingRun.train_epoch", counted)
     with pytest.raises(KeyboardInterrupt):
         ns.search(study(), storage=f"sqlite:///{tmp_path}/a.db")
     assert len(list((tmp_path / "a_artifacts" / "checkpoints").iterdir())) == 2

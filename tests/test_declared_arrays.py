@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from nas_sens.declared_curves import prediction_scale
-from nas_sens.declared_figures import declared_panels
-from nas_sens.declared_points import Points, bounds_of, class_bounds, expected_norm, wrong_at_the_top
 from nas_sens.errors import InvalidInputError
 from nas_sens.figure_spec import FigureSpec
 from nas_sens.metrics import jacobian_bounds
 from nas_sens.quantities import arrays_of, number_of
 from nas_sens.records import TrainedCandidate
-from nas_sens.report_text import CLASSIFICATION
+from nas_sens.report.declared_curves import prediction_scale
+from nas_sens.report.declared_figures import declared_panels
+from nas_sens.report.declared_points import Points, bounds_of, class_bounds, expected_norm, wrong_at_the_top
+from nas_sens.report.text import CLASSIFICATION
 from nas_sens.study import load_study
 
 LOSSES = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nas_sens.declared_curves import course
-from nas_sens.declared_figures import declared_panels
-from nas_sens.declared_pairs import mean_difference, pairs_of
 from nas_sens.errors import InvalidInputError
 from nas_sens.line_fit import line_fit
 from nas_sens.quantities import number_of, value_of
 from nas_sens.records import TrainedCandidate
-from nas_sens.report_text import CLASSIFICATION
+from nas_sens.report.declared_curves import course
+from nas_sens.report.declared_figures import declared_panels
+from nas_sens.report.declared_pairs import mean_difference, pairs_of
+from nas_sens.report.text import CLASSIFICATION
 from nas_sens.study import load_study
 
 

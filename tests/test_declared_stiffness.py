@@ -8,14 +8,14 @@ import math
 import numpy as np
 import pytest
 
-from nas_sens.declared_curves import course
-from nas_sens.declared_distances import zero_of
-from nas_sens.declared_figures import declared_panels
-from nas_sens.declared_matrices import epochs_to_show, mean_arrays
 from nas_sens.errors import InvalidInputError
 from nas_sens.figure_spec import FigureSpec
 from nas_sens.records import TrainedCandidate
-from nas_sens.report_text import CLASSIFICATION
+from nas_sens.report.declared_curves import course
+from nas_sens.report.declared_distances import zero_of
+from nas_sens.report.declared_figures import declared_panels
+from nas_sens.report.declared_matrices import epochs_to_show, mean_arrays
+from nas_sens.report.text import CLASSIFICATION
 from nas_sens.study import load_study
 
 

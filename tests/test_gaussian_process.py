@@ -10,7 +10,7 @@ from scipy import integrate, stats
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
-from nas_sens.gaussian_process import Member, fit_member, kernel, prior_variance, same_group
+from nas_sens.selection.gaussian_process import Member, fit_member, kernel, prior_variance, same_group
 
 RTOL = 1e-8
 MEMBERS = [

@@ -33,13 +33,7 @@ LAYERS: list[set[str]] = [
     {"cli", "public"},
     {"__init__", "__main__"},
 ]
-REPORT = ("tables", "text", "numbers", "outcomes", "groups", "reliability", "prediction", "verdict")
-DECLARED = ("declared_figures", "declared_pairs", "declared_curves", "declared_groups", "quantity_labels")
-DECLARED += ("declared_points", "declared_profiles", "declared_slices", "declared_matrices", "declared_distances")
-REPORT += ("statistics_tables", "panels", "prediction_figures", "progress_figures")
-UNITS = dict.fromkeys(
-    (*(f"report_{part}" for part in REPORT), *DECLARED, "figures", "figure_style", "boundary_figure"), "report"
-) | {
+UNITS = {
     "regression_fit": "statistics",
     "line_fit": "statistics",
     "bulk": "storage",
@@ -51,22 +45,11 @@ UNITS = dict.fromkeys(
     "full_size": "declarations",
     "init_schemes": "initialization",
     "optuna_log": "space",
-}
-TRAINING = ("records_in_training", "label_noise", "optimizers", "schedule", "random_stream", "outcome")
-UNITS |= {
     "subset": "data",
     "augmentation": "train_spec",
     "image_transforms": "train_spec",
     "train_summary": "train_stage",
 }
-UNITS |= dict.fromkeys(
-    (*TRAINING, "evaluation", "gradient_steps", "training_run", "checkpoint", "measures_in_training", "seed_means"),
-    "training",
-)
-UNITS |= dict.fromkeys(
-    ("candidates", "acquisition", "calibrated", "calibration", "surrogate", "gaussian_process", "outcome_scale"),
-    "selection",
-)
 MAY_IMPORT_OPTUNA = {"space", "storage", "pipeline"}
 NEVER_OPTUNA_EVEN_INDIRECTLY = {"metrics", "architectures", "training"}
 

@@ -10,11 +10,11 @@ import torch
 
 import nas_sens as ns
 from nas_sens.identity import make_generator
-from nas_sens.label_noise import noisy_labels
-from nas_sens.seed_means import MOST_POINTS, compact, mean_curve, mean_measures
 from nas_sens.storage import StudyStorage
 from nas_sens.subset import stratified_order
 from nas_sens.training import TrainSpec, train
+from nas_sens.training.label_noise import noisy_labels
+from nas_sens.training.seed_means import MOST_POINTS, compact, mean_curve, mean_measures
 
 FC = ns.FCSpec(depth=1, width=8, init="he_normal", dropout=0.2)
 SPEC = TrainSpec(epochs=5, measure=("jacobian_norm", "l2_norm"), measure_every=2, measure_inputs=16)

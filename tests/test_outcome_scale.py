@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nas_sens.outcome_scale import outcome_scale, unwarp, warp, warped_variance
+from nas_sens.selection.outcome_scale import outcome_scale, unwarp, warp, warped_variance
 
 TOLERANCE = 1e-9
 CASES = {

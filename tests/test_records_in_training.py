@@ -11,14 +11,14 @@ import pytest
 import torch
 
 import nas_sens as ns
-from nas_sens.checkpoint import Checkpoint
 from nas_sens.identity import derive_seed, make_generator
 from nas_sens.record_attributes import from_attributes, to_attributes
 from nas_sens.recordings import MOST_NUMBERS, Recorded, recordings
 from nas_sens.recordings._recording import Recording, first_seed, mean_over_seeds
-from nas_sens.records_in_training import combined_records
 from nas_sens.storage import StudyStorage
 from nas_sens.training import TrainSpec, train
+from nas_sens.training.checkpoint import Checkpoint
+from nas_sens.training.records_in_training import combined_records
 
 FC = ns.FCSpec(depth=1, width=8, init="he_normal", dropout=0.2)
 SPEC = TrainSpec(epochs=4, record=("points",), record_epochs=(0, 2), record_inputs=12)
@@ -116,7 +116,7 @@ def test_several_trainings_are_one_record(monkeypatch):
         name: Recording(function=len, fields=("a",), size=lambda n, splits: n, source="", combine=combine)
         for name, combine in (("mean", mean_over_seeds), ("first", first_seed))
     }
-    monkeypatch.setattr("nas_sens.records_in_training.recordings", lambda: table)
+    monkeypatch.setattr("nas_sens.training.records_in_training.recordings", lambda: table)
 
     def one(**epochs):
         taken = {int(e[1:]): {"a": torch.tensor(v, dtype=torch.float64)} for e, v in epochs.items()}

@@ -22,7 +22,7 @@ from nas_sens.metrics.predicted_loss import predicted_mse
 from nas_sens.probe import ScoreSpec
 from nas_sens.records import STATUS_OK
 from nas_sens.report import render_report
-from nas_sens.report_text import CLASSIFICATION, REGRESSION, percent, wording_of
+from nas_sens.report.text import CLASSIFICATION, REGRESSION, percent, wording_of
 from nas_sens.selection import SelectSpec
 from nas_sens.study import SearchSpec
 from nas_sens.trained_models import export_model, load_model

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nas_sens.candidates import Candidate
 from nas_sens.errors import InvalidInputError
 from nas_sens.identity import derive_seed
 from nas_sens.replay import replay
 from nas_sens.selection import round_sizes, select
+from nas_sens.selection.candidates import Candidate
 
 
 def table_of(n=60, seed=0, noise=0.3):

@@ -19,14 +19,14 @@ from nas_sens.errors import InvalidInputError
 from nas_sens.records import ScoredCandidate, TrainedCandidate, describe
 from nas_sens.regression_fit import Beside, beside
 from nas_sens.report import render_report, write_report
-from nas_sens.report_groups import difference
-from nas_sens.report_numbers import compact, number, percent, plain, signed
-from nas_sens.report_outcomes import SENSITIVITY, columns, correlation_table, group_differences
-from nas_sens.report_prediction import rule_prediction, rule_text
-from nas_sens.report_reliability import reliabilities
-from nas_sens.report_tables import protocol_rows, reason_groups
-from nas_sens.report_text import best_text, counts_text, ranked
-from nas_sens.report_verdict import group_text, primary_outcome, relation_texts, slope_text, verdict_sentence
+from nas_sens.report.groups import difference
+from nas_sens.report.numbers_as_text import compact, number, percent, plain, signed
+from nas_sens.report.outcomes import SENSITIVITY, columns, correlation_table, group_differences
+from nas_sens.report.prediction import rule_prediction, rule_text
+from nas_sens.report.reliability import reliabilities
+from nas_sens.report.tables import protocol_rows, reason_groups
+from nas_sens.report.text import best_text, counts_text, ranked
+from nas_sens.report.verdict import group_text, primary_outcome, relation_texts, slope_text, verdict_sentence
 from nas_sens.statistics import Interval, correlations
 
 PROTOCOL = {"search_space": {"name": "fc_vs_cnn", "limits": {"params": [20, 30]}}, "seeds": 2, "note": None}

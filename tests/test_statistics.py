@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from nas_sens.regression_fit import MIN_TRIPLES, _fits, beside
-from nas_sens.report_groups import difference, expected_best
-from nas_sens.report_prediction import prediction
-from nas_sens.report_reliability import reliability
+from nas_sens.report.groups import difference, expected_best
+from nas_sens.report.prediction import prediction
+from nas_sens.report.reliability import reliability
 from nas_sens.statistics import (
     MIN_POINTS,
     Correlations,

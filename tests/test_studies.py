@@ -11,10 +11,10 @@ from nas_sens.data import DataSpec
 from nas_sens.data.samples import Samples
 from nas_sens.data.splits import split
 from nas_sens.declarations import bundled, changed, read_toml
-from nas_sens.declared_figures import declared_panels
 from nas_sens.pipeline import override, search
 from nas_sens.report import render_report
-from nas_sens.report_text import wording_of
+from nas_sens.report.declared_figures import declared_panels
+from nas_sens.report.text import wording_of
 from nas_sens.study import load_study
 from nas_sens.train_spec import check_trainable
 

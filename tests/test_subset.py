@@ -9,9 +9,9 @@ import torch
 
 import nas_sens as ns
 from nas_sens.identity import make_generator
-from nas_sens.label_noise import noisy_labels
 from nas_sens.subset import stratified_order
 from nas_sens.training import TrainSpec, train
+from nas_sens.training.label_noise import noisy_labels
 
 FC = ns.FCSpec(depth=1, width=8, init="he_normal")
 

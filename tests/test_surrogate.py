@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas_sens.gaussian_process import Member, fit_member, kernel, same_group
-from nas_sens.surrogate import (
+from nas_sens.selection.gaussian_process import Member, fit_member, kernel, same_group
+from nas_sens.selection.surrogate import (
     LENGTHS,
     MOST_MEMBERS,
     RESIDUALS,

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 import nas_sens as ns
 from nas_sens.errors import InvalidInputError
-from nas_sens.evaluation import fitted_temperature
 from nas_sens.training import train
+from nas_sens.training.evaluation import fitted_temperature
 
 from .test_pipeline import tiny, url
 

@@ -12,12 +12,12 @@ from torch.nn import functional
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
 from nas_sens.identity import make_generator
-from nas_sens.label_noise import noisy_labels
-from nas_sens.optimizers import make_optimizer
-from nas_sens.random_stream import global_stream
 from nas_sens.records import STATUS_OK
-from nas_sens.schedule import make_schedule
 from nas_sens.training import TrainSpec, train
+from nas_sens.training.label_noise import noisy_labels
+from nas_sens.training.optimizers import make_optimizer
+from nas_sens.training.random_stream import global_stream
+from nas_sens.training.schedule import make_schedule
 
 FC = FCSpec(depth=1, width=16, init="he_normal")
 FULL = TrainSpec(epochs=1, optimizer="sgd", learning_rate=0.5, batch_size="full")
@@ -102,7 +102,7 @@ def test_channels_last_change_nothing_but_the_speed(digits, monkeypatch, batch_n
     spec = TrainSpec(optimizer="sgd", learning_rate=0.1, momentum=0.9, epochs=2, measure=("jacobian_norm", "synflow"))
     network = CNNSpec(depth=2, channels=5, batch_norm=batch_norm, init="he_normal")
     fast = train(network, splits, spec, seed=1)
-    monkeypatch.setattr("nas_sens.training_run._PIXELS", 10**9)
+    monkeypatch.setattr("nas_sens.training.training_run._PIXELS", 10**9)
     plain = train(network, splits, spec, seed=1)
     for name, weights in plain.state.items():
         torch.testing.assert_close(fast.state[name], weights, atol=1e-5, rtol=1e-4)
@@ -241,8 +241,8 @@ def test_augmentation_changes_training_but_no_evaluation(digits):
 
 def test_a_large_training_set_is_gathered_batch_by_batch(digits, monkeypatch):
     whole = train(FC, digits, TrainSpec(epochs=2, batch_size=33), seed=1)
-    monkeypatch.setattr("nas_sens.gradient_steps._GATHERED", 0)
-    monkeypatch.setattr("nas_sens.gradient_steps._FOLDED", 2)
+    monkeypatch.setattr("nas_sens.training.gradient_steps._GATHERED", 0)
+    monkeypatch.setattr("nas_sens.training.gradient_steps._FOLDED", 2)
     parts = train(FC, digits, TrainSpec(epochs=2, batch_size=33), seed=1)
     assert whole.curve == parts.curve
     assert whole.curves["train_error"] == pytest.approx(parts.curves["train_error"])

@@ -99,7 +99,7 @@ def test_figures_are_those_of_the_returned_weights(digits, architecture):
 
 def test_evaluation_in_parts_is_evaluation_at_once(digits, monkeypatch):
     whole = train(FC, digits, SPEC, seed=1)
-    monkeypatch.setattr("nas_sens.evaluation._BATCH", 7)
+    monkeypatch.setattr("nas_sens.training.evaluation._BATCH", 7)
     parts = train(FC, digits, SPEC, seed=1)
     assert parts.val_loss == pytest.approx(whole.val_loss, rel=RTOL)
     assert parts.test_error == whole.test_error
@@ -156,7 +156,7 @@ def test_the_stop_rule_counts_epochs_under_the_threshold(digits, stop_epochs, ex
 def test_the_stop_rule_wants_epochs_in_a_row(digits, monkeypatch):
     losses = iter([0.5, 2.0, 0.5, 0.5, 2.0, 0.5, 0.5, 0.5, 0.5])
     passed = lambda *a: torch.tensor([next(losses), 0.0], dtype=torch.float64)  # noqa: E731
-    monkeypatch.setattr("nas_sens.gradient_steps.GradientSteps.epoch", passed)
+    monkeypatch.setattr("nas_sens.training.gradient_steps.GradientSteps.epoch", passed)
     spec = dataclasses.replace(SPEC, epochs=9, stop_loss=1.0, stop_epochs=3)
     assert len(train(FC, digits, spec, seed=1).curve) == 8
 

@@ -1,0 +1,208 @@
+"""Figures of the report as inline SVG: one panel per picture, so that a page can put them side by side or in a column.
+
+Every function is pure and deterministic (fixed hash salt, no date) and returns None where there is nothing to draw.
+Numbers come in the units of the records: sensitivities as log10, losses as they are, errors as fractions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..records import CONTROL, ScoredCandidate, TrainedCandidate, family_of
+from .figure_style import (
+    CONTROL_COLOUR,
+    INK,
+    MAX_VECTOR_POINTS,
+    SELECTED_COLOUR,
+    add_legend,
+    render_svg,
+    set_log_axis,
+)
+from .numbers_as_text import compact, number
+
+FAMILY_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#F0E442", "#D55E00", "#999999")
+FAMILY_MARKERS = "osD^vP*X"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """One axis: a label, a value per trained candidate and whether the axis is logarithmic.
+
+    Attributes:
+        label: What the axis shows, with its unit.
+        get: A candidate's value; None where it has none.
+        get_sd: Its standard deviation over seeds.
+        is_log: Whether the axis is logarithmic.
+        scale: Factor from the record's unit to the label's.
+        to_text: Writes a tick's value on a logarithmic axis.
+    """
+
+    label: str
+    get: Callable[[TrainedCandidate], float | None]
+    get_sd: Callable[[TrainedCandidate], float | None] = lambda _: None
+    is_log: bool = False
+    scale: float = 1.0
+    to_text: Callable[[float], str] = lambda value: number(value, 3)
+
+
+LOG10_S_BEFORE = Quantity(
+    label="log₁₀ S before training (S in output units²)", get=lambda t: t.log10_sensitivity_before
+)
+LOG10_S_AFTER = Quantity(label="log₁₀ S after training (S in output units²)", get=lambda t: t.log10_sensitivity_after)
+PARAMS = Quantity(label="parameters (log axis)", get=lambda t: float(t.params), is_log=True, to_text=compact)
+TEST_LOSS = Quantity(label="test loss", get=lambda t: t.test_loss, get_sd=lambda t: t.test_loss_sd, is_log=True)
+TEST_ERROR = Quantity(label="test error", get=lambda t: t.test_error, get_sd=lambda t: t.test_error_sd, scale=100.0)
+
+
+def with_unit(quantity: Quantity, unit: str) -> Quantity:
+    """Return the same axis with the unit in its label."""
+    return replace(quantity, label=f"{quantity.label} ({unit}{', log axis' if quantity.is_log else ''})")
+
+
+def outcome_figure(
+    key: str,
+    trained: Sequence[TrainedCandidate],
+    x: Quantity,
+    y: Quantity,
+    *,
+    title: str,
+    description: str,
+    predicted_by: str | None = None,
+) -> str | None:
+    """Return a scatter of one trained quantity against another, selected and control networks marked differently.
+
+    Args:
+        key: Identifier of the figure, unique in its page.
+        trained: The trained candidates; those without both quantities are left out.
+        x: Horizontal axis.
+        y: Vertical axis, with error bars of one standard deviation over seeds.
+        title: Above the panel, usually the correlation.
+        description: Alternative text.
+        predicted_by: Name of the equation whose predicted loss is drawn too, for a loss on the vertical axis.
+    """
+    groups = {
+        is_control: [t for t in trained if (t.chosen_by == CONTROL) is is_control and is_drawable(t, x, y)]
+        for is_control in (False, True)
+    }
+    if not any(groups.values()):
+        return None
+
+    def draw(figure: Figure, axes: Axes) -> None:
+        axes.set_title(title)
+        shown_x, shown_y = [], []
+        for is_control, members in groups.items():
+            if members:
+                xs, ys = (np.array([q.scale * (q.get(t) or 0.0) for t in members]) for q in (x, y))
+                draw_group(axes, xs, ys, np.array([y.scale * (y.get_sd(t) or 0.0) for t in members]), is_control)
+                shown_x += list(xs)
+                shown_y += list(ys)
+        if predicted_by is not None:
+            shown_y += _draw_prediction(axes, [t for members in groups.values() for t in members], x, predicted_by)
+        set_axis(axes, "x", x, shown_x)
+        set_axis(axes, "y", y, shown_y)
+        add_legend(figure, axes)
+
+    return render_svg(key, description, draw)
+
+
+def distribution_figure(
+    key: str, candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], *, description: str
+) -> str | None:
+    """Return log10 S against the number of parameters of all scored candidates, by family, the trained ones ringed."""
+    families: dict[str, list[tuple[int, float]]] = {}
+    positions: dict[str, tuple[int, float]] = {}
+    for c in candidates:
+        if c.is_ok and c.params and c.log10_sensitivity is not None and math.isfinite(c.log10_sensitivity):
+            positions[c.digest] = (c.params, c.log10_sensitivity)
+            families.setdefault(family_of(c.architecture), []).append(positions[c.digest])
+    if not positions:
+        return None
+    rings = [positions[t.digest] for t in trained if t.digest in positions]
+
+    def draw(figure: Figure, axes: Axes) -> None:
+        for i, (family, points) in enumerate(sorted(families.items())):
+            params, log10_s = np.array(points, dtype=np.float64).T  # of lists, matplotlib looks at every number
+            axes.scatter(
+                params,
+                log10_s,
+                s=18 if len(positions) <= MAX_VECTOR_POINTS else 6,
+                alpha=0.6,
+                linewidths=0,
+                color=FAMILY_COLOURS[i % len(FAMILY_COLOURS)],
+                marker=FAMILY_MARKERS[i % len(FAMILY_MARKERS)],
+                label=family,
+                rasterized=len(positions) > MAX_VECTOR_POINTS,
+            )
+        if rings:
+            params, log10_s = np.array(rings, dtype=np.float64).T
+            axes.scatter(
+                params,
+                log10_s,
+                s=70,
+                facecolors="none",
+                edgecolors=INK,
+                linewidths=1.4,
+                label="trained",
+                zorder=3,
+            )
+        set_axis(axes, "x", PARAMS, [p for p, _ in positions.values()])
+        axes.set_ylabel(LOG10_S_BEFORE.label)
+        add_legend(figure, axes)
+
+    return render_svg(key, description, draw)
+
+
+def draw_group(axes: Axes, xs: np.ndarray, ys: np.ndarray, sds: np.ndarray, is_control: bool) -> None:
+    """Draw one group's points, with error bars where networks were trained from several seeds."""
+    colour = CONTROL_COLOUR if is_control else SELECTED_COLOUR
+    is_pixels = len(xs) > MAX_VECTOR_POINTS
+    if (sds > 0).any():
+        down = np.minimum(sds, 0.95 * ys)  # keeps a bar that reaches zero on a logarithmic axis
+        axes.errorbar(xs, ys, [down, sds], fmt="none", ecolor=colour, alpha=0.45, elinewidth=1, rasterized=is_pixels)
+    axes.scatter(
+        xs,
+        ys,
+        s=44,
+        marker="^" if is_control else "o",
+        facecolors="white" if is_control else colour,
+        edgecolors=colour,
+        linewidths=1.6 if is_control else 0.6,
+        label="control" if is_control else "selected",
+        zorder=3,
+        rasterized=is_pixels,
+    )
+
+
+def _draw_prediction(axes: Axes, members: Sequence[TrainedCandidate], x: Quantity, equation: str) -> list[float]:
+    """Draw the predicted loss in the order of x; return the losses drawn."""
+    pairs = sorted(
+        (x.get(t) or 0.0, t.predicted_loss) for t in members if t.predicted_loss is not None and t.predicted_loss > 0
+    )
+    if pairs:
+        xs, losses = zip(*pairs, strict=True)
+        axes.plot(xs, losses, color=INK, linestyle=":", marker=".", markersize=5, label=f"predicted by {equation}")
+        return list(losses)
+    return []
+
+
+def is_drawable(t: TrainedCandidate, *quantities: Quantity) -> bool:
+    """Return whether training succeeded and the candidate has all quantities, positive on logarithmic axes."""
+    values = [(q.get(t), q.is_log) for q in quantities]
+    return t.is_ok and all(v is not None and math.isfinite(v) and (v > 0 or not is_log) for v, is_log in values)
+
+
+def set_axis(axes: Axes, name: Literal["x", "y"], quantity: Quantity, values: Sequence[float]) -> None:
+    """Give an axis the label, the scale and the ticks of its quantity, for the values that it shows."""
+    (axes.set_xlabel if name == "x" else axes.set_ylabel)(quantity.label)
+    if quantity.is_log:
+        set_log_axis(axes, name, values, to_text=quantity.to_text)
+    else:
+        (axes.xaxis if name == "x" else axes.yaxis).set_major_locator(MaxNLocator(6))

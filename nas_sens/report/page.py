@@ -1,0 +1,176 @@
+"""The report of a study: one HTML file that needs nothing else, neither network nor scripts, to be read.
+
+Selection saw validation figures only; test figures appear here for the first time. The page is a pure function of its
+input: the same records give the same bytes.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ..errors import InvalidInputError
+from ..records import CONTROL, ScoredCandidate, TrainedCandidate
+from ..regression_fit import MIN_TRIPLES
+from ..selection import ranking_figure
+from .declared_figures import declared_panels
+from .numbers_as_text import count
+from .outcomes import (
+    OUTCOMES,
+    SENSITIVITY,
+    beside_table,
+    columns,
+    correlation_table,
+    group_differences,
+    in_order,
+    intervals,
+    target_of,
+)
+from .panels import after_panels, curve_panels, distribution_panel, outcome_panels, rule_panel
+from .prediction import loss_prediction, loss_text, rule_prediction, rule_text
+from .reliability import reliabilities
+from .statistics_tables import beside_rows, correlation_rows, difference_rows, reliability_rows
+from .tables import MAX_REASONS, protocol_rows, reason_groups, winner_rows
+from .text import RANKED_BY, best_text, counts_text, ranked, wording_of
+from .verdict import group_text, primary_outcome, relation_texts, verdict_sentence
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    *,
+    name: str,
+    protocol: Mapping[str, Any],
+    candidates: Sequence[ScoredCandidate],
+    trained: Sequence[TrainedCandidate],
+    extra_notes: Sequence[str] = (),
+) -> Path:
+    """Write the report of a study and return its path; an existing file is replaced as a whole or not at all.
+
+    Args:
+        path: The HTML file; its folder is made if needed.
+        name: Name of the study.
+        protocol: Nested JSON-like settings of the study, shown as a table; ``data.task`` decides what losses and errors
+            are called.
+        candidates: All unique candidates of the study, scored or not.
+        trained: All candidates that were trained, successfully or not.
+        extra_notes: Remarks of the caller that are shown with the summary.
+
+    Raises:
+        InvalidInputError: The file cannot be written.
+    """
+    page = render_report(name=name, protocol=protocol, candidates=candidates, trained=trained, extra_notes=extra_notes)
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(page, encoding="utf-8", newline="\n")
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InvalidInputError(
+            f"the report needs a writable file, cannot write {target}: {error.strerror}; give another path"
+        ) from error
+    return target
+
+
+def render_report(
+    *,
+    name: str,
+    protocol: Mapping[str, Any],
+    candidates: Sequence[ScoredCandidate],
+    trained: Sequence[TrainedCandidate],
+    extra_notes: Sequence[str] = (),
+) -> str:
+    """Return the report of a study as one HTML page; arguments as in :func:`write_report`.
+
+    The page renders with few, failed or no candidates too, and says then what is missing. The order of candidates and
+    trained does not matter. 100,000 scored candidates and 60 trained ones take a few seconds; time and memory grow with
+    the square of the number of trained ones.
+    """
+    candidates = _in_order(candidates)
+    trained = sorted(trained, key=lambda t: (t.number is None, t.number or 0, t.digest))
+    environment = Environment(
+        loader=PackageLoader("nas_sens"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = {
+        "name": name,
+        "extra_notes": list(extra_notes),
+        "protocol": protocol_rows({k: v for k, v in protocol.items() if k != "figures"}),
+    }
+    page |= _study(candidates, trained, ranking_figure(protocol)) | _findings(candidates, trained, protocol)
+    return environment.get_template("report.html.j2").render(page)
+
+
+def _in_order(candidates: Sequence[ScoredCandidate]) -> list[ScoredCandidate]:
+    if all(c.number is not None for c in candidates):  # as they are read from a database
+        return sorted(candidates, key=operator.attrgetter("number"))
+    return sorted(candidates, key=lambda c: (c.number is None, c.number or 0, c.digest))
+
+
+def _study(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], by: str) -> dict[str, Any]:
+    """Return what the page says of the study itself: counts, ranking, exclusions."""
+    groups = reason_groups(candidates, trained)
+    failed = [t for t in trained if not t.is_ok and not t.is_pruned]
+    n_failed_control = sum(t.chosen_by == CONTROL for t in failed)
+    return {
+        "counts": counts_text(candidates, trained),
+        "best": best_text(trained, by),
+        "ranked_by": RANKED_BY[by],
+        "n_trained": len(trained),
+        "n_ranked": len(ranked(trained, by)),
+        "n_failed": {"selected": len(failed) - n_failed_control, "control": n_failed_control},
+        "n_pruned": sum(t.is_pruned for t in trained),
+        "winners": winner_rows(candidates, trained, by),
+        "groups": groups[:MAX_REASONS],
+        "n_more_groups": max(0, len(groups) - MAX_REASONS),
+        "n_more_excluded": sum(g.n for g in groups[MAX_REASONS:]),
+    }
+
+
+def _findings(
+    candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], protocol: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the page says of the measures: statistics, sentences, figures."""
+    wording, target = wording_of(protocol), target_of(protocol)
+    data = columns(candidates, trained)
+    table, fits, differences = correlation_table(data), beside_table(data), group_differences(data)
+    reliable = reliabilities(candidates, trained)
+    loss, rule = loss_prediction(trained), rule_prediction(trained, target)
+    primary = primary_outcome(protocol)
+    found = [*intervals(table, fits), *(d.interval for d in differences.values() if d.interval)]
+    return {
+        "declared_panels": declared_panels(protocol, in_order(trained), wording),
+        "wording": wording,
+        "verdict": verdict_sentence(primary, differences[primary], fits[SENSITIVITY][primary], trained),
+        "primary": primary,
+        "group_texts": [group_text(outcome, differences[outcome]) for outcome in ("test error", "test loss")],
+        "relations": relation_texts(table[SENSITIVITY], fits[SENSITIVITY]),
+        "n_intervals": count(len(found)),
+        "n_missing_by_chance": count(round(0.05 * len(found))),
+        "n_excluding": count(sum(interval.excludes_zero for interval in found)),
+        "n_resamples": count(data.n_resamples),
+        "min_triples": MIN_TRIPLES,
+        "outcomes": [f"log₁₀ {outcome}" if is_loss else outcome for outcome, _, is_loss in OUTCOMES],
+        "correlations": correlation_rows(table),
+        "beside": beside_rows(fits),
+        "differences": difference_rows(differences),
+        "reliabilities": reliability_rows(reliable),
+        "loss_prediction": loss_text(loss, wording.predicted_by),
+        "rule_prediction": rule_text(rule, target, wording.loss_unit) if rule else None,
+        "outcome_panels": outcome_panels(trained, table, wording),
+        "distribution": distribution_panel(candidates, trained),
+        "curve_panels": curve_panels(trained, wording, ranking_figure(protocol)),
+        "after_panels": after_panels(trained, table, loss, wording),
+        "rule_panel": rule_panel(trained, rule, target, wording) if rule else None,
+    }

@@ -1,0 +1,80 @@
+"""Figures of predicted against observed, as inline SVG; pure and deterministic as those of `figures`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..records import CONTROL, TrainedCandidate
+from .figure_style import CONTROL_COLOUR, INK, SELECTED_COLOUR, add_legend, render_svg
+from .figures import TEST_LOSS, Quantity, draw_group, is_drawable, set_axis, with_unit
+from .prediction import Z95
+
+_PREDICTED_LOSS = replace(TEST_LOSS, label="predicted test loss", get=lambda t: t.predicted_loss, get_sd=lambda _: None)
+_EXPECTED = Quantity(
+    label="expected by the rule",
+    get=lambda t: t.predicted_mean,
+    get_sd=lambda t: t.predicted_sd,
+)
+# Not on a logarithmic axis: what a rule expects is an interval that may reach below zero.
+_FOUND = {
+    "val_error": Quantity(
+        label="validation error", get=lambda t: t.val_error, get_sd=lambda t: t.val_error_sd, scale=100.0
+    ),
+    "val_loss": Quantity(label="validation loss", get=lambda t: t.val_loss, get_sd=lambda t: t.val_loss_sd),
+}
+
+
+def loss_agreement_figure(
+    key: str, trained: Sequence[TrainedCandidate], *, unit: str, title: str, description: str
+) -> str | None:
+    """Return the observed test loss against the one that the bias–variance relation predicts."""
+    return _agreement_figure(
+        key, trained, with_unit(_PREDICTED_LOSS, unit), with_unit(TEST_LOSS, unit), title, description
+    )
+
+
+def rule_agreement_figure(
+    key: str, trained: Sequence[TrainedCandidate], *, target: str, unit: str, title: str, description: str
+) -> str | None:
+    """Return the rule's target, "val_error" or "val_loss", against what it expected, with its 95 % intervals."""
+    found = _FOUND[target]
+    expected = replace(_EXPECTED, label=f"{found.label} expected by the rule", scale=found.scale)
+    return _agreement_figure(key, trained, with_unit(expected, unit), with_unit(found, unit), title, description)
+
+
+def _agreement_figure(
+    key: str, trained: Sequence[TrainedCandidate], x: Quantity, y: Quantity, title: str, description: str
+) -> str | None:
+    """Return y against x in one unit with the line of equality; bars of 1.96 sd of x and of one sd of y."""
+    groups = {
+        is_control: [t for t in trained if (t.chosen_by == CONTROL) is is_control and is_drawable(t, x, y)]
+        for is_control in (False, True)
+    }
+    if not any(groups.values()):
+        return None
+
+    def draw(figure: Figure, axes: Axes) -> None:
+        axes.set_title(title)
+        shown: list[float] = []
+        for is_control, members in groups.items():
+            if not members:
+                continue
+            xs, ys = (np.array([q.scale * (q.get(t) or 0.0) for t in members]) for q in (x, y))
+            x_sds, y_sds = (np.array([q.scale * (q.get_sd(t) or 0.0) for t in members]) for q in (x, y))
+            if (x_sds > 0).any():
+                colour = CONTROL_COLOUR if is_control else SELECTED_COLOUR
+                axes.errorbar(xs, ys, xerr=Z95 * x_sds, fmt="none", ecolor=colour, alpha=0.45, elinewidth=1)
+            draw_group(axes, xs, ys, y_sds, is_control)
+            shown += [*xs, *ys]
+        ends = [min(shown), max(shown)]
+        axes.plot(ends, ends, color=INK, linestyle=":", label="equal")
+        set_axis(axes, "x", x, shown)
+        set_axis(axes, "y", y, shown)
+        add_legend(figure, axes)
+
+    return render_svg(key, description, draw)

@@ -1,0 +1,126 @@
+"""Sentences of the report about the study itself: its units, its counts, its best network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..records import CONTROL, ScoredCandidate, TrainedCandidate
+from .numbers_as_text import count, number, percent, with_spread
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wording:
+    """What losses, errors and the predicted loss are called, which depends on the task.
+
+    Attributes:
+        loss_unit: Unit of a loss, short enough for an axis.
+        error_unit: Unit of an error, so too.
+        figures: What losses and errors are, for the note above the table of networks.
+        predicted_by: Where the predicted loss comes from.
+        fits: When the prediction can be expected to fit.
+    """
+
+    loss_unit: str
+    error_unit: str
+    figures: str
+    predicted_by: str
+    fits: str
+
+
+CLASSIFICATION = Wording(
+    loss_unit="nats",
+    error_unit="%",
+    figures="Losses are mean cross-entropies in nats, errors shares of wrong predictions",
+    predicted_by="eq. 9",
+    fits="it fits networks that learnt their training set",
+)
+REGRESSION = Wording(
+    loss_unit="MSE",
+    error_unit="1 − R², %",
+    figures=(
+        "Losses are mean squared errors, in the target’s own units squared; errors are shares of unexplained variance, "
+        "1 − R², where 0 % is perfect and 100 % no better than always predicting the mean"
+    ),
+    predicted_by="eq. 7",
+    fits="with one output and no softmax it says more of the order of networks than of the size of the loss",
+)
+
+
+ONE_HOT = replace(
+    CLASSIFICATION,
+    loss_unit="MSE",
+    figures=(
+        "Losses are mean squared distances of the outputs to one-hot targets, divided by the number of classes; errors "
+        "are shares of wrong predictions"
+    ),
+)
+
+
+def wording_of(protocol: Mapping[str, Any]) -> Wording:
+    """Return the wording for a protocol's ``data.task`` and ``train.loss``; cross-entropy where it is not said."""
+    data, train = protocol.get("data"), protocol.get("train")
+    if isinstance(data, Mapping) and data.get("task") == "regression":
+        return REGRESSION
+    return ONE_HOT if isinstance(train, Mapping) and train.get("loss") == "mse" else CLASSIFICATION
+
+
+RANKED_BY = {
+    "val_loss": "validation loss",
+    "val_error": "validation error",
+    "predicted_loss": "predicted loss",
+    "log10_sensitivity_after": "sensitivity after training",
+}
+
+
+def ranked(trained: Sequence[TrainedCandidate], by: str) -> list[TrainedCandidate]:
+    """Return the candidates whose training succeeded, the smallest figure ``by`` first, ties by digest."""
+    usable = [t for t in trained if t.is_ok and (v := getattr(t, by)) is not None and math.isfinite(v)]
+    return sorted(usable, key=lambda t: (getattr(t, by), t.digest))
+
+
+def counts_text(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> str:
+    """Return how many candidates were scored, infeasible and failed, and how many were trained and by what choice."""
+    n_ok = sum(c.is_ok for c in candidates)
+    n_infeasible = sum(not c.feasible for c in candidates)
+    text = (
+        f"{count(len(candidates))} unique candidates were drawn: {count(n_ok)} were scored, "
+        f"{count(n_infeasible)} were infeasible and {count(len(candidates) - n_ok - n_infeasible)} failed. "
+        if candidates
+        else "No candidates have been scored yet. "
+    )
+    if not trained:
+        return text + "None has been trained yet, so there is nothing to rank and no correlation to show."
+    n_control = sum(t.chosen_by == CONTROL for t in trained)
+    rules = sorted({t.chosen_by for t in trained} - {CONTROL})
+    by = f" by the rule {' and '.join(rules)}" if rules else ""
+    n_failed = sum(not t.is_ok for t in trained)
+    return (
+        f"{text}{count(len(trained))} {'was' if len(trained) == 1 else 'were'} trained: "
+        f"{len(trained) - n_control} selected{by} and {n_control} drawn at random as the control group"
+        f"{f'; {n_failed} of these trainings failed or were pruned' if n_failed else ''}."
+    )
+
+
+def best_text(trained: Sequence[TrainedCandidate], by: str) -> str | None:
+    """Return the first network of the ranking with its test figures, and the one by validation error if another."""
+    ranking = ranked(trained, by)
+    if not ranking:
+        return None
+    best = ranking[0]
+    chooser = "drawn for the control group" if best.chosen_by == CONTROL else f"chosen by {best.chosen_by}"
+    seeds = f"mean of {best.n_seeds} seeds" if best.n_seeds > 1 else "one seed"
+    name = f"{best.description} ({chooser})"
+    text = f"The best network by {RANKED_BY[by]} is {name}: {_test_figures(best)}, {seeds}."
+    by_error = min((t for t in ranking if t.val_error is not None), key=lambda t: t.val_error or 0.0, default=best)
+    if by_error.val_error == best.val_error:
+        return text
+    return f"{text} By validation error it is another one, {by_error.description}: {_test_figures(by_error)}."
+
+
+def _test_figures(t: TrainedCandidate) -> str:
+    error = percent(t.test_error, t.test_error_sd)
+    loss = with_spread(number(t.test_loss), number(t.test_loss_sd, 2))
+    return f"test error {error}, test loss {loss}"

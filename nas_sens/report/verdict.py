@@ -1,0 +1,128 @@
+"""Whether the proxy helped, in words that claim no more than the intervals and the permutation test support.
+
+One outcome and one test are fixed beforehand, the mean test error (or loss, if that is the study's target) of the
+selected group against the control group; whatever else the page shows changes no verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..records import CONTROL, TrainedCandidate
+from ..regression_fit import Beside
+from ..statistics import SIGNIFICANCE, Correlations
+from .groups import Difference
+from .numbers_as_text import interval_text, number, p_text, signed
+from .outcomes import target_of
+
+RULES_WITHOUT_S = {"params", "random"}
+
+
+def primary_outcome(protocol: Mapping[str, Any]) -> str:
+    """Return the outcome that decides: the test figure of the study's target, test error where none is declared."""
+    return "test loss" if target_of(protocol) == "val_loss" else "test error"
+
+
+def verdict_sentence(name: str, d: Difference, fit: Beside, trained: Sequence[TrainedCandidate]) -> str:
+    """Return one sentence: the proxy helped here, did nothing that could be shown, hurt, or there are too few points.
+
+    Args:
+        name: The outcome that decides, "test error" or "test loss".
+        d: Selected against control on that outcome; log10 for a loss.
+        fit: What log10 S before training says of that outcome beside the number of parameters.
+        trained: The trained candidates, which say what rule selected.
+    """
+    rules = sorted({t.chosen_by for t in trained} - {CONTROL})
+    if rules and RULES_WITHOUT_S.issuperset(rules):
+        why = f"the rule {' and '.join(rules)} does not look at it"
+        return f"Whether S helped cannot be said here: {why}{_carried(name, fit)}."
+    rule = f"selecting by S (rule {' and '.join(rules)})" if rules else "selecting by S"
+    if d.verdict is None:
+        return f"Too few networks to say whether {rule} helped: {_why_too_few(d)}{_carried(name, fit)}."
+    verdict = {-1: "helped", 0: "did nothing that could be shown", 1: "hurt"}[d.verdict]
+    return f"{rule[0].upper() + rule[1:]} {verdict} here: {mean_text(name, d)}{_carried(name, fit)}."
+
+
+def group_text(name: str, d: Difference) -> str:
+    """Return what the comparison of selected and control shows on one outcome, as a sentence."""
+    if d.interval is None:
+        return f"On the {name}: too few networks to say ({d.reason})."
+    evidence = f"{mean_text(name, d)}; {best_difference_text(name, d)}"
+    if d.verdict is None:
+        return f"On the {name}: too few networks to say ({_why_too_few(d)}); {evidence}."
+    head = {-1: "better than", 0: "not shown to differ from", 1: "worse than"}[d.verdict]
+    return f"On the {name}: selected networks were {head} the control group; {evidence}."
+
+
+def mean_text(name: str, d: Difference) -> str:
+    """Return the difference of the means with its interval and p-value, in the unit of the outcome."""
+    if d.interval is None or d.p_value is None:
+        return d.reason or "nothing to compare"
+    if name.endswith("error"):
+        found = f"the mean {name} of selected minus control is {interval_text(d.interval, 100)} percentage points"
+    else:
+        low, middle, high = (number(10**v, 3) for v in (d.interval.low, d.interval.estimate, d.interval.high))
+        found = f"the geometric mean {name} of selected over control is {middle} [{low}, {high}]"
+    return f"{found} (permutation p = {p_text(d.p_value)}, {d.n_a} against {d.n_b} networks)"
+
+
+def best_difference_text(name: str, d: Difference) -> str:
+    """Return the difference of the best with its p-value, in the unit of the outcome."""
+    if d.best_a is None or d.best_b is None or d.best_p_value is None:
+        return d.reason or "nothing to compare"
+    gap = d.best_a - d.best_b
+    if name.endswith("error"):
+        found = f"best of {d.n_best} minus best of {d.n_best} is {signed(100 * gap)} percentage points"
+    else:
+        found = f"best of {d.n_best} over best of {d.n_best} is {number(10**gap, 3)}"
+    return f"{found} (p = {p_text(d.best_p_value)})"
+
+
+def relation_texts(correlations: Mapping[str, Correlations], fits: Mapping[str, Beside]) -> list[str]:
+    """Return what log10 S before training had to do with each outcome, alone and beside the number of parameters.
+
+    Args:
+        correlations: Outcome, such as "test error", to the correlation of log10 S before training with it.
+        fits: Outcome to what log10 S says of it beside log10 parameters.
+    """
+    reasons = {c.reason for c in correlations.values()}
+    if len(reasons) == 1 and (reason := reasons.pop()):
+        return [f"Cannot be said: {reason}."]
+    return [f"With the {name}: {_relation(name, c)} {slope_text(name, fits[name])}" for name, c in correlations.items()]
+
+
+def slope_text(name: str, fit: Beside) -> str:
+    """Return the fitted slope of log10 S beside log10 parameters in words, as a sentence."""
+    if fit.slope is None:
+        return f"Beside parameters: cannot be said ({fit.reason})."
+    slope = f"slope {interval_text(fit.slope)} sd per sd"
+    if not fit.slope.excludes_zero:
+        return f"Beside parameters no relation is shown: {slope}."
+    return f"Beside parameters, larger S went with {'larger' if fit.slope.estimate > 0 else 'smaller'} {name}: {slope}."
+
+
+def _relation(name: str, c: Correlations) -> str:
+    if c.spearman is None:
+        return f"cannot be said ({c.reason})."
+    head = f"Spearman {interval_text(c.spearman)}"
+    if not c.spearman.excludes_zero:
+        return f"{head}, so no relation is shown."
+    return f"{head}, larger S went with {'larger' if c.spearman.estimate > 0 else 'smaller'} {name}."
+
+
+def _carried(name: str, fit: Beside) -> str:
+    """Return, as the end of a sentence, whether S said anything of the outcome that the parameters do not say."""
+    if fit.slope is None:
+        return f"; whether S says more of it than the number of parameters cannot be said either ({fit.reason})"
+    if not fit.slope.excludes_zero:
+        return f"; beside the number of parameters, S is not shown to say anything of the {name}"
+    return (
+        f"; beside the number of parameters, S did carry information on the {name} (slope {interval_text(fit.slope)})"
+    )
+
+
+def _why_too_few(d: Difference) -> str:
+    if d.interval is None or d.smallest_p_value is None:
+        return d.reason or "nothing to compare"
+    return f"{d.n_a} against {d.n_b} networks cannot reach p ≤ {SIGNIFICANCE}, whatever they show; 4 against 4 can"

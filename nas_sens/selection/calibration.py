@@ -1,0 +1,149 @@
+"""What the features of candidates say about outcomes in this study: fitted on trained candidates, with uncertainty.
+
+Sign and slope of sensitivity belong to the space, the data and the target. So they are not assumed but fitted, from the
+first few trained candidates on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..errors import InvalidInputError
+from .candidates import Array, Candidate, FeatureScale, family_numbers, feature_scale, in_fixed_order, normal_scores
+from .outcome_scale import OutcomeScale, outcome_scale, unwarp, warp, warped_variance
+from .surrogate import Surrogate, fit, mixture, posterior, residual_variances, slope
+
+MIN_OUTCOMES = 2
+
+
+@dataclass(frozen=True)
+class Slope:
+    """Change of the outcome with one feature, both in standard deviations, on the scales that they are fitted on.
+
+    Attributes:
+        mean: Posterior mean; negative if larger values go with smaller (better) outcomes.
+        sd: Posterior standard deviation.
+    """
+
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A fitted relation between features and outcome.
+
+    Attributes:
+        features: Scale of the features.
+        outcomes: Scale of the outcomes.
+        surrogate: The regression on these scales.
+        warped: Warped outcomes of the trained candidates in order of their digests, shape (n,).
+        variances: Their variances by measurement, shape (n,).
+    """
+
+    features: FeatureScale
+    outcomes: OutcomeScale
+    surrogate: Surrogate
+    warped: Array
+    variances: Array
+
+    def predict(self, candidates: Sequence[Candidate]) -> tuple[Array, Array]:
+        """Return mean and standard deviation of the outcome of each candidate, in its unit: two of shape (N,).
+
+        In the better half of outcomes the scale is linear; elsewhere the mean is the transformed mean, and the
+        standard deviation half of what the transformed mean ± one standard deviation spans.
+        """
+        if not candidates:
+            return np.zeros(0), np.zeros(0)
+        means, variances = posterior(self.surrogate, *self.place(candidates))
+        mean, sd = mixture(self.surrogate.weights, means, variances + residual_variances(self.surrogate))
+        return self.to_outcomes(mean, sd)
+
+    def place(self, candidates: Sequence[Candidate]) -> tuple[Array, np.ndarray]:
+        """Return features (N, p) and family numbers (N,) of candidates on the scale of the fit."""
+        return normal_scores(candidates, self.features), family_numbers(candidates, self.features)
+
+    def to_outcomes(self, mean: Array, sd: Array) -> tuple[Array, Array]:
+        """Return warped means and standard deviations in the unit of the outcomes."""
+        spread = unwarp(mean + sd, self.outcomes) - unwarp(mean - sd, self.outcomes)
+        return unwarp(mean, self.outcomes), spread / 2
+
+    @cached_property
+    def slopes(self) -> Mapping[str, Slope]:
+        """Feature name to the slope of the outcome on this feature alone, within families."""
+        s = self.surrogate
+        arguments = (s.x, s.groups, self.warped, self.variances)
+        return {
+            name: Slope(*slope(j, *arguments, has_groups=s.has_groups)) for j, name in enumerate(self.features.names)
+        }
+
+    @property
+    def explained(self) -> float:
+        """Share of the variance of left-out outcomes that the others explain; 0 or less if they explain nothing."""
+        n = self.warped.size
+        by_mean = (self.warped - self.warped.mean()) * n / (n - 1)
+        return float(1 - np.sum((self.warped - self.surrogate.left_out) ** 2) / np.sum(by_mean**2))
+
+
+def calibrate(
+    candidates: Sequence[Candidate],
+    outcomes: Mapping[str, float],
+    *,
+    noise: Mapping[str, float] | None = None,
+) -> Calibration:
+    """Return what the trained ones among the candidates say about all.
+
+    The same input gives the same result, in whatever order it comes. With p features and n trained candidates among N
+    it takes about p·n³ operations, and n·N for every prediction.
+
+    Args:
+        candidates: The whole pool: its features are put on one scale by their ranks in it.
+        outcomes: Digest to outcome of the trained ones; smaller is better, infinite if the training failed. Digests
+            that are not in the pool are left out.
+        noise: Digest to standard error of the outcome, as far as known; the others count as exact.
+
+    Raises:
+        InvalidInputError: Fewer than two different outcomes, an outcome is NaN or −∞, a standard error is negative or
+            not finite, or two candidates have the same digest.
+    """
+    pool = in_fixed_order(candidates)
+    trained = [c for c in pool if c.digest in outcomes]
+    y = checked_outcomes(trained, outcomes)
+    if len(set(y.tolist())) < MIN_OUTCOMES:
+        raise InvalidInputError(
+            f"a calibration needs at least {MIN_OUTCOMES} trained candidates with different outcomes; "
+            f"given {len(y)} with {len(set(y.tolist()))} different; train more candidates"
+        )
+    features, scale = feature_scale(pool), outcome_scale(y)
+    z, v = warp(y, scale), warped_variance(y, _checked_noise(trained, noise or {}), scale)
+    x, groups = normal_scores(trained, features), family_numbers(trained, features)
+    surrogate = fit(x, groups, z, v, has_groups=len(features.families) > 1)
+    return Calibration(features, scale, surrogate, z, v)
+
+
+def checked_outcomes(trained: Sequence[Candidate], outcomes: Mapping[str, float]) -> Array:
+    """Return the outcomes of trained candidates, shape (n,).
+
+    Raises:
+        InvalidInputError: One is NaN or −∞.
+    """
+    for c in trained:
+        if math.isnan(outcomes[c.digest]) or outcomes[c.digest] == -math.inf:
+            raise InvalidInputError(
+                f"an outcome must be a number, or inf for a failed training; given {outcomes[c.digest]} for {c.digest}"
+            )
+    return np.array([outcomes[c.digest] for c in trained], dtype=np.float64)
+
+
+def _checked_noise(trained: Sequence[Candidate], noise: Mapping[str, float]) -> Array:
+    for digest, error in noise.items():
+        if not (math.isfinite(error) and error >= 0):
+            raise InvalidInputError(
+                f"a standard error must be finite and at least 0; given {error} for {digest}; leave it out if unknown"
+            )
+    return np.array([noise.get(c.digest, 0.0) for c in trained], dtype=np.float64)

@@ -1,0 +1,81 @@
+"""Loss and error of a network on a set."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ..data import Task
+from ..metrics.output_sensitivity import evaluation_mode
+from ..metrics.temperature import temperature as temperature_of
+from ..train_spec import Loss
+
+_BATCH = 2048
+
+
+def loss_of(outputs: torch.Tensor, y: torch.Tensor, loss: Loss, reduction: str = "mean") -> torch.Tensor:
+    """Return the loss of outputs (n, K), its mean or sum over samples; ``mse`` is a mean over the K outputs.
+
+    Args:
+        outputs: Logits, or predictions of a regression.
+        y: Labels int64 (n,), one-hot encoded for ``mse``, or targets of the shape of ``outputs``.
+        loss: Which loss.
+        reduction: ``mean`` or ``sum``.
+    """
+    if loss == "cross_entropy":
+        return functional.cross_entropy(outputs, y, reduction=reduction)
+    if not y.is_floating_point():
+        y = functional.one_hot(y, outputs.shape[1])
+    squares = functional.mse_loss(outputs, y.to(outputs.dtype), reduction=reduction)
+    return squares if reduction == "mean" else squares / outputs.shape[1]
+
+
+def n_wrong(outputs: torch.Tensor, y: torch.Tensor, task: Task) -> torch.Tensor:
+    """Return the number of wrong predictions, or the sum of squared residuals of a regression, in float64."""
+    if task == "regression":
+        return (outputs.double() - y.double()).square().sum()
+    return (outputs.argmax(dim=1) != y).sum().double()
+
+
+def error_scale(y: torch.Tensor, task: Task) -> torch.Tensor | int:
+    """Return what :func:`n_wrong` of a whole set is divided by to give its error."""
+    if task == "regression":
+        targets = y.double()
+        return (targets - targets.mean()).square_().sum()
+    return len(y)
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, task: Task, loss: Loss, temperature: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mean loss and the error (see `Outcome`) in evaluation mode, as float64 scalars on the device.
+
+    Args:
+        model: The network.
+        x: Inputs.
+        y: Labels or targets.
+        task: What it is trained for.
+        loss: Which loss.
+        temperature: What outputs are divided by before the loss.
+    """
+    total = torch.zeros((), device=x.device, dtype=torch.float64)
+    wrong = torch.zeros((), device=x.device, dtype=torch.float64)
+    with evaluation_mode(model):
+        for xs, ys in zip(x.split(_BATCH), y.split(_BATCH), strict=True):
+            outputs = model(xs)
+            total += loss_of(outputs.double() / temperature, ys, loss, "sum")
+            wrong += n_wrong(outputs, ys, task)
+    return total / len(x), wrong / error_scale(y, task)
+
+
+@torch.inference_mode()
+def fitted_temperature(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+    """Return the temperature that minimises the cross-entropy on a set; 1 where none does (all right, or all wrong)."""
+    with evaluation_mode(model):
+        logits = torch.cat([model(xs) for xs in x.split(_BATCH)])
+    value = temperature_of(logits, y)
+    return value if 0 < value < math.inf else 1.0

@@ -1,0 +1,127 @@
+"""One pass of gradient steps over a training set that lies on the device: no data loader, no waiting for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import nn
+
+from ..augmentation import augment
+from ..data import Task
+from ..image_transforms import make_transforms
+from ..train_spec import TrainSpec
+from .evaluation import error_scale, loss_of, n_wrong
+
+_GATHERED = 2**24  # numbers of a training set that is put in order at once, 64 MB; larger ones batch by batch
+_FOLDED = 64  # batches whose outputs are kept until their errors are counted together
+
+
+class GradientSteps:
+    """Passes over a training set with one optimizer.
+
+    Args:
+        model: The network, on the device of the data.
+        optimizer: Of its parameters.
+        spec: How to train.
+        task: What is learnt.
+        order: Source of the order of samples, on the device.
+        moves: Source of augmentation, on the device.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        spec: TrainSpec,
+        *,
+        task: Task,
+        order: torch.Generator,
+        moves: torch.Generator,
+    ) -> None:
+        self.model, self.optimizer, self.spec, self.task = model, optimizer, spec, task
+        self._order, self._moves = order, moves
+        self._transform = make_transforms(spec.transforms) if spec.transforms else None
+        self._parameters = list(model.parameters())
+        self._loss = spec.loss_for(task)
+        is_mixed = order.device.type == "cuda" and spec.precision != "float32"
+        self._dtype = getattr(torch, spec.precision) if is_mixed else None
+        # Gradients in float16 underflow unless the loss is scaled up.
+        self.scaler = torch.amp.GradScaler("cuda", enabled=self._dtype == torch.float16)
+
+    def epoch(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Take one pass over inputs ``x`` and labels ``y``.
+
+        Returns:
+            Float64 (2,) on the device: mean loss and error of the batches as they were trained on.
+        """
+        self.model.train()
+        size = len(x) if self.spec.batch_size == "full" else self.spec.batch_size
+        losses: list[torch.Tensor] = []
+        wrong: list[torch.Tensor] = []
+        counts: list[int] = []
+        outputs: list[torch.Tensor] = []
+        targets: list[torch.Tensor] = []
+        for xs, ys in self._batches(x, y, size):
+            if len(ys) == 1 and counts and size > 1:
+                continue  # batch normalisation cannot train on a single sample that is left over
+            loss, output = self._step(xs, ys)
+            losses.append(loss)
+            counts.append(len(ys))
+            outputs.append(output)
+            targets.append(ys)
+            if len(outputs) == _FOLDED:
+                wrong.append(n_wrong(torch.cat(outputs), torch.cat(targets), self.task))
+                outputs, targets = [], []
+        if outputs:
+            wrong.append(n_wrong(torch.cat(outputs), torch.cat(targets), self.task))
+        n = torch.tensor(counts, dtype=torch.float64, device=x.device)
+        mean = (torch.stack(losses).double() * n).sum() / sum(counts)
+        error = torch.stack(wrong).sum() / error_scale(y, self.task) * (len(y) / sum(counts))
+        return torch.stack([mean, error])
+
+    def _batches(self, x: torch.Tensor, y: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        permutation = torch.randperm(len(x), generator=self._order, device=x.device)
+        ys = y.index_select(0, permutation).split(size)
+        if x.numel() <= _GATHERED:
+            return zip(x.index_select(0, permutation).split(size), ys, strict=True)
+        return zip((x.index_select(0, rows) for rows in permutation.split(size)), ys, strict=True)
+
+    def _step(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Change the parameters by one batch; return its loss and outputs before that."""
+        kinds = self.spec.augmentation
+        if kinds:
+            x = augment(x, kinds, max_translation=self.spec.max_translation, generator=self._moves)
+        if self._transform is not None:
+            x = self._transform(x)
+        found: list[torch.Tensor] = []
+
+        def gradients() -> torch.Tensor:
+            for parameter in self._parameters:  # as zero_grad does, without its bookkeeping
+                parameter.grad = None
+            with self._precision():
+                outputs = self.model(x)
+                loss = loss_of(outputs, y, self._loss)
+            self.scaler.scale(loss).backward() if self.scaler.is_enabled() else loss.backward()
+            if not found:  # L-BFGS asks more than once
+                found.extend((loss.detach(), outputs.detach()))
+            return loss
+
+        if self.spec.optimizer == "lbfgs":
+            closure: Callable[[], float] = gradients  # type: ignore[assignment]
+            self.optimizer.step(closure)
+            return found[0], found[1]
+        gradients()
+        if self.spec.max_gradient_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self._parameters, self.spec.max_gradient_norm, foreach=True)
+        if self.scaler.is_enabled():
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self.optimizer.step()
+        return found[0], found[1]
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return nullcontext() if self._dtype is None else torch.autocast("cuda", dtype=self._dtype)

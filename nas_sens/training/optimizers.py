@@ -1,0 +1,29 @@
+"""Optimizers by their usual names, as PyTorch has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..train_spec import TrainSpec
+
+LBFGS_ITERATIONS = 20  # of one epoch; PyTorch's default
+
+
+def make_optimizer(model: nn.Module, spec: TrainSpec) -> torch.optim.Optimizer:
+    """Return the optimizer of all parameters of ``model`` that ``spec`` declares."""
+    parameters = list(model.parameters())
+    if spec.optimizer == "lbfgs":
+        return torch.optim.LBFGS(
+            parameters, lr=spec.learning_rate, max_iter=LBFGS_ITERATIONS, line_search_fn="strong_wolfe"
+        )
+    common: dict[str, Any] = {"lr": spec.learning_rate, "weight_decay": spec.weight_decay}
+    if spec.optimizer == "adam":
+        return torch.optim.Adam(parameters, fused=True, **common)
+    if spec.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, fused=True, **common)
+    if spec.optimizer == "rmsprop":  # has no fused form
+        return torch.optim.RMSprop(parameters, momentum=spec.momentum, foreach=True, **common)
+    return torch.optim.SGD(parameters, momentum=spec.momentum, nesterov=spec.nesterov, fused=True, **common)

@@ -1,0 +1,124 @@
+"""Training of one architecture on tensors that lie on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..architectures import ArchitectureSpec
+from ..data import Splits
+from ..identity import derive_seed, digest, make_generator
+from ..metrics.output_sensitivity import evaluation_mode
+from ..records import PRUNED
+from ..subset import stratified_order
+from ..train_spec import TrainSpec, check_trainable
+from .checkpoint import Checkpoint
+from .evaluation import evaluate, fitted_temperature
+from .outcome import Outcome, mean_and_sd
+from .random_stream import global_stream
+from .training_run import TrainingRun
+
+__all__ = ["Outcome", "TrainSpec", "mean_and_sd", "train"]
+
+
+def train(
+    architecture: ArchitectureSpec,
+    splits: Splits,
+    spec: TrainSpec,
+    *,
+    seed: int,
+    sensitivity: Callable[[nn.Module], torch.Tensor] | None = None,
+    on_epoch: Callable[[], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+    prune: Callable[[Sequence[float]], bool] | None = None,
+) -> Outcome:
+    """Return the outcome of training one architecture from its own initialisation.
+
+    On the CPU the same arguments give the same outcome, bit for bit, with the same number of threads, whether a
+    training went on from a checkpoint or not; ``max_seconds`` is the exception. The global random state is left as it
+    was.
+
+    Args:
+        architecture: What to train.
+        splits: Data on the device to train on; test figures are computed but decide nothing.
+        spec: How to train.
+        seed: Seed of this training.
+        sensitivity: Measure of the trained network, in evaluation mode; None to leave it out.
+        on_epoch: Called after every epoch.
+        checkpoint: Where to go on from, if it is of this training, and where to write states to; None for nowhere.
+        prune: Given the validation loss after each epoch so far, says whether to end the training; asked before every
+            epoch but the first. The outcome's status then begins with "pruned".
+
+    Raises:
+        InvalidInputError: The data cannot be trained on as declared.
+    """
+    check_trainable(spec, splits)
+    splits = _trained_on(splits, spec, seed=seed)
+    device = splits.x_train.device
+    with global_stream(device, derive_seed("dropout", architecture.digest, seed)):
+        run = TrainingRun(architecture, splits, spec, seed=seed)
+        identity = "" if checkpoint is None else _identity(architecture, splits, spec, seed)
+        if checkpoint is not None and (state := checkpoint.read(identity=identity)) is not None:
+            run.restore(state)
+        while not run.is_over:
+            if prune is not None and run.n_done and prune(run.curves["val_loss"]):
+                run.problem = f"{PRUNED}: after epoch {run.n_done} of {spec.n_epochs} others had done better"
+                break
+            run.train_epoch()
+            if checkpoint is not None and not run.problem and checkpoint.is_due(is_over=run.is_over):
+                checkpoint.write(run.state(), identity=identity)
+            if on_epoch is not None and not run.problem:
+                on_epoch()
+    curves = {name: tuple(values) for name, values in run.curves.items()}
+    common: dict[str, Any] = {"curve": curves.pop("val_loss"), "curves": curves}
+    if run.problem:
+        return Outcome(status=run.problem, seconds=run.seconds, **common)
+    figures = _figures(run, splits, spec)
+    figures["measures"] = {n: c[-1] for n, c in run.measure_curves.items() if c and c[-1] is not None}
+    figures["measured_epochs"], figures["measure_problems"] = tuple(run.measured_epochs), run.measure_problems
+    figures["measure_curves"] = {name: tuple(curve) for name, curve in run.measure_curves.items()}
+    figures["records"] = run.records
+    if sensitivity is not None:
+        with torch.inference_mode(), evaluation_mode(run.model):
+            figures["sensitivity"] = float(sensitivity(run.model)) / figures["temperature"] ** 2
+    return Outcome(
+        **figures,
+        **common,
+        seconds=run.seconds,
+        state={k: v.detach().to("cpu").contiguous() for k, v in run.model.state_dict().items()},
+    )
+
+
+def _trained_on(splits: Splits, spec: TrainSpec, *, seed: int) -> Splits:
+    """Return the splits with the samples of the training set that ``[train] samples`` leaves."""
+    if spec.samples is None:
+        return splits
+    generator = make_generator("samples", seed, device=splits.y_train.device)  # the same for all architectures
+    rows = stratified_order(splits.y_train, generator=generator)[: spec.samples]
+    return replace(splits, x_train=splits.x_train[rows], y_train=splits.y_train[rows])
+
+
+def _identity(architecture: ArchitectureSpec, splits: Splits, spec: TrainSpec, seed: int) -> str:
+    """Return what a checkpoint and a training must have in common."""
+    protocol = {k: v for k, v in asdict(spec).items() if k not in ("seeds", "checkpoint_seconds")}
+    where = [splits.x_train.device.type, torch.__version__]
+    return digest([architecture.digest, protocol, seed, splits.fingerprint, *where])
+
+
+def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec) -> dict[str, Any]:
+    temperature = fitted_temperature(run.model, splits.x_val, splits.y_val) if spec.temperature_scaling else 1.0
+    figures: dict[str, Any] = {"temperature": temperature}
+    loss_kind = spec.loss_for(splits.task)
+    parts = {
+        "train": (splits.x_train, run.y_train),
+        "val": (splits.x_val, splits.y_val),
+        "test": (splits.x_test, splits.y_test),
+    }
+    for part, (x, y) in parts.items():
+        loss, error = evaluate(run.model, x, y, task=splits.task, loss=loss_kind, temperature=temperature)
+        figures[f"{part}_loss"], figures[f"{part}_error"] = float(loss), float(error)
+    return figures
