@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,11 +81,27 @@ def test_search_does_the_main_job(folder: Path, searched: subprocess.CompletedPr
     assert "mini" in (folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_verbose_tells_every_candidate_and_quiet_tells_nothing(folder: Path) -> None:
-    loud = run(folder, "search", "mini.toml", "--name", "loud", "-v", "-o", "loud.html")
-    assert sum(line.startswith("scored fc depth=") for line in loud.stderr.splitlines()) == 6
-    assert sum(line.startswith("trained fc depth=") for line in loud.stderr.splitlines()) == 3
-    assert run(folder, "search", "mini.toml", "--name", "hushed", "-q", "-o", "loud.html").stderr == ""
+@pytest.fixture
+def here(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Run a command inside this process, which saves the imports, and return what it wrote to stdout and stderr."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("OPTUNA_STORAGE", "")
+
+    def command(*arguments: str) -> list[str]:
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        captured = capsys.readouterr()
+        assert exit_.value.code == 0, captured.err
+        return [captured.out, captured.err]
+
+    return command
+
+
+def test_verbose_tells_every_candidate_and_quiet_tells_nothing(here: Callable[..., list[str]]) -> None:
+    _, loud = here("search", "mini.toml", "--name", "loud", "-v", "-o", "loud.html")
+    assert sum(line.startswith("scored fc depth=") for line in loud.splitlines()) == 6
+    assert sum(line.startswith("trained fc depth=") for line in loud.splitlines()) == 3
+    assert here("search", "mini.toml", "--name", "hushed", "-q", "-o", "loud.html")[1] == ""
 
 
 def test_replay_of_a_table_and_of_a_study(
@@ -149,18 +166,11 @@ def test_an_unforeseen_error_tells_no_password(
 def test_reading_commands(
     folder: Path,
     searched: subprocess.CompletedProcess[str],
-    capsys: pytest.CaptureFixture[str],
+    here: Callable[..., list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("OPTUNA_STORAGE", "")
-
     def out(*arguments: str) -> str:
-        with pytest.raises(SystemExit) as exit_:
-            main(arguments)
-        captured = capsys.readouterr()
-        assert exit_.value.code == 0, captured.err
-        return captured.out
+        return here(*arguments)[0]
 
     best = json.loads(searched.stdout)[0]
     rows = list(csv.DictReader(io.StringIO(out("rank", "mini", "--format", "csv"))))
@@ -182,18 +192,17 @@ def test_reading_commands(
     assert len(json.loads(out("rank", "mini", "--format", "json"))) == 3
 
 
-def test_score_then_train_is_search(folder: Path, searched: subprocess.CompletedProcess[str]) -> None:
+def test_score_then_train_is_search(here: Callable[..., list[str]], searched: subprocess.CompletedProcess[str]) -> None:
     storage = ("--storage", "sqlite:///parts.db")
-    assert run(folder, "score", "mini.toml", *storage).returncode == 0
-    trained = run(folder, "train", "mini", *storage, "--format", "json")
-    assert trained.returncode == 0, trained.stderr
+    here("score", "mini.toml", *storage)
+    trained, _ = here("train", "mini", *storage, "--format", "json")
     without = ("seconds", "number")
     expected, given = (
         [{k: v for k, v in r.items() if k not in without} for r in json.loads(text)]
-        for text in (searched.stdout, trained.stdout)
+        for text in (searched.stdout, trained)
     )
     assert given == expected
-    more = json.loads(run(folder, "train", "mini", *storage, "--top-k", "3", "--format", "json").stdout)
+    more = json.loads(here("train", "mini", *storage, "--top-k", "3", "--format", "json")[0])
     assert len(more) == 4
 
 
