@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from . import results
+from .bulk_read import no_collection
 from .declarations import bundled
 from .display import TerminalProgress, print_out, show_rows
 from .errors import InvalidInputError, NasSensError
@@ -180,7 +181,8 @@ def rank(name: str, by: str | None, scored: bool, n: int | None, storage: str | 
 def report(name: str, output: Path, storage: str | None, artifacts: Path | None) -> None:
     """Write the report of the study NAME: one HTML file that needs nothing else."""
     database = _open(storage, artifacts)
-    with ThreadPoolExecutor(1) as pool:  # a large database is read while the report's libraries are imported
+    # A large database is read while the report's libraries are imported; nothing of either is garbage.
+    with no_collection(), ThreadPoolExecutor(1) as pool:
         reading = pool.submit(results.read_result, database, name)
         importlib.import_module(".report", __package__)
         print_out(str(_write_report(reading.result(), output)))

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
 from ..figure_spec import FigureSpec
 from ..identity import canonical_json
@@ -78,6 +77,8 @@ def mean_difference(differences: np.ndarray, *, seed: int = 0) -> Interval | Non
     mean = float(differences.mean())
     if differences.min() == differences.max():
         return Interval(mean, mean, mean)
+    from scipy import stats  # takes a second, which reports of few networks can save
+
     found = stats.bootstrap(
         (differences,), np.mean, n_resamples=9999, method="percentile", random_state=np.random.default_rng(seed)
     )

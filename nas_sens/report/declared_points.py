@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy import stats
 
 from ..figure_spec import FigureSpec
 from ..quantities import arrays_of
@@ -140,6 +139,8 @@ def bounds_of(arrays: Mapping[str, Any], y: str, losses: np.ndarray) -> tuple[np
 
 def _statistics(shown: Sequence[Points], spec: FigureSpec) -> list[str]:
     lines = []
+    from scipy import stats  # takes a second, which reports of few networks can save
+
     found = [float(stats.spearmanr(p.x, p.y).statistic) for p in shown if len(p.x) > 4]
     if found:
         ends = number(min(found), 2) if len(found) == 1 else f"{number(min(found), 2)} to {number(max(found), 2)}"

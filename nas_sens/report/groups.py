@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from ..statistics import SIGNIFICANCE, Array, Interval, Observations, as_floats
 
@@ -82,6 +81,8 @@ def difference(
     if min(a.size, b.size) < MIN_GROUP:
         reason = f"too few points: {a.size} against {b.size}, at least {MIN_GROUP} in each group needed"
         return Difference(n_a=a.size, n_b=b.size, mean_a=mean_a, mean_b=mean_b, reason=reason)
+    from scipy import stats  # takes a second, which reports of few networks can save
+
     bootstrap = stats.bootstrap(
         (a, b),
         _difference_of_means,

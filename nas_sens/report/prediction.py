@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 
 from ..records import TrainedCandidate
 from ..statistics import MIN_POINTS, Correlations, Interval, Observations, as_floats, correlations, log10_or_nan
 from .numbers_as_text import interval_text, number
 from .outcomes import in_order
 
-Z95 = float(stats.norm.ppf(0.975))
+Z95 = float(ndtri(0.975))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,8 @@ def prediction(
     low, high = np.quantile(errors[rows].mean(axis=1), [0.025, 0.975])
     inside = None
     if sds is not None:
+        from scipy import stats  # takes a second, which reports of few networks can save
+
         found = stats.binomtest(int(np.count_nonzero(np.abs(errors) <= Z95 * s)), n)
         ends = found.proportion_ci(0.95, method="exact")
         inside = Interval(float(found.statistic), float(ends.low), float(ends.high))
