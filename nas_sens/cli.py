@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -181,11 +179,8 @@ def rank(name: str, by: str | None, scored: bool, n: int | None, storage: str | 
 def report(name: str, output: Path, storage: str | None, artifacts: Path | None) -> None:
     """Write the report of the study NAME: one HTML file that needs nothing else."""
     database = _open(storage, artifacts)
-    # A large database is read while the report's libraries are imported; nothing of either is garbage.
-    with no_collection(), ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(results.read_result, database, name)
-        importlib.import_module(".report", __package__)
-        print_out(str(_write_report(reading.result(), output)))
+    with no_collection():  # of a large study there are a million objects to look through, and none is garbage
+        print_out(str(_write_report(results.read_result(database, name), output)))
 
 
 @cli.command()
