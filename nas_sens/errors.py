@@ -17,3 +17,9 @@ class InfeasibleArchitectureError(NasSensError):
 
 class StorageError(NasSensError):
     """A database or an artifact could not be read or written (locked, read-only, missing, corrupt)."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of a library says in one line: its first, or its name if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from .declarations import find
-from .errors import InvalidInputError
+from .errors import InvalidInputError, first_line
 
 PARTS = 8  # of a batch, each with draws of its own: torchvision draws once for all images that it is given together
 
@@ -36,7 +36,7 @@ def make_transforms(declared: Sequence[Mapping[str, Any]]) -> Callable[[torch.Te
         try:
             steps.append(cls(**{k: v for k, v in values.items() if k != "name"}))
         except (TypeError, ValueError) as error:
-            raise InvalidInputError(f"transform {values['name']} in [train]: {_line(error)}") from error
+            raise InvalidInputError(f"transform {values['name']} in [train]: {first_line(error)}") from error
 
     def apply(x: torch.Tensor) -> torch.Tensor:
         parts = x.chunk(PARTS)
@@ -55,14 +55,12 @@ def check_transforms(declared: Sequence[Mapping[str, Any]], x: torch.Tensor) -> 
             with torch.random.fork_rng(devices=[]):
                 found = apply(x)
         except Exception as error:  # whatever a transform of another library thinks of it
-            raise InvalidInputError(f"transform {values['name']} in [train] cannot be used: {_line(error)}") from error
+            raise InvalidInputError(
+                f"transform {values['name']} in [train] cannot be used: {first_line(error)}"
+            ) from error
         if not isinstance(found, torch.Tensor) or found.shape != x.shape or found.dtype != x.dtype:
             given = f"{tuple(found.shape[1:])} of {found.dtype}" if isinstance(found, torch.Tensor) else type(found)
             raise InvalidInputError(
                 f"transform {values['name']} in [train] must leave images of shape {tuple(x.shape[1:])} and {x.dtype}; "
                 f"it makes {given}; remove it or change its arguments"
             )
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

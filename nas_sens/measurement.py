@@ -14,7 +14,7 @@ from torch import nn
 
 from .declarations import find
 from .device import is_out_of_memory
-from .errors import InfeasibleArchitectureError, InvalidInputError
+from .errors import InfeasibleArchitectureError, InvalidInputError, first_line
 from .identity import make_generator
 from .init_schemes import InitScheme
 from .initialization import initialize_
@@ -142,8 +142,7 @@ def _attempt(
         value, problem = None, str(error)
     except (RuntimeError, ValueError) as error:  # what PyTorch's layers and transforms raise on what they cannot do
         memory = isinstance(error, RuntimeError) and is_out_of_memory(error)
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        value, problem = None, "out of memory; give fewer inputs" if memory else lines[0]
+        value, problem = None, "out of memory; give fewer inputs" if memory else first_line(error)
     return value, time.perf_counter() - start, problem
 
 

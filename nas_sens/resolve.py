@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from .architectures import families, load_spec
-from .errors import InfeasibleArchitectureError, InvalidInputError
+from .errors import InfeasibleArchitectureError, InvalidInputError, first_line
 from .export import read_model
 from .metrics.output_sensitivity import evaluation_mode
 
@@ -115,8 +115,9 @@ def _try(model: nn.Module, text: str, input_shape: tuple[int, ...], n_outputs: i
         with torch.inference_mode(), evaluation_mode(model):
             shape = tuple(model(example).shape)
     except (RuntimeError, ValueError) as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InvalidInputError(f"the network {text!r} takes no inputs of shape {input_shape}: {line}") from error
+        raise InvalidInputError(
+            f"the network {text!r} takes no inputs of shape {input_shape}: {first_line(error)}"
+        ) from error
     if shape != (1, n_outputs):
         raise InvalidInputError(
             f"the network {text!r} must give {n_outputs} outputs for each input of shape {input_shape}; it gives the "

@@ -31,7 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from . import bulk, bulk_read
 from .claims import Claims
-from .errors import InvalidInputError, StorageError
+from .errors import InvalidInputError, StorageError, first_line
 from .excerpt import Excerpt
 from .interrupts import finish_first
 from .optuna_log import quiet_optuna
@@ -408,7 +408,7 @@ class StudyStorage:
 
     def _line(self, error: BaseException) -> str:
         """Return the first line of an error without the password, should the database's driver repeat it."""
-        return redact(_first_line(error), self.url)
+        return redact(first_line(error), self.url)
 
 
 def _open_database(url: str, connect: Mapping[str, Any]) -> RDBStorage:
@@ -471,7 +471,3 @@ def _to_trained(trial: FrozenTrial) -> TrainedCandidate:
 
 def _first(*values: float | None) -> float | None:
     return next((v for v in values if v is not None), None)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 from torch import fx, nn
 
 from ..device import is_out_of_memory
-from ..errors import InfeasibleArchitectureError
+from ..errors import InfeasibleArchitectureError, first_line
 from ..identity import canonical_json
 from ..initialization import SelfInitialized
 from .base import SPEC_CONFIG, ArchitectureSpec, require_images
@@ -186,7 +186,7 @@ def _create(model: str, kwargs: str, input_shape: tuple[int, int, int], n_output
             if isinstance(error, RuntimeError) and (is_out_of_memory(error) or "meta" in str(error)):
                 raise
             raise InfeasibleArchitectureError(
-                f"timm's {model} with kwargs {kwargs} cannot be built for inputs of {input_shape}: {_brief(error)}"
+                f"timm's {model} with kwargs {kwargs} cannot be built for inputs of {input_shape}: {first_line(error)}"
             ) from error
     raise AssertionError("the last attempt returns or raises")
 
@@ -197,18 +197,13 @@ def _misfit(network: TimmNetwork, input_shape: tuple[int, int, int], n_outputs: 
         with torch.no_grad():
             y = network.eval()(torch.zeros(1, *input_shape))
     except _REFUSALS as error:
-        return None if "meta" in str(error).lower() or isinstance(error, NotImplementedError) else _brief(error)
+        return None if "meta" in str(error).lower() or isinstance(error, NotImplementedError) else first_line(error)
     finally:
         network.train()
     if not isinstance(y, torch.Tensor) or y.shape != (1, n_outputs):
         given = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
         return f"its output must be of shape (1, {n_outputs}), but is {given}"
     return None
-
-
-def _brief(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 @contextmanager

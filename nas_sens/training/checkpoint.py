@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from ..errors import first_line
+
 
 class Checkpoint:
     """The file that a training goes on from.
@@ -52,7 +54,7 @@ class Checkpoint:
             torch.save({"identity": identity, "state": dict(state)}, part)
             part.replace(self.path)
         except (OSError, RuntimeError) as error:  # PyTorch raises the latter on a full disk
-            self.problem = str(error).strip().partition("\n")[0] or type(error).__name__
+            self.problem = first_line(error)
             _remove(part)
 
     def read(self, *, identity: str) -> dict[str, Any] | None:

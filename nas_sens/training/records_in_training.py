@@ -13,7 +13,7 @@ from torch import nn
 
 from ..data import Splits
 from ..device import is_out_of_memory
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, first_line
 from ..identity import make_generator
 from ..recordings import Recorded, recordings
 from ..train_spec import TrainSpec
@@ -49,9 +49,8 @@ def record_in_training(
         except InvalidInputError as error:
             problems[name] = str(error)
         except (RuntimeError, ValueError) as error:  # as of measures: what PyTorch's layers cannot do
-            lines = str(error).strip().splitlines() or [type(error).__name__]
             no_memory = isinstance(error, RuntimeError) and is_out_of_memory(error)
-            problems[name] = "out of memory; lower record_inputs" if no_memory else lines[0]
+            problems[name] = "out of memory; lower record_inputs" if no_memory else first_line(error)
         else:
             records[name] = {field: values.detach().to("cpu", torch.float64) for field, values in found.items()}
     return records, problems
