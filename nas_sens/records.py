@@ -187,7 +187,7 @@ def family_of(architecture: str) -> str:
     return found[1] if found else str(json.loads(architecture)["family"])
 
 
-_FAMILY = re.compile(r'(?:^\{|,)"family":"(\w+)"')
+_FAMILY = re.compile(r',"family":"(\w+)"')  # with a brace in the comma's place, searching takes three times as long
 
 # What tells networks of a family apart at first sight, in the order in which one says it.
 _SHAPE = ("model", "configuration", "depth", "stages", "blocks", "width", "width_factor", "channels")

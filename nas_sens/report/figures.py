@@ -118,14 +118,16 @@ def distribution_figure(
 ) -> str | None:
     """Return log10 S against the number of parameters of all scored candidates, by family, the trained ones ringed."""
     families: dict[str, list[tuple[int, float]]] = {}
-    positions: dict[str, tuple[int, float]] = {}
+    rings: list[tuple[int, float]] = []
+    ringed = {t.digest for t in trained}
     for c in candidates:
-        if c.is_ok and c.params and c.log10_sensitivity is not None and math.isfinite(c.log10_sensitivity):
-            positions[c.digest] = (c.params, c.log10_sensitivity)
-            families.setdefault(family_of(c.architecture), []).append(positions[c.digest])
-    if not positions:
+        if c.is_ok and c.params and (log10_s := c.log10_sensitivity) is not None and math.isfinite(log10_s):
+            families.setdefault(family_of(c.architecture), []).append((c.params, log10_s))
+            if c.digest in ringed:
+                rings.append((c.params, log10_s))
+    if not families:
         return None
-    rings = [positions[t.digest] for t in trained if t.digest in positions]
+    n_points = sum(map(len, families.values()))
 
     def draw(figure: Figure, axes: Axes) -> None:
         for i, (family, points) in enumerate(sorted(families.items())):
@@ -133,13 +135,13 @@ def distribution_figure(
             axes.scatter(
                 params,
                 log10_s,
-                s=18 if len(positions) <= MAX_VECTOR_POINTS else 6,
+                s=18 if n_points <= MAX_VECTOR_POINTS else 6,
                 alpha=0.6,
                 linewidths=0,
                 color=FAMILY_COLOURS[i % len(FAMILY_COLOURS)],
                 marker=FAMILY_MARKERS[i % len(FAMILY_MARKERS)],
                 label=family,
-                rasterized=len(positions) > MAX_VECTOR_POINTS,
+                rasterized=n_points > MAX_VECTOR_POINTS,
             )
         if rings:
             params, log10_s = np.array(rings, dtype=np.float64).T
@@ -153,7 +155,7 @@ def distribution_figure(
                 label="trained",
                 zorder=3,
             )
-        set_axis(axes, "x", PARAMS, [p for p, _ in positions.values()])
+        set_axis(axes, "x", PARAMS, [p for points in families.values() for p, _ in points])
         axes.set_ylabel(LOG10_S_BEFORE.label)
         add_legend(figure, axes)
 
