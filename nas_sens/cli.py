@@ -256,8 +256,16 @@ def replay(source: str, rules: str, budgets: str, repeats: int, pool_share: floa
               help="Draw the weights anew by this scheme.  [default: keep its weights]")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True,
               help="Random networks; more than one needs --init.")  # fmt: skip
-@click.option("--n-inputs", type=click.IntRange(min=1), default=64, show_default=True, help="Validation inputs.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of weights and noise.")
+@click.option(
+    "--n-inputs",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Validation inputs, all classes in proportion.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of inputs, weights and noise."
+)
 @click.option("--target", help="Column to predict, for csv: and hf: data.")
 @click.option("--root", default="data", show_default=True, help="Folder of downloaded data sets.")
 @click.option("--standardize", is_flag=True, help="Standardise the inputs, as the network was trained with.")
@@ -275,12 +283,14 @@ def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, s
     from .identity import make_generator
     from .measurement import measure as measure_network
     from .resolve import resolve_model
+    from .subset import part_of
 
     where = resolve_device(device)
     splits = load_data(DataSpec(name=data_name, target=target, root=root, standardize=standardize))
     generator = make_generator("measured network", seed)
     network = resolve_model(model, input_shape=splits.input_shape, n_outputs=splits.n_outputs, generator=generator)
-    x, y = splits.x_val[:n_inputs].to(where), splits.y_val[:n_inputs].to(where)
+    x, y = part_of(splits.x_val, splits.y_val, n_inputs, generator=make_generator("measured inputs", seed))
+    x, y = x.to(where), y.to(where)
     names = "all" if metrics == "all" else [name.strip() for name in metrics.split(",")]
     found = measure_network(
         network.to(where), x, y if splits.task == "classification" else None, metrics=names, seeds=seeds, init=init,

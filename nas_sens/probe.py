@@ -19,6 +19,7 @@ from .init_schemes import InitScheme
 from .metrics import metrics as all_metrics
 from .metrics.closed_form import InputMoments, Memo
 from .metrics.output_sensitivity import output_noise_statistics
+from .subset import part_of
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -41,7 +42,8 @@ class ScoreSpec:
         probe_init: Initialisation that networks are probed with: ``own`` for the candidate's own, or any scheme. The
             probe is not the initialisation that training starts from.
         noise_std: Standard deviation of the input noise, in the units that the network sees.
-        n_inputs: Number of inputs (or fewer if there are not so many).
+        n_inputs: Number of inputs (or fewer if there are not so many), drawn by the study's seed with all classes in
+            proportion.
         inputs: Where inputs come from: the ``validation`` set, the ``train`` set, or ``gaussian`` noise of each input
             entry's own mean and standard deviation over the validation set.
         seeds: Number of random networks, and of noise draws, per candidate; with ``precision`` the smallest number.
@@ -92,23 +94,20 @@ class ScoreSpec:
         return self
 
 
-def probe_labels(splits: Splits, spec: ScoreSpec) -> torch.Tensor | None:
-    """Return the labels of the inputs, for measures that look at them; None where there are none."""
-    if splits.task != "classification" or spec.inputs == "gaussian":
-        return None
-    return (splits.y_train if spec.inputs == "train" else splits.y_val)[: spec.n_inputs]
+def probe_inputs(splits: Splits, spec: ScoreSpec, *, seed: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return what a study's candidates are scored with, on the device of the data.
 
-
-def probe_inputs(splits: Splits, spec: ScoreSpec, *, seed: int) -> torch.Tensor:
-    """Return the inputs (n, *input_shape) that a study's candidates are scored with, on the device of the data."""
-    if spec.inputs == "train":
-        return splits.x_train[: spec.n_inputs]
+    Returns:
+        Inputs (n, *input_shape), all classes in proportion, and their labels (n,); None where there are none.
+    """
     if spec.inputs == "gaussian":
         generator = make_generator("gaussian inputs", seed, device=splits.x_val.device)
         mean, std = splits.x_val.mean(dim=0), splits.x_val.std(dim=0, correction=0)
         shape = (spec.n_inputs, *splits.input_shape)
-        return torch.randn(shape, generator=generator, device=mean.device, dtype=mean.dtype) * std + mean
-    return splits.x_val[: spec.n_inputs]
+        return torch.randn(shape, generator=generator, device=mean.device, dtype=mean.dtype) * std + mean, None
+    x, y = (splits.x_train, splits.y_train) if spec.inputs == "train" else (splits.x_val, splits.y_val)
+    x, y = part_of(x, y, spec.n_inputs, generator=make_generator("scored inputs", seed))
+    return x, y if splits.task == "classification" else None
 
 
 class Probe:

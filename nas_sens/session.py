@@ -16,7 +16,7 @@ from .declarations import changed
 from .device import resolve_device
 from .errors import InvalidInputError
 from .identity import canonical_json
-from .probe import Probe, probe_inputs, probe_labels
+from .probe import Probe, probe_inputs
 from .progress import Progress, SilentProgress
 from .results import storage_url
 from .space import Proposer
@@ -26,6 +26,7 @@ from .tabular import TrainingTable, read_training_table
 from .train_spec import check_trainable
 
 POLL_SECONDS = 0.5  # between looks at what other processes have done
+_SCORE_INPUTS = "all classes in proportion"  # scores of one study must be of the same inputs
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ def open_session(
                 spec = replace(spec, search=replace(spec.search, sampler=stored.search.sampler))
             is_trained = bool(database.trained(spec.name))
             check_resumable(stored, spec, is_trained=is_trained, where=database.shown_url)
+            if attributes.get("score_inputs") != _SCORE_INPUTS:
+                raise InvalidInputError(
+                    f"the study {spec.name!r} was scored by an older nas_sens on other inputs, the first ones of the "
+                    "set; rank, report and export still read it, but to go on start a new study with --name"
+                )
             if attributes["data_fingerprint"] != splits.fingerprint:
                 raise InvalidInputError(
                     f"the data of study {spec.name!r} changed: fingerprint {attributes['data_fingerprint']} stored, "
@@ -86,8 +92,8 @@ def open_session(
             spec = replace(spec, search=replace(spec.search, sampler=sampler))
         database.create(spec.name, _study_attributes(spec, splits, table))
     moved = splits.to(where)
-    inputs = probe_inputs(moved, spec.score, seed=spec.search.seed)
-    probe = Probe(inputs, spec.score, seed=spec.search.seed, y=probe_labels(moved, spec.score))
+    x, y = probe_inputs(moved, spec.score, seed=spec.search.seed)
+    probe = Probe(x, spec.score, seed=spec.search.seed, y=y)
     session = Session(spec, database, moved, probe, progress or SilentProgress(), table)
     describe_study(session)
     return session
@@ -130,6 +136,7 @@ def _study_attributes(spec: StudySpec, splits: Splits, table: TrainingTable | No
         "study": canonical_json(spec.to_dict()),
         "space_digest": spec.search_space.digest,
         "data_fingerprint": splits.fingerprint,
+        "score_inputs": _SCORE_INPUTS,
         "input_shape": list(splits.input_shape),
         "n_outputs": splits.n_outputs,
         "task": splits.task,

@@ -29,3 +29,20 @@ def stratified_order(y: torch.Tensor, *, generator: torch.Generator) -> torch.Te
     place = torch.empty(len(y), dtype=torch.float64, device=y.device)
     place[by_class] = (rank.double() + 0.5) / counts[labels[by_class]]
     return shuffled[place.argsort(stable=True)]
+
+
+def part_of(
+    x: torch.Tensor, y: torch.Tensor, n: int, *, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ``n`` samples that stand for the set, by :func:`stratified_order`; the set itself if it has no more.
+
+    Args:
+        x: Inputs (N, *input_shape).
+        y: Labels or targets (N, ...), on any device.
+        n: How many.
+        generator: Source of the choice. One on the CPU chooses the same samples wherever the set lies.
+    """
+    if n >= len(y):
+        return x, y
+    rows = stratified_order(y.to(generator.device), generator=generator)[:n]
+    return x[rows.to(x.device)], y[rows.to(y.device)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -182,6 +183,16 @@ def test_changed_data_under_the_same_name_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=x + 1, y=y)
     with pytest.raises(ns.InvalidInputError, match="fingerprint"):
         pipeline.open_session(spec, storage=url(tmp_path))
+
+
+def test_a_study_that_was_scored_on_other_inputs_is_read_but_does_not_go_on(tmp_path: Path) -> None:
+    session = pipeline.open_session(tiny(), storage=url(tmp_path))
+    pipeline.score_candidates(session)
+    with sqlite3.connect(tmp_path / "a.db") as database:  # as older versions left it
+        database.execute("DELETE FROM study_user_attributes WHERE key = 'score_inputs'")
+    with pytest.raises(ns.InvalidInputError, match=r"scored by an older nas_sens on other inputs.*--name"):
+        pipeline.open_session(tiny(), storage=url(tmp_path))
+    assert read_result(StudyStorage(url(tmp_path)), "tiny").candidates
 
 
 def test_training_protocol_may_change_before_anything_is_trained(tmp_path: Path) -> None:

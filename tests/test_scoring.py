@@ -143,13 +143,27 @@ def test_noise_that_is_not_kept_is_drawn_the_same_again(digits, probe, monkeypat
 
 
 def test_inputs_of_the_probe(digits):
-    spec = dataclasses.replace(SPEC, inputs="train")
-    assert torch.equal(probe_inputs(digits, SPEC, seed=0), digits.x_val[:40])
-    assert torch.equal(probe_inputs(digits, spec, seed=0), digits.x_train[:40])
+    by_class = digits.y_val.argsort()
+    data = dataclasses.replace(digits, x_val=digits.x_val[by_class], y_val=digits.y_val[by_class])  # as many sets are
+    for inputs, x, y in (("validation", data.x_val, data.y_val), ("train", data.x_train, data.y_train)):
+        spec = dataclasses.replace(SPEC, inputs=inputs)
+        found, labels = probe_inputs(data, spec, seed=0)
+        assert torch.bincount(labels).tolist() == [4] * 10
+        rows = [int((x == one).flatten(1).all(1).nonzero()[0, 0]) for one in found]
+        assert len(set(rows)) == 40
+        assert torch.equal(y[rows], labels)
+        assert torch.equal(found, probe_inputs(data, spec, seed=0)[0])
+        assert not torch.equal(found, probe_inputs(data, spec, seed=1)[0])
+        whole = probe_inputs(data, dataclasses.replace(spec, n_inputs=len(x)), seed=0)
+        assert torch.equal(whole[0], x)
+        assert torch.equal(whole[1], y)
+    targets = dataclasses.replace(data, task="regression", y_val=torch.rand(len(data.y_val), 1))
+    assert probe_inputs(targets, SPEC, seed=0)[1] is None
     many = dataclasses.replace(SPEC, inputs="gaussian", n_inputs=4000)
-    gaussian = probe_inputs(digits, many, seed=0)
-    assert torch.equal(gaussian, probe_inputs(digits, many, seed=0))
-    assert not torch.equal(gaussian, probe_inputs(digits, many, seed=1))
+    gaussian, labels = probe_inputs(digits, many, seed=0)
+    assert labels is None
+    assert torch.equal(gaussian, probe_inputs(digits, many, seed=0)[0])
+    assert not torch.equal(gaussian, probe_inputs(digits, many, seed=1)[0])
     torch.testing.assert_close(gaussian.mean(0), digits.x_val.mean(0), atol=0.03, rtol=0)
     torch.testing.assert_close(gaussian.std(0), digits.x_val.std(0), atol=0.03, rtol=0)
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..data import Splits
 from ..identity import make_generator
-from ..subset import stratified_order
+from ..subset import part_of
 
 Arrays = dict[str, torch.Tensor]
 Combine = Callable[[Sequence[Mapping[str, np.ndarray]]], Mapping[str, np.ndarray]]
@@ -41,25 +41,20 @@ class Recorded:
     @property
     def train(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Training inputs and the labels that they are trained with."""
-        rows = self._rows(self.splits.y_train)
-        return self.splits.x_train[rows], self.y_train[rows]
+        return self._part(self.splits.x_train, self.y_train)
 
     @property
     def validation(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Validation inputs and labels."""
-        rows = self._rows(self.splits.y_val)
-        return self.splits.x_val[rows], self.splits.y_val[rows]
+        return self._part(self.splits.x_val, self.splits.y_val)
 
     @property
     def test(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Test inputs and labels; records decide nothing, they are for figures."""
-        rows = self._rows(self.splits.y_test)
-        return self.splits.x_test[rows], self.splits.y_test[rows]
+        return self._part(self.splits.x_test, self.splits.y_test)
 
-    def _rows(self, y: torch.Tensor) -> torch.Tensor:
-        if self.n_inputs >= len(y):
-            return torch.arange(len(y), device=y.device)
-        return stratified_order(y, generator=make_generator("inputs of records", device=y.device))[: self.n_inputs]
+    def _part(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return part_of(x, y, self.n_inputs, generator=make_generator("inputs of records"))
 
 
 def first_seed(seeds: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:

@@ -12,7 +12,7 @@ from ..identity import make_generator
 from ..measurement import measure
 from ..metrics.stiffness import shared_cosines
 from ..records import ON_TRAIN
-from ..subset import stratified_order
+from ..subset import part_of
 from ..train_spec import TrainSpec
 
 
@@ -43,9 +43,7 @@ def measure_in_training(
     reference = splits.x_train[0]  # whichever set is measured
     for ending, (x, y) in sets.items():
         generator = make_generator("measures in training", seed)
-        if spec.measure_inputs < len(y):  # the first rows may be of one class
-            order = stratified_order(y, generator=make_generator("inputs of measures", seed, device=y.device))
-            x, y = x[order[: spec.measure_inputs]], y[order[: spec.measure_inputs]]
+        x, y = part_of(x, y, spec.measure_inputs, generator=make_generator("inputs of measures", seed))
         with shared_cosines():  # by far the dearest part of all measures that take them
             found = measure(model, x, y, metrics=spec.measure, reference=reference, generator=generator)
         for m in found:

@@ -14,7 +14,7 @@ from ..data import Splits
 from ..identity import derive_seed, digest, make_generator
 from ..metrics.output_sensitivity import evaluation_mode
 from ..records import PRUNED
-from ..subset import stratified_order
+from ..subset import part_of
 from ..train_spec import TrainSpec, check_trainable
 from .checkpoint import Checkpoint
 from .evaluation import evaluate, fitted_temperature
@@ -97,9 +97,9 @@ def _trained_on(splits: Splits, spec: TrainSpec, *, seed: int) -> Splits:
     """Return the splits with the samples of the training set that ``[train] samples`` leaves."""
     if spec.samples is None:
         return splits
-    generator = make_generator("samples", seed, device=splits.y_train.device)  # the same for all architectures
-    rows = stratified_order(splits.y_train, generator=generator)[: spec.samples]
-    return replace(splits, x_train=splits.x_train[rows], y_train=splits.y_train[rows])
+    generator = make_generator("samples", seed)  # the same for all architectures
+    x, y = part_of(splits.x_train, splits.y_train, spec.samples, generator=generator)
+    return replace(splits, x_train=x, y_train=y)
 
 
 def _identity(architecture: ArchitectureSpec, splits: Splits, spec: TrainSpec, seed: int) -> str:
