@@ -1,0 +1,80 @@
+"""How long do all declared studies take at their default sizes, two at a time with one thread each?  an hour or two
+
+    python benchmarks/study_times.py [--folder FOLDER] [--at-once 2]
+
+Every study is a process of its own, as a user would type it, with a database and a report of its own in the folder. Run
+again with the same folder, interrupted studies go on, and finished ones say so in seconds: only a run in a new folder
+is a measurement, and only that is written to ``results``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from environment import environment, write
+
+ROOT = Path(__file__).parent.parent
+RESULT = Path(__file__).parent / "results" / "study_times.json"
+
+
+def run(study: Path, folder: Path) -> dict[str, Any]:
+    """Search one study and write its trained networks as CSV; return its times."""
+    key = study.relative_to(ROOT / "studies").with_suffix("").as_posix()
+    stem = folder / key.replace("/", "_")
+    storage, report = f"sqlite:///{stem}.db", f"{stem}.html"
+    artifacts = f"{stem}_artifacts"
+    began = time.perf_counter()
+    with stem.with_suffix(".csv").open("w") as table, stem.with_suffix(".log").open("a") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nas_sens", "search", str(study), "--storage", storage, "--artifacts", artifacts,
+             "-o", report, "-q", "--format", "csv"],
+            stdout=table, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)  # alone gives the times of this process and of no other
+    process.returncode = os.waitstatus_to_exitcode(status)
+    times = {
+        "exit_code": process.returncode,
+        "seconds": round(time.perf_counter() - began, 1),
+        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "peak_megabytes": round(usage.ru_maxrss / 1024),
+    }
+    print(key, times, flush=True)
+    return {"study": key, **times}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--at-once", type=int, default=2)
+    args = parser.parse_args()
+    folder = (args.folder or Path(tempfile.mkdtemp(prefix="studies_"))).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    is_new = not any(folder.iterdir())
+    studies = sorted((ROOT / "studies").rglob("*.toml"))
+    began = time.perf_counter()
+    with ThreadPoolExecutor(args.at_once) as pool:
+        found = list(pool.map(lambda study: run(study, folder), studies))
+    result = {
+        "minutes": round((time.perf_counter() - began) / 60, 1),
+        "processor_minutes": round(sum(one["processor_seconds"] for one in found) / 60, 1),
+        "studies_at_once": args.at_once,
+        "threads_each": 1,
+        "studies": found,
+        "environment": {k: v for k, v in environment(torch.device("cpu")).items() if k != "threads"},
+    }
+    print({k: v for k, v in result.items() if k != "studies"}, f"reports in {folder}", flush=True)
+    if is_new and not any(one["exit_code"] for one in found):
+        write(result, RESULT, torch.device("cpu"))
+
+
+if __name__ == "__main__":
+    main()
