@@ -4,7 +4,8 @@
 
 Every study is a process of its own, as a user would type it, with a database and a report of its own in the folder. Run
 again with the same folder, interrupted studies go on, and finished ones say so in seconds: only a run in a new folder
-is a measurement, and only that is written to ``results``.
+is a measurement, and only that is written to ``results``. A study whose data must be downloaded first is left out, and
+the result says so.
 """
 
 from __future__ import annotations
@@ -41,8 +42,13 @@ def run(study: Path, folder: Path) -> dict[str, Any]:
         )  # fmt: skip
         _, status, usage = os.wait4(process.pid, 0)  # alone gives the times of this process and of no other
     process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode == 2:  # wrong input: here, data that are not there
+        problem = stem.with_suffix(".log").read_text().strip().splitlines()[-1]
+        print(key, problem, flush=True)
+        return {"study": key, "left_out": problem}
+    if process.returncode:
+        raise SystemExit(f"{key} failed; see {stem.with_suffix('.log')}")
     times = {
-        "exit_code": process.returncode,
         "seconds": round(time.perf_counter() - began, 1),
         "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
         "peak_megabytes": round(usage.ru_maxrss / 1024),
@@ -65,14 +71,14 @@ def main() -> None:
         found = list(pool.map(lambda study: run(study, folder), studies))
     result = {
         "minutes": round((time.perf_counter() - began) / 60, 1),
-        "processor_minutes": round(sum(one["processor_seconds"] for one in found) / 60, 1),
+        "processor_minutes": round(sum(one.get("processor_seconds", 0) for one in found) / 60, 1),
         "studies_at_once": args.at_once,
         "threads_each": 1,
         "studies": found,
         "environment": {k: v for k, v in environment(torch.device("cpu")).items() if k != "threads"},
     }
     print({k: v for k, v in result.items() if k != "studies"}, f"reports in {folder}", flush=True)
-    if is_new and not any(one["exit_code"] for one in found):
+    if is_new:
         write(result, RESULT, torch.device("cpu"))
 
 
