@@ -22,7 +22,8 @@ from .records import STATUS_OK, TrainedCandidate
 from .replay import DEFAULT_RULES
 from .replay import replay as replay_rules
 from .selection import RULES
-from .storage import StudyStorage, hide_password, redact
+from .storage import StudyStorage
+from .storage_url import hide_password, redact
 
 # Imports inside commands bring PyTorch along, which takes seconds: `rank`, `report` and `--help` do without it.
 Command = Callable[..., None]

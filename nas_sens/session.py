@@ -14,13 +14,14 @@ from .annotations import annotate
 from .data import Splits, load_data
 from .declarations import changed
 from .device import resolve_device
-from .errors import InvalidInputError
+from .errors import InvalidInputError, first_line
 from .identity import canonical_json
 from .probe import Probe, probe_inputs
 from .progress import Progress, SilentProgress
 from .results import storage_url
 from .space import Proposer
-from .storage import StudyStorage, redact
+from .storage import StudyStorage
+from .storage_url import redact
 from .study import StudySpec, check_declared_figures, check_resumable, check_searched_training, from_dict
 from .tabular import TrainingTable, read_training_table
 from .train_spec import check_trainable
@@ -104,8 +105,8 @@ def describe_study(session: Session) -> None:
     try:
         annotate(session.storage, session.spec.name)
     except Exception as error:  # whatever it is: see above
-        text = redact(str(error), session.storage.url).strip().partition("\n")[0]
-        session.progress.message(f"the notes for the dashboard could not be written: {text or type(error).__name__}")
+        text = redact(first_line(error), session.storage.url)
+        session.progress.message(f"the notes for the dashboard could not be written: {text}")
 
 
 def _table_of(spec: StudySpec) -> TrainingTable | None:

@@ -15,18 +15,17 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
-from urllib.parse import quote_plus
 
 import optuna
 import sqlalchemy
 from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore, download_artifact, get_all_artifact_meta
 from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import bulk, bulk_read
@@ -35,8 +34,9 @@ from .errors import InvalidInputError, StorageError, first_line
 from .excerpt import Excerpt
 from .interrupts import finish_first
 from .optuna_log import quiet_optuna
-from .record_attributes import from_attributes, to_attributes
+from .record_trials import scored_trial, to_scored, to_trained, trained_trial
 from .records import ScoredCandidate, TrainedCandidate
+from .storage_url import default_artifacts, hide_password, redact
 
 DEFAULT_STORAGE = "sqlite:///nas_sens.db"
 NOTE_MARK = "*Written by nas_sens, which keeps it up to date until this line is removed.*"
@@ -44,39 +44,6 @@ _SUFFIX = "/train"
 _SQLITE_TIMEOUT_SECONDS = 60.0  # how long to wait for other processes that write
 _RACES = ("already exists", "unique", "duplicate", "deadlock", "tuple concurrently")
 _OPEN_ATTEMPTS = 40  # several processes that make the tables of an empty database get in each other's way
-_SCORED = tuple(f.name for f in fields(ScoredCandidate) if f.name not in ("number", "params_sampled"))
-_ALL_SCORED = frozenset(_SCORED)
-_DEFAULTS = vars(ScoredCandidate(digest="", architecture=""))
-_TRAINED = tuple(f.name for f in fields(TrainedCandidate) if f.name not in ("number", "curve", "records"))
-
-
-def hide_password(url: str) -> str:
-    """Return a storage URL without its password."""
-    try:
-        return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
-    except SQLAlchemyError:
-        return re.sub(r"(?<=:)[^:@/]+(?=@)", "***", url)
-
-
-def redact(text: str, url: str) -> str:
-    """Return a text without the URL's password."""
-    try:
-        parsed = sqlalchemy.engine.make_url(url)
-    except SQLAlchemyError:
-        return text.replace(url, hide_password(url))
-    if not parsed.password:
-        return text
-    escaped = quote_plus(str(parsed.password))
-    return text.replace(url, hide_password(url)).replace(str(parsed.password), "***").replace(escaped, "***")
-
-
-def default_artifacts(url: str) -> Path:
-    """Return the artifact folder of a storage: beside an SQLite file, otherwise in the working directory."""
-    parsed = sqlalchemy.engine.make_url(url)
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
-        path = Path(parsed.database)
-        return path.with_name(f"{path.stem}_artifacts")
-    return Path("nas_sens_artifacts")
 
 
 class StudyStorage:
@@ -192,13 +159,13 @@ class StudyStorage:
     def _read_scored(self, name: str) -> list[ScoredCandidate]:
         """Return all candidates; finished trials never change, so that only those behind the last one are read."""
         if not bulk.is_known_schema():
-            return [_to_scored(t.number, t.user_attrs) for t in self._trials(name) if "digest" in t.user_attrs]
+            return [to_scored(t.number, t.user_attrs) for t in self._trials(name) if "digest" in t.user_attrs]
         with self._guard():
             study_id = self._storage.get_study_id_from_name(name)
             last, candidates = self._scored.get(study_id, (-1, []))
             with bulk_read.no_collection():
                 new = bulk_read.read_finished(self._rdb, study_id, after=last)
-                candidates += [_to_scored(t.number, t.user_attrs) for t in new if "digest" in t.user_attrs]
+                candidates += [to_scored(t.number, t.user_attrs) for t in new if "digest" in t.user_attrs]
         self._scored[study_id] = (new[-1].trial_id if new else last, candidates)
         return candidates
 
@@ -213,7 +180,7 @@ class StudyStorage:
         with self._guard(), finish_first(), self.claims.hold(name, "scores"):
             there = {c.digest for c in self._read_scored(name)}
             study_id = self._storage.get_study_id_from_name(name)
-            trials = [_scored_trial(c, distributions) for c, distributions in candidates if c.digest not in there]
+            trials = [scored_trial(c, distributions) for c, distributions in candidates if c.digest not in there]
             if bulk.is_known_schema():
                 bulk.insert_finished(self._rdb, study_id, trials)
             else:
@@ -225,7 +192,7 @@ class StudyStorage:
     def trained(self, name: str) -> list[TrainedCandidate]:
         """Return all finished trainings of a study, in the order in which they were finished."""
         trials = self._trials(name + _SUFFIX)
-        return [_to_trained(t) for t in trials if t.state.is_finished() and "n_seeds" in t.user_attrs]
+        return [to_trained(t) for t in trials if t.state.is_finished() and "n_seeds" in t.user_attrs]
 
     def add_trained(
         self, name: str, record: TrainedCandidate, source: ScoredCandidate, artifacts: Mapping[str, Path]
@@ -241,15 +208,7 @@ class StudyStorage:
         with self._guard(), finish_first():
             scored = self._trial(name, source.number)
             # All in one row-creating call: a process killed at any moment leaves no half-written trial.
-            template = create_trial(
-                state=_state(record),
-                value=_first(record.val_loss, record.val_error) if record.is_ok else None,
-                params=scored.params,
-                distributions=scored.distributions,
-                user_attrs=_trained_attributes(record),
-                system_attrs=self._write_artifacts(artifacts),
-                intermediate_values=dict(enumerate(record.curve, 1)),
-            )
+            template = trained_trial(record, scored, self._write_artifacts(artifacts))
             study_id = self._storage.get_study_id_from_name(name + _SUFFIX)
             trial_id = self._storage.create_new_trial(study_id, template)
             return replace(record, number=self._storage.get_trial(trial_id).number)
@@ -424,50 +383,3 @@ def _open_database(url: str, connect: Mapping[str, Any]) -> RDBStorage:
                 raise
             time.sleep(0.05 + 0.1 * random.random())
     raise AssertionError("the last attempt returns or raises")
-
-
-def _scored_trial(candidate: ScoredCandidate, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    attributes = {k: v for k in _SCORED if (v := getattr(candidate, k)) is not None and v != {}}
-    if candidate.is_ok:
-        attributes["stderr"] = candidate.stderr  # null where no networks were drawn, but always there
-    return create_trial(
-        state=TrialState.COMPLETE if candidate.is_ok else TrialState.FAIL,
-        value=candidate.log10_sensitivity if candidate.is_ok else None,
-        params=dict(candidate.params_sampled),
-        distributions=dict(distributions),
-        user_attrs=attributes,
-    )
-
-
-def _to_scored(number: int, user_attrs: Mapping[str, Any]) -> ScoredCandidate:
-    if not _ALL_SCORED.issuperset(user_attrs):  # somebody added some
-        user_attrs = {k: v for k, v in user_attrs.items() if k in _ALL_SCORED}
-    # As ScoredCandidate(**user_attrs, number=number) would do, in a fifth of the time: studies have up to 100,000.
-    candidate = object.__new__(ScoredCandidate)
-    vars(candidate).update(_DEFAULTS, number=number, **user_attrs)
-    return candidate
-
-
-def _state(record: TrainedCandidate) -> TrialState:
-    if record.is_ok:
-        return TrialState.COMPLETE
-    return TrialState.PRUNED if record.is_pruned else TrialState.FAIL
-
-
-def _trained_attributes(record: TrainedCandidate) -> dict[str, Any]:
-    values = {k: v for k in _TRAINED if (v := getattr(record, k)) is not None and v not in ((), {})}
-    return values | to_attributes(record.records)
-
-
-def _to_trained(trial: FrozenTrial) -> TrainedCandidate:
-    attributes = {k: trial.user_attrs[k] for k in _TRAINED if k in trial.user_attrs}
-    curve = tuple(v for _, v in sorted(trial.intermediate_values.items()))
-    for key in ("curve_epochs", "measured_epochs"):  # JSON has no tuples
-        attributes[key] = tuple(attributes.get(key, ()))
-    for key in ("curves", "measure_curves"):
-        attributes[key] = {name: tuple(values) for name, values in attributes.get(key, {}).items()}
-    return TrainedCandidate(**attributes, number=trial.number, curve=curve, records=from_attributes(trial.user_attrs))
-
-
-def _first(*values: float | None) -> float | None:
-    return next((v for v in values if v is not None), None)

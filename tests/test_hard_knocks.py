@@ -25,7 +25,8 @@ from nas_sens import pipeline, scoring, train_stage
 from nas_sens.cli import main
 from nas_sens.interrupts import finish_first
 from nas_sens.results import read_result
-from nas_sens.storage import StudyStorage, redact
+from nas_sens.storage import StudyStorage
+from nas_sens.storage_url import redact
 
 from .test_pipeline import tiny, url
 

@@ -12,7 +12,8 @@ import pytest
 
 import nas_sens as ns
 from nas_sens.records import ScoredCandidate, TrainedCandidate
-from nas_sens.storage import StudyStorage, default_artifacts, hide_password
+from nas_sens.storage import StudyStorage
+from nas_sens.storage_url import default_artifacts, hide_password
 
 DISTRIBUTIONS = {"width": optuna.distributions.IntDistribution(1, 100)}
 ATTRIBUTES = {"space_digest": "abc", "study": "{}"}
