@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from nas_sens.cli import main
 
@@ -146,6 +147,17 @@ def test_measure_tells_what_it_can(folder: Path, capsys: pytest.CaptureFixture[s
         main(["measure", "fc:depth=1,width=4", "--data", "digits", "--seeds", "3"])
     assert exit_.value.code == 2
     assert "needs an init" in capsys.readouterr().err
+
+
+def test_measure_takes_inputs_of_all_classes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[torch.Tensor] = []
+    monkeypatch.setattr("nas_sens.measurement.measure", lambda model, x, y, **_: found.append(y) or [])
+    for seed in ("0", "0", "1"):
+        with pytest.raises(SystemExit):
+            main(["measure", "fc:depth=1,width=4", "--data", "mnist5k", "--n-inputs", "50", "--seed", seed])
+    assert torch.bincount(found[0]).tolist() == [5] * 10  # its first 50 rows are zeros
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
 
 
 def test_an_unforeseen_error_tells_no_password(
