@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import gc
 import json
 import os
 import sys
@@ -410,6 +412,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 wrong input, 1 other errors, 130 on Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given[:1]
+    # When Python ends, it looks for garbage among all that the libraries made, for half a second and more.
+    atexit.register(gc.freeze)
     try:
         with raise_again():
             code = cli.main(args=given, prog_name="nas-sens", standalone_mode=False)
