@@ -41,6 +41,8 @@ UNITS = {
     "pruning": "storage",
     "excerpt": "storage",
     "record_attributes": "storage",
+    "record_trials": "storage",
+    "storage_url": "storage",
     "figure_spec": "quantities",
     "full_size": "declarations",
     "init_schemes": "initialization",
