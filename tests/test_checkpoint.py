@@ -193,6 +193,17 @@ def test_a_killed_search_does_no_epoch_twice(tmp_path, monkeypatch):
     assert not (tmp_path / "a_artifacts" / "checkpoints").exists()
 
 
+def test_what_a_killed_process_began_to_write_is_removed_with_the_checkpoint(tmp_path):
+    checkpoint, other = (Checkpoint(tmp_path / "checkpoints" / f"{name}.pt") for name in "ab")
+    checkpoint.write({"epoch": 1}, identity="i")
+    begun = checkpoint.path.with_name("a.pt.123.part")
+    begun.write_bytes(b"half")
+    other.remove()
+    assert begun.exists()
+    checkpoint.remove()
+    assert not checkpoint.path.parent.exists()
+
+
 @pytest.mark.slow
 def test_a_search_that_is_shot_goes_on(tmp_path):
     spec = "tests.test_checkpoint.study(epochs=600, seeds=1)"

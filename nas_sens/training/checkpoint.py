@@ -68,8 +68,10 @@ class Checkpoint:
         return content["state"]
 
     def remove(self) -> None:
-        """Remove the file, and its folder if nothing else is in it."""
+        """Remove the file, what a process that was killed had begun to write, and the folder if it is empty then."""
         _remove(self.path)
+        for part in self.path.parent.glob(f"{self.path.name}.*.part"):
+            _remove(part)
         try:
             self.path.parent.rmdir()
         except OSError:
