@@ -52,6 +52,14 @@ class Quantity:
     scale: float = 1.0
     to_text: Callable[[float], str] = lambda value: number(value, 3)
 
+    def values(self, trained: Sequence[TrainedCandidate]) -> np.ndarray:
+        """Return the values of drawable candidates in the label's unit."""
+        return np.array([self.scale * (self.get(t) or 0.0) for t in trained])
+
+    def sds(self, trained: Sequence[TrainedCandidate]) -> np.ndarray:
+        """Return their standard deviations over seeds in the label's unit, 0 where there is none."""
+        return np.array([self.scale * (self.get_sd(t) or 0.0) for t in trained])
+
 
 LOG10_S_BEFORE = Quantity(
     label="log₁₀ S before training (S in output units²)", get=lambda t: t.log10_sensitivity_before
@@ -88,22 +96,18 @@ def outcome_figure(
         description: Alternative text.
         predicted_by: Name of the equation whose predicted loss is drawn too, for a loss on the vertical axis.
     """
-    groups = {
-        is_control: [t for t in trained if (t.chosen_by == CONTROL) is is_control and is_drawable(t, x, y)]
-        for is_control in (False, True)
-    }
-    if not any(groups.values()):
+    groups = drawable_groups(trained, x, y)
+    if not groups:
         return None
 
     def draw(figure: Figure, axes: Axes) -> None:
         axes.set_title(title)
         shown_x, shown_y = [], []
         for is_control, members in groups.items():
-            if members:
-                xs, ys = (np.array([q.scale * (q.get(t) or 0.0) for t in members]) for q in (x, y))
-                draw_group(axes, xs, ys, np.array([y.scale * (y.get_sd(t) or 0.0) for t in members]), is_control)
-                shown_x += list(xs)
-                shown_y += list(ys)
+            xs, ys = x.values(members), y.values(members)
+            draw_group(axes, xs, ys, y.sds(members), is_control)
+            shown_x += list(xs)
+            shown_y += list(ys)
         if predicted_by is not None:
             shown_y += _draw_prediction(axes, [t for members in groups.values() for t in members], x, predicted_by)
         set_axis(axes, "x", x, shown_x)
@@ -193,6 +197,13 @@ def _draw_prediction(axes: Axes, members: Sequence[TrainedCandidate], x: Quantit
         axes.plot(xs, losses, color=INK, linestyle=":", marker=".", markersize=5, label=f"predicted by {equation}")
         return list(losses)
     return []
+
+
+def drawable_groups(trained: Sequence[TrainedCandidate], *quantities: Quantity) -> dict[bool, list[TrainedCandidate]]:
+    """Return the drawable candidates by whether they are the control group's, selected ones first; no empty group."""
+    drawable = [t for t in trained if is_drawable(t, *quantities)]
+    groups = {control: [t for t in drawable if (t.chosen_by == CONTROL) is control] for control in (False, True)}
+    return {control: members for control, members in groups.items() if members}
 
 
 def is_drawable(t: TrainedCandidate, *quantities: Quantity) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..records import CONTROL, TrainedCandidate
+from ..records import TrainedCandidate
 from .figure_style import CONTROL_COLOUR, INK, SELECTED_COLOUR, add_legend, render_svg
-from .figures import TEST_LOSS, Quantity, draw_group, is_drawable, set_axis, with_unit
+from .figures import TEST_LOSS, Quantity, draw_group, drawable_groups, set_axis, with_unit
 from .prediction import Z95
 
 _PREDICTED_LOSS = replace(TEST_LOSS, label="predicted test loss", get=lambda t: t.predicted_loss, get_sd=lambda _: None)
@@ -51,25 +50,19 @@ def _agreement_figure(
     key: str, trained: Sequence[TrainedCandidate], x: Quantity, y: Quantity, title: str, description: str
 ) -> str | None:
     """Return y against x in one unit with the line of equality; bars of 1.96 sd of x and of one sd of y."""
-    groups = {
-        is_control: [t for t in trained if (t.chosen_by == CONTROL) is is_control and is_drawable(t, x, y)]
-        for is_control in (False, True)
-    }
-    if not any(groups.values()):
+    groups = drawable_groups(trained, x, y)
+    if not groups:
         return None
 
     def draw(figure: Figure, axes: Axes) -> None:
         axes.set_title(title)
         shown: list[float] = []
         for is_control, members in groups.items():
-            if not members:
-                continue
-            xs, ys = (np.array([q.scale * (q.get(t) or 0.0) for t in members]) for q in (x, y))
-            x_sds, y_sds = (np.array([q.scale * (q.get_sd(t) or 0.0) for t in members]) for q in (x, y))
+            xs, ys, x_sds = x.values(members), y.values(members), x.sds(members)
             if (x_sds > 0).any():
                 colour = CONTROL_COLOUR if is_control else SELECTED_COLOUR
                 axes.errorbar(xs, ys, xerr=Z95 * x_sds, fmt="none", ecolor=colour, alpha=0.45, elinewidth=1)
-            draw_group(axes, xs, ys, y_sds, is_control)
+            draw_group(axes, xs, ys, y.sds(members), is_control)
             shown += [*xs, *ys]
         ends = [min(shown), max(shown)]
         axes.plot(ends, ends, color=INK, linestyle=":", label="equal")
