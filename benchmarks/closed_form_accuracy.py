@@ -27,9 +27,9 @@ from torch import nn
 from nas_sens.architectures import ArchitectureSpec
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
-from nas_sens.errors import InfeasibleArchitectureError
-from nas_sens.initialization import INIT_SCHEMES, initialize_
-from nas_sens.metrics.closed_form import InputMoments, closed_form, closed_form_batch
+from nas_sens.architectures.initialization import INIT_SCHEMES, initialize_
+from nas_sens.core.errors import InfeasibleArchitectureError
+from nas_sens.metrics.closed_form.expectation import InputMoments, closed_form, closed_form_batch
 
 N_OUTPUTS = 10
 N_ARCHITECTURES = {"fc": 120, "cnn": 60, "residual": 120, "pool": 36, "wide_pool": 36}

@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 import nas_sens as ns
-from nas_sens.identity import make_generator
+from nas_sens.core.identity import make_generator
 from nas_sens.metrics import metrics
 
 SHAPE, CLASSES, N = (3, 32, 32), 10, 64

@@ -25,8 +25,8 @@ from nasbench201_scores import ACCURACY, read
 from scipy.stats import spearmanr
 
 import nas_sens as ns
-from nas_sens.results import read_result
-from nas_sens.storage import StudyStorage
+from nas_sens.results.search_result import read_result
+from nas_sens.storage.study_storage import StudyStorage
 
 RESULT = Path(__file__).parent / "results" / "nasbench201_all_cells.json"
 STUDY = """

@@ -42,8 +42,8 @@ from torch import nn
 from nas_sens.architectures import count_flops, count_params
 from nas_sens.architectures.cell import OPERATIONS, CellSpec
 from nas_sens.architectures.cell_paths import path_counts
-from nas_sens.identity import make_generator
-from nas_sens.initialization import initialize_
+from nas_sens.architectures.initialization import initialize_
+from nas_sens.core.identity import make_generator
 from nas_sens.metrics.naswot import naswot
 from nas_sens.metrics.synflow import synflow
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 import nas_sens as ns
-from nas_sens.display import TerminalProgress
+from nas_sens.cli.display import TerminalProgress
 
 # forouzesh2020, 4 hidden layers, standard normal: width -> (S after training, test loss), means of 10 runs.
 PUBLISHED = {200: (1.27e8, 35_511.0), 300: (6.08e8, 92_611.0)}

@@ -32,11 +32,11 @@ import sklearn
 from scipy import stats
 
 from nas_sens.architectures.cell_paths import path_counts
-from nas_sens.identity import derive_seed, digest
-from nas_sens.replay import replay
+from nas_sens.core.identity import derive_seed, digest
 from nas_sens.selection import select
 from nas_sens.selection.calibration import calibrate
 from nas_sens.selection.candidates import Candidate
+from nas_sens.selection.replay import replay
 
 RESULTS = Path(__file__).parent / "results"
 NAMES = {"s_sn": "log10_sensitivity", "rel_he": "log10_relative_sensitivity"} | {

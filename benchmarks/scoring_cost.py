@@ -23,17 +23,24 @@ from environment import environment, write
 from torch import nn
 
 import nas_sens as ns
-from nas_sens.identity import make_generator
-from nas_sens.initialization import initialize_
-from nas_sens.metrics.closed_form import InputMoments, NoClosedFormError, closed_form, closed_form_batch, is_batched
+from nas_sens.architectures.initialization import initialize_
+from nas_sens.core.identity import make_generator
+from nas_sens.metrics.closed_form.expectation import (
+    InputMoments,
+    NoClosedFormError,
+    closed_form,
+    closed_form_batch,
+    is_batched,
+)
 from nas_sens.metrics.grad_norm import grad_norm
 from nas_sens.metrics.jacobian_norm import jacobian_norm
 from nas_sens.metrics.naswot import naswot
 from nas_sens.metrics.output_sensitivity import output_noise_statistics
 from nas_sens.metrics.snip import snip
 from nas_sens.metrics.synflow import synflow
-from nas_sens.probe import Probe, ScoreSpec
-from nas_sens.scoring import score
+from nas_sens.scoring.probe import Probe
+from nas_sens.scoring.score import score
+from nas_sens.study.score_spec import ScoreSpec
 
 SHAPE, CLASSES, BATCH = (3, 32, 32), 10, 128
 NETWORKS: dict[str, ns.ArchitectureSpec] = {

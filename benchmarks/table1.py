@@ -30,9 +30,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import nas_sens as ns
-from nas_sens.identity import make_generator
+from nas_sens.core.identity import make_generator
 from nas_sens.metrics.jacobian_norm import jacobian_norm
-from nas_sens.statistics import correlations
+from nas_sens.statistics.correlations import correlations
 
 # Pearson's correlation with the test loss, and seconds: table I of the paper.
 PUBLISHED = {

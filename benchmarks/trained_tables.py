@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 
 import nas_sens as ns
-from nas_sens.display import TerminalProgress
-from nas_sens.features import selection_features
+from nas_sens.cli.display import TerminalProgress
+from nas_sens.selection.features import selection_features
 
 RESULTS = Path(__file__).parent / "results"
 OUTCOMES = ("val_loss", "val_error", "test_loss", "test_error", "val_error_sd", "test_error_sd", "n_seeds")

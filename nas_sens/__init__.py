@@ -6,8 +6,8 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from . import threads as _threads
-from . import timm_hook as _timm_hook
+from .core import threads as _threads
+from .models import timm_hook as _timm_hook
 
 _threads.prefer_sleeping()  # before PyTorch is imported
 _timm_hook.install()

@@ -4,22 +4,21 @@ from .architectures import ArchitectureSpec, load_spec
 from .architectures.alexnet import AlexNetSpec
 from .architectures.cnn import CNNSpec
 from .architectures.fc import FCSpec
+from .architectures.init_schemes import INIT_SCHEMES
+from .architectures.initialization import initialize_
 from .architectures.resnet import ResNetSpec
 from .architectures.timm import TimmSpec
 from .architectures.vgg import VGGSpec
+from .core.errors import InfeasibleArchitectureError, InvalidInputError, NasSensError, StorageError
 from .data import DataSpec, Splits, load_data
-from .errors import InfeasibleArchitectureError, InvalidInputError, NasSensError, StorageError
-from .figure_spec import FigureSpec
-from .init_schemes import INIT_SCHEMES
-from .initialization import initialize_
-from .measurement import Measurement, measure
 from .metrics import Metric
 from .metrics.bias_variance import bias_variance
-from .metrics.closed_form import NoClosedFormError, closed_form_sensitivity
+from .metrics.closed_form.expectation import NoClosedFormError, closed_form_sensitivity
 from .metrics.critical_length import critical_length
 from .metrics.jacobian_bounds import jacobian_against_loss
 from .metrics.jacobian_norm import jacobian_norm, jacobian_norms, mean_squared_jacobian_norm
 from .metrics.linear_regions import linear_regions, transitions
+from .metrics.measurement import Measurement, measure
 from .metrics.normalized_loss import normalized_loss
 from .metrics.output_sensitivity import output_sensitivity
 from .metrics.predicted_loss import predicted_loss
@@ -27,15 +26,20 @@ from .metrics.region_boundaries import region_boundaries
 from .metrics.sensitivity_profile import sensitivity_by_class, sensitivity_by_sample, sensitivity_sweep
 from .metrics.stiffness import class_stiffness, gradient_cosines, stiffness
 from .metrics.temperature import temperature
-from .pipeline import search
-from .probe import ScoreSpec
-from .resolve import resolve_model
-from .results import SearchResult
-from .selection import Candidate, Pick, SelectSpec, select
-from .space import SearchSpace, load_space
-from .study import SearchSpec, StudySpec, load_study
-from .trained_models import export_model, load_architecture, load_model
-from .training import Outcome, TrainSpec, train
+from .models.resolve import resolve_model
+from .models.trained import export_model, load_architecture, load_model
+from .pipeline.search import search
+from .results.search_result import SearchResult
+from .selection import Candidate, Pick, select
+from .study.figure_spec import FigureSpec
+from .study.load import load_study
+from .study.register import register
+from .study.score_spec import ScoreSpec
+from .study.search_space import SearchSpace, load_space
+from .study.select_spec import SelectSpec
+from .study.study_spec import SearchSpec, StudySpec
+from .study.train_spec import TrainSpec
+from .training import Outcome, train
 
 __all__ = [
     "INIT_SCHEMES",
@@ -89,6 +93,7 @@ __all__ = [
     "output_sensitivity",
     "predicted_loss",
     "region_boundaries",
+    "register",
     "resolve_model",
     "search",
     "select",

@@ -10,8 +10,8 @@ import pytest
 
 import nas_sens
 from nas_sens import public
-from nas_sens.records import ScoredCandidate
-from nas_sens.storage import StudyStorage
+from nas_sens.core.candidates import ScoredCandidate
+from nas_sens.storage.study_storage import StudyStorage
 
 WITHOUT_TORCH = """
 import sys
@@ -19,7 +19,7 @@ class Blocker:
     def find_spec(self, name, path=None, target=None):
         assert name != "torch", "PyTorch is imported"
 sys.meta_path.insert(0, Blocker())
-from nas_sens.cli import main
+from nas_sens.cli.main import main
 main(sys.argv[1:])
 """
 
@@ -36,7 +36,7 @@ def test_no_public_name_is_a_submodule_too() -> None:
 
 
 def test_submodules_are_attributes_and_mistakes_are_told() -> None:
-    assert nas_sens.records.ScoredCandidate is ScoredCandidate
+    assert nas_sens.core.candidates.ScoredCandidate is ScoredCandidate
     with pytest.raises(AttributeError, match="has no attribute 'serach'"):
         _ = nas_sens.serach
 

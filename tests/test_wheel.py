@@ -33,7 +33,7 @@ def test_the_wheel_contains_declarations_types_and_templates(unpacked: Path) -> 
         assert shipped == {p.relative_to(ROOT / kind) for p in (ROOT / kind).rglob("*.toml")}
         assert shipped
     assert (package / "py.typed").is_file()
-    assert (package / "templates" / "report.html.j2").is_file()
+    assert (package / "report" / "templates" / "report.html.j2").is_file()
     assert not list(unpacked.rglob("test_*.py"))
     assert {p.name for p in unpacked.iterdir() if "." not in p.name} == {"nas_sens"}
 
@@ -43,7 +43,7 @@ def test_the_quickstart_runs_from_the_wheel_in_an_unrelated_folder(unpacked: Pat
     code = (
         "import sys, nas_sens; sys.path[:] = [p for p in sys.path if p != sys.argv[1]];"
         "assert nas_sens.__file__.startswith(sys.argv.pop(2)), nas_sens.__file__; sys.argv.pop(1);"
-        "from nas_sens.cli import main; main()"
+        "from nas_sens.cli.main import main; main()"
     )
     arguments = ["search", "quickstart", "--n-candidates", "20", "--top-k", "1", "--format", "json"]
     run = subprocess.run(

@@ -14,13 +14,13 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from ..device import is_out_of_memory
-from ..errors import InfeasibleArchitectureError
-from ..identity import canonical_json, digest
-from ..init_schemes import InitScheme
-from ..initialization import initialize_
+from ..core.device import is_out_of_memory
+from ..core.errors import InfeasibleArchitectureError
+from ..core.identity import canonical_json, digest
 from .activations import Activation, make_activation
 from .flops import chain_flops
+from .init_schemes import InitScheme
+from .initialization import initialize_
 
 SPEC_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Count = Annotated[int, Field(ge=1)]
@@ -32,7 +32,7 @@ class ArchitectureSpec(ABC):
     """Root of all architecture specs; a family is a subclass with a ``family`` name and a ``layers`` method.
 
     Args:
-        init: Scheme from which training starts (see :mod:`nas_sens.initialization`).
+        init: Scheme from which training starts (see :mod:`nas_sens.architectures.initialization`).
         init_scale: Factor on the initial weights.
     """
 

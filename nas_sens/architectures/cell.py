@@ -16,8 +16,8 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from ..declarations import validate
-from ..errors import InfeasibleArchitectureError, InvalidInputError
+from ..core.declarations import validate
+from ..core.errors import InfeasibleArchitectureError, InvalidInputError
 from .base import SPEC_CONFIG, ArchitectureSpec, Count, require_images
 from .cell_isomorphism import EDGES, N_NODES, is_dead, leads_to_output, representative
 from .cell_paths import path_counts

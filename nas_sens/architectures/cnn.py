@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from ..errors import InfeasibleArchitectureError
+from ..core.errors import InfeasibleArchitectureError
 from .base import SPEC_CONFIG, Count, Count0, LayeredSpec, require_images
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from ..errors import InfeasibleArchitectureError
+from ..core.errors import InfeasibleArchitectureError
 from .base import SPEC_CONFIG, Count, Count0, LayeredSpec
 
 _MAX_UNITS = 2**31  # of a layer; far beyond any memory, and below the overflow of a float

@@ -19,11 +19,11 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 from torch import fx, nn
 
-from ..device import is_out_of_memory
-from ..errors import InfeasibleArchitectureError, first_line
-from ..identity import canonical_json
-from ..initialization import SelfInitialized
+from ..core.device import is_out_of_memory
+from ..core.errors import InfeasibleArchitectureError, first_line
+from ..core.identity import canonical_json
 from .base import SPEC_CONFIG, ArchitectureSpec, require_images
+from .initialization import SelfInitialized
 
 # Arguments of timm.create_model that are not the architecture's: given by the data, or about stored weights.
 _NOT_ARCHITECTURE = (
@@ -77,7 +77,7 @@ class TimmSpec(ArchitectureSpec):
 
     Channels and classes follow the data, and so does ``img_size`` where the model takes it. With ``init`` at
     "torch_default", training starts from the model's own initialisation, times ``init_scale`` for linear and
-    convolution layers; see :func:`nas_sens.initialization.initialize_` for other schemes.
+    convolution layers; see :func:`nas_sens.architectures.initialization.initialize_` for other schemes.
 
     Args:
         model: Name in ``timm.list_models()``, without a tag of pre-trained weights.

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
-from ..declarations import find
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
+from ..core.registry import Registry
+from ._dataset import Dataset, datasets_in
 from .samples import LoadOptions, Samples, Task
 from .splits import DataSpec, Splits, split
 
-__all__ = ["DataSpec", "Samples", "Splits", "Task", "dataset_names", "load_data"]
+__all__ = ["DATASETS", "DataSpec", "Dataset", "Samples", "Splits", "Task", "dataset_names", "load_data"]
 
-_HELPERS = ("samples", "splits")
+
+DATASETS: Registry[Dataset] = Registry(
+    "data set",
+    package=__name__,
+    group="datasets",
+    expected="a Dataset",
+    things_in=datasets_in,
+    accepts=lambda value: isinstance(value, Dataset),
+    name_of=lambda dataset: dataset.name,
+)
 
 
 def dataset_names() -> dict[str, str]:
     """Return every data set's name with the first line of its description."""
-    names = [i.name for i in pkgutil.iter_modules(__path__) if not i.name.startswith("_") and i.name not in _HELPERS]
-    docs = {n: (importlib.import_module(f"{__name__}.{n}").__doc__ or "").splitlines()[0] for n in sorted(names)}
-    return docs
+    return {name: dataset.description for name, dataset in DATASETS.table().items()}
 
 
 def load_data(spec: DataSpec) -> Splits:
@@ -29,14 +34,12 @@ def load_data(spec: DataSpec) -> Splits:
         InvalidInputError: The data set is unknown, missing or unusable.
     """
     name, _, argument = spec.name.partition(":")
-    find(dataset_names(), name, "data set")
-    module = importlib.import_module(f"{__name__}.{name}")
-    takes_argument = getattr(module, "TAKES_ARGUMENT", False)
-    if takes_argument != bool(argument):
-        wanted = f"{name}:{getattr(module, 'ARGUMENT', 'PATH')}" if takes_argument else name
+    dataset = DATASETS.get(name)
+    if (dataset.argument is not None) != bool(argument):
+        wanted = name if dataset.argument is None else f"{name}:{dataset.argument}"
         raise InvalidInputError(f"data set {name!r} is written {wanted!r}; given {spec.name!r}")
     for key in ("target", "image_size"):
-        if getattr(spec, key) is not None and key not in getattr(module, "OPTIONS", ()):
+        if getattr(spec, key) is not None and key not in dataset.options:
             raise InvalidInputError(
                 f"data set {name!r} takes no {key}; given {key} = {getattr(spec, key)!r}; remove it"
             )
@@ -49,7 +52,7 @@ def load_data(spec: DataSpec) -> Splits:
         root=spec.root,
         download=spec.download,
     )
-    samples: Samples = module.load(options)
+    samples = dataset.load(options)
     if spec.task not in ("auto", samples.task):
         raise InvalidInputError(f"data set {name!r} is for {samples.task}; given task = {spec.task!r}")
     return split(samples, spec)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from .samples import LoadOptions, Pair, Samples, Task, make_samples
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from urllib.error import URLError
 
 import numpy as np
 
-from ..errors import InvalidInputError, NasSensError
+from ..core.errors import InvalidInputError, NasSensError
 from .samples import LoadOptions, Samples, make_samples
 
 

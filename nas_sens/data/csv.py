@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from ._table import encode_table, table_samples
 from .samples import LoadOptions, Samples
 
-TAKES_ARGUMENT = True
+ARGUMENT = "PATH"
 OPTIONS = ("target",)
 
 

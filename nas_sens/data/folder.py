@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from ._images import stack_images
 from .samples import LoadOptions, Pair, Samples, make_samples
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-TAKES_ARGUMENT = True
+ARGUMENT = "PATH"
 OPTIONS = ("image_size",)
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".gif", ".tif", ".tiff", ".webp"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InvalidInputError, NasSensError
+from ..core.errors import InvalidInputError, NasSensError
 from ._images import stack_images
 from ._table import encode_table, table_samples
 from .samples import LoadOptions, Pair, Samples, make_samples
@@ -16,7 +16,6 @@ from .samples import LoadOptions, Pair, Samples, make_samples
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-TAKES_ARGUMENT = True
 ARGUMENT = "NAME"
 OPTIONS = ("target", "image_size")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from .samples import LoadOptions, Samples, Task, make_samples
 
-TAKES_ARGUMENT = True
+ARGUMENT = "PATH"
 
 
 def load(options: LoadOptions) -> Samples:

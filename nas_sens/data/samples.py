@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 
 Task = Literal["classification", "regression"]
 Pair = tuple[np.ndarray, np.ndarray]

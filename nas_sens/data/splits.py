@@ -13,7 +13,7 @@ import torch
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as declared
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from .samples import Samples, Task
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from functools import lru_cache
+from types import ModuleType
 
+from ..core.registry import Registry
 from ._metric import Metric
 
-__all__ = ["Metric", "metric_names", "metrics"]
+__all__ = ["METRICS", "Metric", "metric_names", "metrics"]
 
-_HELPERS = ("trajectories",)
+_HELPERS = ("measurement", "trajectories")
+
+
+def _metrics_in(module: ModuleType) -> list[Metric]:
+    return [found] if isinstance(found := getattr(module, "METRIC", None), Metric) else []
+
+
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    package=__name__,
+    group="metrics",
+    expected="a Metric",
+    things_in=_metrics_in,
+    accepts=lambda value: isinstance(value, Metric),
+    name_of=lambda metric: metric.name,
+)
 
 
 def metric_names() -> dict[str, str]:
@@ -19,18 +33,19 @@ def metric_names() -> dict[str, str]:
     Some are no number of one network and its inputs alone, such as the closed form, an expectation over networks, or
     bounds for every input: they have no direction here, and :func:`metrics` leaves them out.
     """
-    found = [i.name for i in pkgutil.iter_modules(__path__)]
-    names = sorted(n for n in found if not n.startswith("_") and n not in _HELPERS)
-    docs = {n: (importlib.import_module(f"{__name__}.{n}").__doc__ or "").splitlines()[0] for n in names}
-    directions = {name: metric.direction for name, metric in metrics().items()}
+    docs = {m.__name__.rpartition(".")[2]: m.__doc__ for m in METRICS.modules()}
+    names = {n: doc for n, doc in docs.items() if not n.startswith("_") and n not in _HELPERS}
+    names |= {n: metric.function.__doc__ for n, metric in metrics().items() if n not in names}
+    firsts = {n: (doc or "").strip().partition("\n")[0] for n, doc in sorted(names.items())}
     return {
-        n: f"{text} [{directions[n]} is expected to be better]" if n in directions else text for n, text in docs.items()
+        n: f"{text} [{metrics()[n].direction} is expected to be better]" if n in metrics() else text
+        for n, text in firsts.items()
     }
 
 
-@lru_cache(maxsize=1)
 def metrics() -> dict[str, Metric]:
-    """Return the record of every measure of one network, by name: the ``METRIC`` of each module of this package."""
-    modules = [importlib.import_module(f"{__name__}.{i.name}") for i in pkgutil.iter_modules(__path__)]
-    found = [m.METRIC for m in modules if isinstance(getattr(m, "METRIC", None), Metric)]
-    return {metric.name: metric for metric in sorted(found, key=lambda m: m.name)}
+    """Return the record of every measure of one network, by name: the ``METRIC`` of each module of this package.
+
+    Those of the entry-point group ``nas_sens.metrics``, and those that are registered in this process, are among them.
+    """
+    return METRICS.table()

@@ -21,8 +21,8 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
+from ..core.module_mode import evaluation_mode
 from ._network import leaf_parameters
-from .output_sensitivity import evaluation_mode
 
 _NUMBERS = 2**25  # gradient entries of a block: 128 MB in float32, and two blocks are held at a time
 _PASS = 64  # inputs of a pass for layers with factors

@@ -10,8 +10,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from ..errors import InvalidInputError
-from .output_sensitivity import evaluation_mode
+from ..core.errors import InvalidInputError
+from ..core.module_mode import evaluation_mode
 
 _BLOCK = 4096  # numbers whose squares are summed in their own type
 WEIGHT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from ._metric import Metric
 from ._network import require_labels
 from .stiffness import Kind, as_kind, gradient_cosines

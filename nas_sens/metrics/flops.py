@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from ..architectures import count_flops
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
+from ..core.module_mode import evaluation_mode
 from ._metric import Metric
-from .output_sensitivity import evaluation_mode
 
 
 def flops(

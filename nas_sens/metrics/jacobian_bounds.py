@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from ._network import require_inputs, require_labels
 from .jacobian_norm import logit_jacobians
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
+from ..core.module_mode import evaluation_mode
 from ._metric import Metric
 from ._network import require_inputs
-from .output_sensitivity import evaluation_mode
 
 
 def jacobian_norm(

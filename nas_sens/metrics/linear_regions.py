@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from ..architectures.activations import HardSigmoid
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
+from ..core.module_mode import evaluation_mode
 from ._metric import Metric
 from ._network import require_inputs
-from .output_sensitivity import evaluation_mode
 from .trajectories import Trajectory, positions, translations
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..architectures.activations import HardSigmoid
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from ._metric import Metric
 from ._network import WEIGHT_LAYERS, probing_mode, require_inputs
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from ._metric import Metric
 from ._network import WEIGHT_LAYERS
 

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import nn
 
+from ..core.module_mode import evaluation_mode
 from ._metric import Metric
 from ._network import losses, require_inputs, require_labels
 from .norm_product import log_norm_product
-from .output_sensitivity import evaluation_mode
 
 
 def normalized_loss(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ..core.module_mode import evaluation_mode
 from ._metric import Metric
 from ._network import require_inputs
 from .normalized_loss import scaled_loss
-from .output_sensitivity import evaluation_mode
 
 
 def output_normalized_loss(

@@ -13,13 +13,11 @@ Behind a softmax the K outputs sum to 1, so that their mean never moves and eq. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import nn
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
+from ..core.module_mode import evaluation_mode
 
 
 @torch.inference_mode()
@@ -111,18 +109,6 @@ def _noise(clean: torch.Tensor, noisy: torch.Tensor, after_softmax: bool) -> tup
 
 def _variance(noise: torch.Tensor, after_softmax: bool) -> torch.Tensor:
     return noise.var(dim=0).mean() / noise.shape[1] if after_softmax else noise.mean(dim=1).var()
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Keep ``model`` in evaluation mode, and put every module of it back into its own mode afterwards."""
-    training = [m for m in model.modules() if m.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _outputs(model: nn.Module, x: torch.Tensor, batch_size: int | None) -> torch.Tensor:

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
+from ..core.module_mode import evaluation_mode
 from ._network import require_inputs
 from .linear_regions import WITH_REGIONS, region_index
-from .output_sensitivity import evaluation_mode
 from .trajectories import axes_through
 
 RADIUS = 0.8  # distance of the three inputs from the centre, as in the paper

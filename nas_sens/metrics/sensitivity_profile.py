@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ..errors import InvalidInputError
-from .output_sensitivity import evaluation_mode, output_noise_variance
+from ..core.errors import InvalidInputError
+from ..core.module_mode import evaluation_mode
+from .output_sensitivity import output_noise_variance
 
 
 @torch.inference_mode()

@@ -18,11 +18,11 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
+from ..core.module_mode import evaluation_mode
 from ._gradient_gram import gradient_gram
 from ._metric import Metric
 from ._network import losses, require_inputs, require_labels
-from .output_sensitivity import evaluation_mode
 
 Kind = Literal["sign", "cosine"]
 KINDS: tuple[Kind, ...] = ("sign", "cosine")

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
+from ..core.module_mode import evaluation_mode
 from ._metric import Metric
 from ._network import layer_weights
-from .output_sensitivity import evaluation_mode
 
 
 def synflow(

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from ._network import losses
 
 

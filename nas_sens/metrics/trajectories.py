@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 
 Trajectory = Callable[[torch.Tensor], torch.Tensor]
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from ._metric import Metric
 from ._network import probing_mode
 

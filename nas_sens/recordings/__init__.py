@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterable
-from functools import lru_cache
+from types import ModuleType
 
+from ..core.errors import InvalidInputError
+from ..core.registry import Registry
 from ..data import Splits
-from ..errors import InvalidInputError
 from ._recording import Recorded, Recording
 
-__all__ = ["MOST_NUMBERS", "Recorded", "Recording", "check_records", "recordings"]
+__all__ = ["MOST_NUMBERS", "RECORDINGS", "Recorded", "Recording", "check_records", "recordings"]
 
 MOST_NUMBERS = 2_000  # of one record at one epoch: some 25 kB in the database
 
 
-@lru_cache(maxsize=1)
+def _recordings_in(module: ModuleType) -> list[Recording]:
+    return [found] if isinstance(found := getattr(module, "RECORDING", None), Recording) else []
+
+
+RECORDINGS: Registry[Recording] = Registry(
+    "recording",
+    package=__name__,
+    group="recordings",
+    expected="a Recording",
+    things_in=_recordings_in,
+    accepts=lambda value: isinstance(value, Recording),
+    name_of=lambda recording: recording.name,
+)
+
+
 def recordings() -> dict[str, Recording]:
-    """Return every kind of record by name: the ``RECORDING`` of each module of this package."""
-    modules = [importlib.import_module(f"{__name__}.{i.name}") for i in pkgutil.iter_modules(__path__)]
-    found = [m.RECORDING for m in modules if isinstance(getattr(m, "RECORDING", None), Recording)]
-    return {recording.name: recording for recording in sorted(found, key=lambda r: r.name)}
+    """Return every kind of recording by name: the ``RECORDING`` of each module of this package.
+
+    Those of the entry-point group ``nas_sens.recordings``, and those that are registered in this process, are among
+    them.
+    """
+    return RECORDINGS.table()
 
 
 def check_records(names: Iterable[str], splits: Splits, *, n_inputs: int) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..core.identity import make_generator
 from ..data import Splits
-from ..identity import make_generator
-from ..subset import part_of
+from ..data.subset import part_of
 
 Arrays = dict[str, torch.Tensor]
 Combine = Callable[[Sequence[Mapping[str, np.ndarray]]], Mapping[str, np.ndarray]]

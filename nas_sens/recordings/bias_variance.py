@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..metrics.output_sensitivity import evaluation_mode
+from ..core.module_mode import evaluation_mode
 from ._recording import Arrays, Recorded, Recording
 
 

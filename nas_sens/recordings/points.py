@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ..core.module_mode import evaluation_mode
 from ..metrics.jacobian_bounds import jacobian_against_loss
-from ..metrics.output_sensitivity import evaluation_mode
 from ._recording import Arrays, Recorded, Recording, first_seed, needs_classes
 
 

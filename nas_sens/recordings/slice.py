@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from ..metrics.region_boundaries import BoundaryMap, region_boundaries
 from ._recording import Arrays, Recorded, Recording, first_seed, needs_classes
 

@@ -14,7 +14,7 @@ import math
 import torch
 from torch import nn
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from ..metrics.jacobian_norm import jacobian_norms
 from ..metrics.linear_regions import transitions
 from ..metrics.trajectories import Trajectory, ellipse, ellipse_through, positions

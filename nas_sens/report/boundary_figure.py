@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from .figure_style import INK, SELECTED_COLOUR, render_svg
 from .numbers_as_text import number
 

@@ -16,16 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..records import CONTROL, ScoredCandidate, TrainedCandidate, family_of
-from .figure_style import (
-    CONTROL_COLOUR,
-    INK,
-    MAX_VECTOR_POINTS,
-    SELECTED_COLOUR,
-    add_legend,
-    render_svg,
-    set_log_axis,
-)
+from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate, family_of
+from .figure_style import CONTROL_COLOUR, INK, MAX_VECTOR_POINTS, SELECTED_COLOUR, add_legend, render_svg, set_log_axis
 from .numbers_as_text import compact, number
 
 FAMILY_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#F0E442", "#D55E00", "#999999")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..statistics import Interval
+from ..statistics.correlations import Interval
 
 MISSING = "–"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

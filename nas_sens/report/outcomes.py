@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..records import CONTROL, ScoredCandidate, TrainedCandidate
-from ..regression_fit import Beside, beside
-from ..statistics import Array, Correlations, Interval, as_floats, correlations, log10_or_nan
-from .groups import Difference, difference
+from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
+from ..statistics.beside import Beside, beside
+from ..statistics.correlations import Array, Correlations, Interval, as_floats, correlations, log10_or_nan
+from ..statistics.groups import Difference, difference
 
 # name, attribute of TrainedCandidate, whether it is a loss (compared as log10)
 OUTCOMES = (

@@ -14,11 +14,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ..errors import InvalidInputError
-from ..records import CONTROL, ScoredCandidate, TrainedCandidate
-from ..regression_fit import MIN_TRIPLES
-from ..selection import ranking_figure
-from .declared_figures import declared_panels
+from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
+from ..core.errors import InvalidInputError
+from ..statistics.beside import MIN_TRIPLES
+from ..study.select_spec import ranking_figure
+from .declared.figures import declared_panels
 from .numbers_as_text import count
 from .outcomes import (
     OUTCOMES,
@@ -97,7 +97,7 @@ def render_report(
     candidates = _in_order(candidates)
     trained = sorted(trained, key=lambda t: (t.number is None, t.number or 0, t.digest))
     environment = Environment(
-        loader=PackageLoader("nas_sens"),
+        loader=PackageLoader("nas_sens.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..records import ScoredCandidate, TrainedCandidate
-from ..statistics import Correlations
+from ..core.candidates import ScoredCandidate, TrainedCandidate
+from ..statistics.correlations import Correlations
 from . import figures, prediction_figures, progress_figures
 from .numbers_as_text import interval_text
 from .outcomes import PARAMETERS, SENSITIVITY, SENSITIVITY_AFTER, Table

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from ..records import TrainedCandidate
-from ..statistics import MIN_POINTS, Correlations, Interval, Observations, as_floats, correlations, log10_or_nan
+from ..core.candidates import TrainedCandidate
+from ..statistics.correlations import (
+    MIN_POINTS,
+    Correlations,
+    Interval,
+    Observations,
+    as_floats,
+    correlations,
+    log10_or_nan,
+)
 from .numbers_as_text import interval_text, number
 from .outcomes import in_order
 

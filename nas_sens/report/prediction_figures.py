@@ -8,7 +8,7 @@ from dataclasses import replace
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..records import TrainedCandidate
+from ..core.candidates import TrainedCandidate
 from .figure_style import CONTROL_COLOUR, INK, SELECTED_COLOUR, add_legend, render_svg
 from .figures import TEST_LOSS, Quantity, draw_group, drawable_groups, set_axis, with_unit
 from .prediction import Z95

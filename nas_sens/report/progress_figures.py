@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..records import CONTROL, TrainedCandidate
-from ..statistics import best_so_far
+from ..core.candidates import CONTROL, TrainedCandidate
+from ..statistics.correlations import best_so_far
 from .figure_style import CONTROL_COLOUR, MAX_VECTOR_POINTS, SELECTED_COLOUR, add_legend, render_svg, set_log_axis
 from .text import ranked
 

@@ -6,9 +6,9 @@ import itertools
 import textwrap
 from collections.abc import Sequence
 
-from ..figure_spec import LOG10
-from ..quantities import GAP, RECORD
-from ..records import ON_TRAIN
+from ..core.candidates import ON_TRAIN
+from ..study.figure_spec import LOG10
+from ..study.quantity_names import GAP, RECORD
 from .text import Wording
 
 _MEASURES = {

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..records import ScoredCandidate, TrainedCandidate
-from ..statistics import Array, Interval, Observations, as_floats
+from ..core.candidates import ScoredCandidate, TrainedCandidate
+from ..statistics.correlations import Array, Interval, Observations, as_floats
 from .outcomes import OUTCOMES, SENSITIVITY, in_order
 
 MIN_NETWORKS = 5

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..regression_fit import Beside
-from ..statistics import Correlations, Interval
-from .groups import Difference
+from ..statistics.beside import Beside
+from ..statistics.correlations import Correlations, Interval
+from ..statistics.groups import Difference
 from .numbers_as_text import MISSING, interval_text, p_text, percent, plain, signed
 from .outcomes import BesideTable, Table
 from .reliability import Reliability

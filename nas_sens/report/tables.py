@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..records import CONTROL, STATUS_OK, ScoredCandidate, TrainedCandidate, describe
+from ..core.candidates import CONTROL, STATUS_OK, ScoredCandidate, TrainedCandidate, describe
 from .numbers_as_text import MISSING, compact, count, number, percent, plain, with_spread
 from .text import ranked
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..records import CONTROL, ScoredCandidate, TrainedCandidate
+from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
 from .numbers_as_text import count, number, percent, with_spread
 
 

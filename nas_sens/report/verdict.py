@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..records import CONTROL, TrainedCandidate
-from ..regression_fit import Beside
-from ..statistics import SIGNIFICANCE, Correlations
-from .groups import Difference
+from ..core.candidates import CONTROL, TrainedCandidate
+from ..statistics.beside import Beside
+from ..statistics.correlations import SIGNIFICANCE, Correlations
+from ..statistics.groups import Difference
 from .numbers_as_text import interval_text, number, p_text, signed
 from .outcomes import target_of
 

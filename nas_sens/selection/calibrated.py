@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..errors import InvalidInputError
-from ..identity import derive_seed
+from ..core.errors import InvalidInputError
+from ..core.identity import derive_seed
 from .acquisition import expected_hypervolume_improvement, expected_improvement, farthest_first
 from .calibration import MIN_OUTCOMES, Calibration, calibrate, checked_outcomes
 from .candidates import Array, Candidate, Pick, family_numbers, feature_scale, feature_values, normal_scores

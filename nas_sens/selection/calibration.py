@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 from .candidates import Array, Candidate, FeatureScale, family_numbers, feature_scale, in_fixed_order, normal_scores
 from .outcome_scale import OutcomeScale, outcome_scale, unwarp, warp, warped_variance
 from .surrogate import Surrogate, fit, mixture, posterior, residual_variances, slope

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from ..errors import InvalidInputError
+from ..core.errors import InvalidInputError
 
 Array = NDArray[np.float64]
 

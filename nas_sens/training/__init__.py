@@ -1,7 +1,6 @@
 """Training: one network from one seed, in epochs that can be stopped and gone on with."""
 
-from ..train_spec import TrainSpec
 from .outcome import Outcome, mean_and_sd
 from .trainer import train
 
-__all__ = ["Outcome", "TrainSpec", "mean_and_sd", "train"]
+__all__ = ["Outcome", "mean_and_sd", "train"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..errors import first_line
+from ..core.errors import first_line
 
 
 class Checkpoint:

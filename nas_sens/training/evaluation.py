@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ..core.module_mode import evaluation_mode
 from ..data import Task
-from ..metrics.output_sensitivity import evaluation_mode
 from ..metrics.temperature import temperature as temperature_of
-from ..train_spec import Loss
+from ..study.train_spec import Loss
 
 _BATCH = 2048
 

@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import nn
 
-from ..augmentation import augment
 from ..data import Task
-from ..image_transforms import make_transforms
-from ..train_spec import TrainSpec
+from ..data.augmentation import augment
+from ..data.image_transforms import make_transforms
+from ..study.train_spec import TrainSpec
 from .evaluation import error_scale, loss_of, n_wrong
 
 _GATHERED = 2**24  # numbers of a training set that is put in order at once, 64 MB; larger ones batch by batch

@@ -7,13 +7,13 @@ import math
 import torch
 from torch import nn
 
+from ..core.candidates import ON_TRAIN
+from ..core.identity import make_generator
 from ..data import Splits
-from ..identity import make_generator
-from ..measurement import measure
+from ..data.subset import part_of
+from ..metrics.measurement import measure
 from ..metrics.stiffness import shared_cosines
-from ..records import ON_TRAIN
-from ..subset import part_of
-from ..train_spec import TrainSpec
+from ..study.train_spec import TrainSpec
 
 
 def measure_in_training(

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..train_spec import TrainSpec
+from ..study.train_spec import TrainSpec
 
 LBFGS_ITERATIONS = 20  # of one epoch; PyTorch's default
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..records import STATUS_OK
+from ..core.candidates import STATUS_OK
 
 Records = Mapping[str, Mapping[int, Mapping[str, torch.Tensor]]]  # name, epoch, field
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..core.device import is_out_of_memory
+from ..core.errors import InvalidInputError, first_line
+from ..core.identity import make_generator
 from ..data import Splits
-from ..device import is_out_of_memory
-from ..errors import InvalidInputError, first_line
-from ..identity import make_generator
 from ..recordings import Recorded, recordings
-from ..train_spec import TrainSpec
+from ..study.train_spec import TrainSpec
 from .outcome import Records
 
 

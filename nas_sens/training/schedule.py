@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from ..train_spec import TrainSpec
+from ..study.train_spec import TrainSpec
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, spec: TrainSpec, *, n_epochs: int) -> Callable[[int], None]:

@@ -10,16 +10,17 @@ import torch
 from torch import nn
 
 from ..architectures import ArchitectureSpec
+from ..core.candidates import PRUNED
+from ..core.identity import derive_seed, digest, make_generator
+from ..core.module_mode import evaluation_mode
+from ..core.random_state import global_stream
 from ..data import Splits
-from ..identity import derive_seed, digest, make_generator
-from ..metrics.output_sensitivity import evaluation_mode
-from ..records import PRUNED
-from ..subset import part_of
-from ..train_spec import TrainSpec, check_trainable
+from ..data.subset import part_of
+from ..study.train_spec import TrainSpec
 from .checkpoint import Checkpoint
 from .evaluation import evaluate, fitted_temperature
 from .outcome import Outcome, mean_and_sd
-from .random_stream import global_stream
+from .trainable import check_trainable
 from .training_run import TrainingRun
 
 __all__ = ["Outcome", "TrainSpec", "mean_and_sd", "train"]

@@ -11,16 +11,16 @@ import torch
 from torch import nn
 
 from ..architectures import ArchitectureSpec
+from ..core.candidates import EPOCH_CURVES
+from ..core.identity import make_generator
+from ..core.random_state import set_stream_state, stream_state
 from ..data import Splits
-from ..identity import make_generator
-from ..records import EPOCH_CURVES
-from ..train_spec import TrainSpec
+from ..study.train_spec import TrainSpec
 from .evaluation import evaluate
 from .gradient_steps import GradientSteps
 from .label_noise import noisy_labels
 from .measures_in_training import measure_in_training
 from .optimizers import make_optimizer
-from .random_stream import set_stream_state, stream_state
 from .records_in_training import record_in_training
 from .schedule import make_schedule
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from nas_sens.architectures import count_params
 from nas_sens.architectures.alexnet import AlexNetSpec
-from nas_sens.errors import InfeasibleArchitectureError
+from nas_sens.core.errors import InfeasibleArchitectureError
 
 
 def test_channels_and_order_are_those_of_torchvision():

@@ -15,7 +15,7 @@ from nas_sens.architectures import base as base_module
 from nas_sens.architectures.base import LayeredSpec
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
-from nas_sens.errors import InfeasibleArchitectureError, InvalidInputError
+from nas_sens.core.errors import InfeasibleArchitectureError, InvalidInputError
 
 SHAPE = (1, 8, 8)
 

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from nas_sens.architectures import count_flops, count_params, load_spec
 from nas_sens.architectures.cell import OPERATIONS, Cell, CellSpec
 from nas_sens.architectures.cell_isomorphism import EDGES, is_dead, leads_to_output, normal_form, representative
-from nas_sens.errors import InfeasibleArchitectureError, InvalidInputError
-from nas_sens.scoring import Probe, ScoreSpec, score
-from nas_sens.space import load_space
+from nas_sens.core.errors import InfeasibleArchitectureError, InvalidInputError
+from nas_sens.scoring.score import Probe, ScoreSpec, score
+from nas_sens.study.search_space import load_space
 
 NONE, SKIP, CONV1, CONV3, POOL = OPERATIONS
 ALL_CELLS = list(itertools.product(OPERATIONS, repeat=6))

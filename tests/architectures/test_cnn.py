@@ -10,7 +10,7 @@ from torch import nn
 
 from nas_sens.architectures import count_flops, count_params
 from nas_sens.architectures.cnn import CNNSpec
-from nas_sens.errors import InfeasibleArchitectureError
+from nas_sens.core.errors import InfeasibleArchitectureError
 
 
 def counts_by_hand(spec: CNNSpec, channels: int, height: int, width: int, k: int) -> tuple[int, int]:

@@ -20,9 +20,10 @@ USE = """
 import sys
 import torch
 from nas_sens.architectures import count_params, families, load_spec
-from nas_sens.probe import Probe, ScoreSpec
-from nas_sens.scoring import score
-from nas_sens.space import SearchSpace
+from nas_sens.scoring.probe import Probe
+from nas_sens.study.score_spec import ScoreSpec
+from nas_sens.scoring.score import score
+from nas_sens.study.search_space import SearchSpace
 
 assert "maxout" in families(), list(families())
 assert "timm" not in sys.modules, "to list families must not take the seconds that timm takes"
@@ -83,16 +84,16 @@ class TestExample:
     [
         ("mine = nowhere:Spec", "cannot be loaded (No module named 'nowhere'); repair or uninstall its package"),
         ("mine = json:dumps", "must name an ArchitectureSpec with a family"),
-        ("mine = nas_sens.architectures.fc:FCSpec", "adds the family 'fc', which exists already; rename it"),
+        ("mine = nas_sens.architectures.fc:FCSpec", "adds the architecture family 'fc', which exists already; rename"),
     ],
 )
 def test_wrong_entry_points_are_told_in_one_line(tmp_path, monkeypatch, entry, message):
-    from nas_sens.architectures import families
-    from nas_sens.errors import InvalidInputError
+    from nas_sens.architectures import FAMILIES
+    from nas_sens.core.errors import InvalidInputError
 
     install(tmp_path, entry)
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(InvalidInputError) as caught:
-        families.__wrapped__()
+        FAMILIES.found()
     assert message in str(caught.value)
     assert "mine" in str(caught.value)

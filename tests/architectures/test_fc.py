@@ -10,9 +10,9 @@ from torch import nn
 
 from nas_sens.architectures import count_flops, count_params
 from nas_sens.architectures.fc import FCSpec
-from nas_sens.errors import InfeasibleArchitectureError
-from nas_sens.initialization import initialize_
-from nas_sens.metrics.closed_form import closed_form_sensitivity
+from nas_sens.architectures.initialization import initialize_
+from nas_sens.core.errors import InfeasibleArchitectureError
+from nas_sens.metrics.closed_form.expectation import closed_form_sensitivity
 from nas_sens.metrics.output_sensitivity import output_sensitivity
 
 JSON = (

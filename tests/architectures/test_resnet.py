@@ -9,10 +9,11 @@ from torch import nn
 
 from nas_sens.architectures import count_params
 from nas_sens.architectures.resnet import ResidualBlock, ResNetSpec
-from nas_sens.errors import InfeasibleArchitectureError
-from nas_sens.metrics.closed_form import NoClosedFormError, closed_form
-from nas_sens.probe import Probe, ScoreSpec
-from nas_sens.scoring import score
+from nas_sens.core.errors import InfeasibleArchitectureError
+from nas_sens.metrics.closed_form.expectation import NoClosedFormError, closed_form
+from nas_sens.scoring.probe import Probe
+from nas_sens.scoring.score import score
+from nas_sens.study.score_spec import ScoreSpec
 
 
 def params_by_hand(spec: ResNetSpec, channels: int, k: int) -> int:

@@ -10,14 +10,15 @@ import torch
 from torch import nn
 
 from nas_sens.architectures import count_flops, count_params, load_spec
+from nas_sens.architectures.initialization import initialize_
 from nas_sens.architectures.timm import TimmSpec
-from nas_sens.errors import InfeasibleArchitectureError, InvalidInputError
-from nas_sens.initialization import initialize_
-from nas_sens.metrics.closed_form import NoClosedFormError, closed_form
-from nas_sens.probe import Probe, ScoreSpec
-from nas_sens.records import describe
-from nas_sens.scoring import score
-from nas_sens.space import SearchSpace
+from nas_sens.core.candidates import describe
+from nas_sens.core.errors import InfeasibleArchitectureError, InvalidInputError
+from nas_sens.metrics.closed_form.expectation import NoClosedFormError, closed_form
+from nas_sens.scoring.probe import Probe
+from nas_sens.scoring.score import score
+from nas_sens.study.score_spec import ScoreSpec
+from nas_sens.study.search_space import SearchSpace
 
 SHAPE = (3, 32, 32)
 # Batch norm; layer norm, tokens and position tables; layer norm over channels; depthwise convolutions; group norm;

@@ -11,7 +11,7 @@ from torch import nn
 
 from nas_sens.architectures import count_params
 from nas_sens.architectures.vgg import VGGSpec
-from nas_sens.errors import InfeasibleArchitectureError
+from nas_sens.core.errors import InfeasibleArchitectureError
 
 
 def parts(model: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:

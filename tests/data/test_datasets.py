@@ -13,8 +13,8 @@ import torch
 from sklearn.datasets import load_digits
 from torchvision import datasets
 
+from nas_sens.core.errors import InvalidInputError, NasSensError
 from nas_sens.data import DataSpec, dataset_names, load_data
-from nas_sens.errors import InvalidInputError, NasSensError
 
 RNG = np.random.default_rng(0)
 TOLERANCE = 1e-7

@@ -11,8 +11,8 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets as torchvision_datasets
 
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.data import DataSpec, load_data
-from nas_sens.errors import InvalidInputError
 
 RNG = np.random.default_rng(0)
 PARTS = ("train", "val", "test")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.data import DataSpec, load_data
-from nas_sens.errors import InvalidInputError
 
 X = np.random.default_rng(0).random((40, 3))
 Y = np.arange(40) % 2

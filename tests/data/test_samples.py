@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.data.samples import make_samples
-from nas_sens.errors import InvalidInputError
 
 Y = np.array([0, 1, 2, 1])
 TOLERANCE = 1e-7

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.data import DataSpec
 from nas_sens.data.samples import Samples, make_samples
 from nas_sens.data.splits import split
-from nas_sens.errors import InvalidInputError
 
 SIZES = (100, 60, 40)  # samples of each class
 PARTS = ("train", "val", "test")

@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.datasets import load_diabetes
 
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.data import DataSpec, load_data
-from nas_sens.errors import InvalidInputError
 
 PARTS = ("train", "val", "test")
 

@@ -7,7 +7,7 @@ import statistics
 import pytest
 import torch
 
-from nas_sens.errors import InvalidInputError
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics.bias_variance import bias_variance
 
 

@@ -18,17 +18,13 @@ from torch.nn import functional
 from nas_sens.architectures import load_spec
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
-from nas_sens.errors import InvalidInputError, NasSensError
-from nas_sens.init_schemes import INIT_SCHEMES
-from nas_sens.initialization import initialize_
-from nas_sens.metrics import _closed_form_moments as moments_module
-from nas_sens.metrics import closed_form as closed_form_module
-from nas_sens.metrics._closed_form_draws import Draw
-from nas_sens.metrics._closed_form_graph import steps_of
-from nas_sens.metrics._closed_form_kernels import rectify
-from nas_sens.metrics._closed_form_memo import Memo
-from nas_sens.metrics._closed_form_moments import Moments
-from nas_sens.metrics.closed_form import (
+from nas_sens.architectures.init_schemes import INIT_SCHEMES
+from nas_sens.architectures.initialization import initialize_
+from nas_sens.core.errors import InvalidInputError, NasSensError
+from nas_sens.metrics.closed_form import expectation as closed_form_module
+from nas_sens.metrics.closed_form import moments as moments_module
+from nas_sens.metrics.closed_form.draws import Draw
+from nas_sens.metrics.closed_form.expectation import (
     ClosedForm,
     InputMoments,
     NoClosedFormError,
@@ -36,6 +32,10 @@ from nas_sens.metrics.closed_form import (
     closed_form_batch,
     closed_form_sensitivity,
 )
+from nas_sens.metrics.closed_form.graph import steps_of
+from nas_sens.metrics.closed_form.kernels import rectify
+from nas_sens.metrics.closed_form.memo import Memo
+from nas_sens.metrics.closed_form.moments import Moments
 
 K = 10
 
@@ -226,7 +226,7 @@ def test_string_padding_equals_numbers(mode: str) -> None:
 def test_even_kernel_pads_as_pytorch_does_for_same() -> None:
     conv = nn.Conv2d(1, 1, (2, 4), padding="same", bias=False).double()
     nn.init.ones_(conv.weight)
-    from nas_sens.metrics._closed_form_layers import conv2d
+    from nas_sens.metrics.closed_form.layers import conv2d
 
     moments = InputMoments.from_inputs(digits(3), 0.1)
     squares = torch.tensor(moments.x) ** 2

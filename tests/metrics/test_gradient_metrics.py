@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas_sens.errors import InvalidInputError
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics._network import layer_norms, probing_mode
 from nas_sens.metrics.grad_norm import grad_norm
 from nas_sens.metrics.snip import snip

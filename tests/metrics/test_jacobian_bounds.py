@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas_sens.errors import InvalidInputError
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics.jacobian_bounds import class_bounds, expected_norm, jacobian_against_loss
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas_sens.errors import InvalidInputError
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics.jacobian_norm import jacobian_norm, jacobian_norms, mean_squared_jacobian_norm
 
 STEP = 1e-6

@@ -10,7 +10,7 @@ from torch import nn
 
 from nas_sens.architectures.activations import ACTIVATIONS
 from nas_sens.architectures.cnn import CNNSpec
-from nas_sens.errors import InvalidInputError
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics.linear_regions import linear_regions, region_index, transitions
 from nas_sens.metrics.trajectories import ellipse_through, positions, random_ellipse, translations
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
-from nas_sens.errors import InvalidInputError
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics.l1_normalized_loss import l1_normalized_loss
 from nas_sens.metrics.norm_product import norm_product
 from nas_sens.metrics.normalized_loss import normalized_loss

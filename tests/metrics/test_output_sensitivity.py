@@ -13,10 +13,11 @@ from torch import nn
 
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
-from nas_sens.errors import InvalidInputError
-from nas_sens.identity import make_generator
+from nas_sens.core.errors import InvalidInputError
+from nas_sens.core.identity import make_generator
+from nas_sens.core.module_mode import evaluation_mode
 from nas_sens.metrics import metric_names
-from nas_sens.metrics.output_sensitivity import evaluation_mode, output_sensitivity
+from nas_sens.metrics.output_sensitivity import output_sensitivity
 
 FLOAT64_RTOL = 1e-10
 FLOAT32_RTOL = 1e-3  # differences of nearly equal float32 outputs

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas_sens.errors import InvalidInputError
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics.region_boundaries import plane_through, region_boundaries
 from nas_sens.report.boundary_figure import boundary_figure
 

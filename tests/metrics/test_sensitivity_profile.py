@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nas_sens.architectures.cnn import CNNSpec
-from nas_sens.errors import InvalidInputError
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics.output_sensitivity import output_sensitivity
 from nas_sens.metrics.sensitivity_profile import sensitivity_by_class, sensitivity_by_sample, sensitivity_sweep
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas_sens.errors import InvalidInputError
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics.cosine_critical_length import cosine_critical_length
 from nas_sens.metrics.critical_length import critical_length, fit_critical_length, input_distances
 from nas_sens.metrics.stiffness import as_kind, class_stiffness, gradient_cosines, stiffness

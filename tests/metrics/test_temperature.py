@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas_sens.errors import InvalidInputError
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics.temperature import loss_at_temperature, temperature
 
 

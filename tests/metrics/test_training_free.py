@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas_sens.errors import InvalidInputError
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics._gradient_gram import gradient_gram
 from nas_sens.metrics.fisher import fisher
 from nas_sens.metrics.flops import flops

@@ -1,0 +1,135 @@
+"""Weight-initialisation schemes under their usual names.
+
+Variances of a weight, with n_in and n_out the layer's fan-in and fan-out:
+
+    standard_normal   N(0, 1) for weights and biases (forouzesh2020, "SN")
+    xavier_*          2 / (n_in + n_out)
+    he_*              2 / n_in
+    lecun_normal      1 / n_in
+    orthogonal        (semi-)orthogonal matrix
+    torch_default     what ``reset_parameters`` of PyTorch's layers draws: U(±1/sqrt(n_in)) for weights and biases
+
+Biases are zero except for standard_normal and torch_default. Normalisation layers always start at weight 1, bias 0,
+mean 0 and variance 1.
+
+A module of class :class:`SelfInitialized` (every network of timm) has an initialisation of its own, and "torch_default"
+means that one. Every other scheme draws its linear and convolution layers by the rule above and starts normalisation
+layers as above; parameters of other kinds (class tokens, position tables, layer scales, gains) are drawn as the module
+itself draws them. Fan-in and fan-out are those of ``torch.nn.init``: the fan-in of a grouped convolution counts the
+channels of one group, its fan-out all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+
+from ..core.errors import InfeasibleArchitectureError, InvalidInputError
+from .init_schemes import INIT_SCHEMES, InitScheme
+
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_NORMS = (*_BATCH_NORMS, nn.GroupNorm, nn.LayerNorm)
+
+
+class NoInitRuleError(InfeasibleArchitectureError, NotImplementedError):
+    """A layer has parameters that no initialisation scheme has a rule for."""
+
+
+class SelfInitialized(nn.Module, ABC):
+    """A module that can draw all its parameters by itself, and so may hold layers of any kind."""
+
+    @abstractmethod
+    def reset_(self, generator: torch.Generator | None) -> None:
+        """Draw all parameters anew and put buffers back, in place; torch's global generator if None."""
+
+
+@torch.no_grad()
+def initialize_(
+    module: nn.Module, scheme: InitScheme, *, scale: float = 1.0, generator: torch.Generator | None = None
+) -> None:
+    """Draw all parameters of ``module`` anew, in place.
+
+    Args:
+        module: Any module whose parameters belong to linear, convolution and normalisation layers, or to a
+            :class:`SelfInitialized` module.
+        scheme: One of :data:`INIT_SCHEMES`.
+        scale: Factor on the drawn weights of linear and convolution layers; biases are not scaled.
+        generator: Source of randomness, on the parameters' device; torch's global generator if None.
+
+    Raises:
+        NoInitRuleError: A layer with parameters of its own is none of the known ones.
+        InvalidInputError: The scheme is unknown.
+    """
+    if scheme not in INIT_SCHEMES:
+        raise InvalidInputError(f"initialisation scheme must be one of {', '.join(INIT_SCHEMES)}; given {scheme!r}")
+    inside: set[nn.Module] = set()  # modules that a SelfInitialized one answers for
+    for owner in module.modules():
+        if isinstance(owner, SelfInitialized):
+            inside.update(owner.modules())
+            if scheme == "torch_default" or not all(map(_has_rule, owner.modules())):
+                owner.reset_(generator)
+    for name, layer in module.named_modules():
+        if scheme == "torch_default" and layer in inside:
+            if scale != 1.0 and isinstance(layer, _LAYERS):
+                layer.weight.mul_(scale)
+        elif isinstance(layer, _LAYERS):
+            _draw_weight_(layer.weight, scheme, generator)
+            if scale != 1.0:
+                layer.weight.mul_(scale)
+            if layer.bias is not None:
+                _draw_bias_(layer.bias, layer.weight, scheme, generator)
+        elif isinstance(layer, _NORMS):
+            _reset_norm_(layer)
+        elif layer not in inside and not _has_rule(layer):
+            raise NoInitRuleError(f"no initialisation rule for {type(layer).__name__} (layer {name!r})")
+
+
+def _has_rule(layer: nn.Module) -> bool:
+    names = {name for name, _ in layer.named_parameters(recurse=False)}
+    return names <= ({"weight", "bias"} if isinstance(layer, (*_LAYERS, *_NORMS)) else set())
+
+
+def _reset_norm_(layer: nn.Module) -> None:
+    if isinstance(layer, _BATCH_NORMS):
+        layer.reset_running_stats()
+    weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
+    if weight is not None:
+        weight.fill_(1.0)
+    if bias is not None:
+        bias.zero_()
+
+
+def _draw_weight_(weight: torch.Tensor, scheme: InitScheme, generator: torch.Generator | None) -> None:
+    init = nn.init
+    if scheme == "standard_normal":
+        weight.normal_(generator=generator)
+    elif scheme == "xavier_uniform":
+        init.xavier_uniform_(weight, generator=generator)
+    elif scheme == "xavier_normal":
+        init.xavier_normal_(weight, generator=generator)
+    elif scheme == "he_uniform":
+        init.kaiming_uniform_(weight, nonlinearity="relu", generator=generator)
+    elif scheme == "he_normal":
+        init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+    elif scheme == "lecun_normal":
+        init.kaiming_normal_(weight, nonlinearity="linear", generator=generator)
+    elif scheme == "orthogonal":
+        init.orthogonal_(weight, generator=generator)
+    else:  # torch_default: kaiming_uniform with a = sqrt(5), which is U(±1/sqrt(n_in))
+        init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
+
+
+def _draw_bias_(
+    bias: torch.Tensor, weight: torch.Tensor, scheme: InitScheme, generator: torch.Generator | None
+) -> None:
+    if scheme == "standard_normal":
+        bias.normal_(generator=generator)
+    elif scheme == "torch_default":
+        bound = 1 / math.sqrt(weight[0].numel())
+        bias.uniform_(-bound, bound, generator=generator)
+    else:
+        bias.zero_()

@@ -1,0 +1,167 @@
+"""Commands that look at networks, tables and what there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..architectures.init_schemes import INIT_SCHEMES, InitScheme
+from ..core.declarations import bundled
+from ..core.errors import InvalidInputError
+from ..results.search_result import read_result
+from ..selection import RULES
+from ..selection.candidates import Candidate
+from ..selection.replay import DEFAULT_RULES
+from ..selection.replay import replay as replay_rules
+from ..storage.study_storage import StudyStorage
+from .display import show_rows
+from .options import format_option, storage_options
+from .output import open_storage
+
+
+@click.command()
+@click.argument("model")
+@click.option("--data", "data_name", required=True, metavar="NAME",
+              help="A data set (nas-sens list data), such as mnist5k, npz:PATH or folder:PATH.")  # fmt: skip
+@click.option("--metrics", default="all", show_default=True, metavar="NAMES",
+              help="Comma-separated names (nas-sens list metrics).")  # fmt: skip
+@click.option("--init", type=click.Choice(INIT_SCHEMES),
+              help="Draw the weights anew by this scheme.  [default: keep its weights]")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Random networks; more than one needs --init.")  # fmt: skip
+@click.option(
+    "--n-inputs",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Validation inputs, all classes in proportion.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of inputs, weights and noise."
+)
+@click.option("--target", help="Column to predict, for csv: and hf: data.")
+@click.option("--root", default="data", show_default=True, help="Folder of downloaded data sets.")
+@click.option("--standardize", is_flag=True, help="Standardise the inputs, as the network was trained with.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@format_option
+def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, seeds: int, n_inputs: int, seed: int,
+            target: str | None, root: str, standardize: bool, device: str, form: str) -> None:  # fmt: skip
+    """Measure any network: MODEL is a family with parameters, an exported folder, or code.
+
+    For example fc:depth=4,width=300, my_network, timm:resnet18, package.module:function. A measure whose needs are not
+    met says so, and the others still run.
+    """
+    from ..core.device import resolve_device
+    from ..core.identity import make_generator
+    from ..data import DataSpec, load_data
+    from ..data.subset import part_of
+    from ..metrics.measurement import measure as measure_network
+    from ..models.resolve import resolve_model
+
+    where = resolve_device(device)
+    splits = load_data(DataSpec(name=data_name, target=target, root=root, standardize=standardize))
+    generator = make_generator("measured network", seed)
+    network = resolve_model(model, input_shape=splits.input_shape, n_outputs=splits.n_outputs, generator=generator)
+    x, y = part_of(splits.x_val, splits.y_val, n_inputs, generator=make_generator("measured inputs", seed))
+    x, y = x.to(where), y.to(where)
+    names = "all" if metrics == "all" else [name.strip() for name in metrics.split(",")]
+    found = measure_network(
+        network.to(where), x, y if splits.task == "classification" else None, metrics=names, seeds=seeds, init=init,
+        generator=make_generator("measures", seed),
+    )  # fmt: skip
+    rows = [{"metric": m.name, "value": m.value, "stderr": m.stderr, "better": m.direction,
+             "milliseconds": m.seconds * 1e3, "problem": m.problem} for m in found]  # fmt: skip
+    show_rows(rows, form=form, title=f"{model} on {len(x)} inputs of {data_name}", wide=("problem",))
+
+
+@click.command()
+@click.argument("source")
+@click.option("--rules", default=",".join(DEFAULT_RULES), show_default=True, metavar="NAMES",
+              help="Rules, or features with a sign: +log10_flops trains the largest first.")  # fmt: skip
+@click.option("--budgets", default="5,10,20", show_default=True, metavar="NUMBERS", help="Numbers of trainings.")
+@click.option("--repeats", type=click.IntRange(min=2), default=200, show_default=True, help="Random pools.")
+@click.option("--pool-share", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True,
+              help="Share of all candidates in a pool.")  # fmt: skip
+@click.option("--outcome", default="val_error", show_default=True, help="Outcome to make small: a column, or a figure.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of pools and rules.")
+@storage_options
+@format_option
+def replay(source: str, rules: str, budgets: str, repeats: int, pool_share: float, outcome: str, seed: int,
+           storage: str | None, artifacts: Path | None, form: str) -> None:  # fmt: skip
+    """Replay selection rules where outcomes are known: what would they have found?
+
+    SOURCE is a CSV file (.csv or .csv.gz) with a column "architecture" or "arch", the outcome and features, or the name
+    of a study, of which the trained candidates are taken. Regret is the best outcome found minus the best in the pool.
+    """
+    if source.endswith((".csv", ".csv.gz")):
+        from ..selection.outcome_table import read_outcome_table
+
+        table = read_outcome_table(source, outcome=outcome)
+        candidates, outcomes = list(table.candidates), dict(table.outcomes)
+    else:
+        candidates, outcomes = known_outcomes(open_storage(storage, artifacts), source, outcome)
+    numbers = [n.strip() for n in budgets.split(",")]
+    if not all(n.isdigit() for n in numbers):
+        raise InvalidInputError(f"--budgets must be whole numbers with commas between; given {budgets!r}")
+    found = replay_rules(
+        candidates, outcomes, rules=[r.strip() for r in rules.split(",")], budgets=[int(n) for n in numbers],
+        repeats=repeats, pool_share=pool_share, seed=seed,
+    )  # fmt: skip
+    rows = [{"rule": r.rule, "trainings": r.budget}
+            | {f"{name}{end}": getattr(getattr(r, name), key) for name in ("regret", "regret_sd", "rank")
+               for end, key in (("", "estimate"), (" low", "low"), (" high", "high"))} for r in found]  # fmt: skip
+    size = found[0].pool_size if found else 0
+    show_rows(rows, form=form, title=f"{source}: {repeats} random pools of {size} candidates; 95 % intervals")
+
+
+@click.command(name="list")
+@click.argument("what", type=click.Choice(["spaces", "studies", "metrics", "records", "data", "families", "rules"]))
+@format_option
+def list_(what: str, form: str) -> None:
+    """Show what there is."""
+    if what == "spaces":
+        from ..study.search_space import load_space
+
+        table = {n: load_space(n).description for n in bundled("search_spaces")}
+    elif what == "studies":
+        from ..study.load import load_study
+
+        table = {n: load_study(n).description for n in bundled("studies")}
+    elif what == "metrics":
+        from ..metrics import metric_names
+
+        table = metric_names()
+    elif what == "records":
+        from ..recordings import recordings
+
+        table = {n: f"{', '.join(r.fields)} ({r.source})" for n, r in recordings().items()}
+    elif what == "data":
+        from ..data import dataset_names
+
+        table = dataset_names()
+    elif what == "families":
+        from ..architectures import families
+
+        table = {n: (f.__doc__ or "").splitlines()[0] for n, f in families().items()}
+    else:
+        table = {n: r.__doc__ or "" for n, r in RULES.items()}
+    show_rows([{"name": n, "description": d} for n, d in table.items()], form=form, wide=("description",))
+
+
+def known_outcomes(storage: StudyStorage, name: str, outcome: str) -> tuple[list[Candidate], dict[str, float]]:
+    """Return the trained candidates of a study as selection sees them, and digest to one of their figures.
+
+    Raises:
+        InvalidInputError: There is no such study or figure.
+    """
+    from ..selection.features import selection_features
+
+    result = read_result(storage, name)
+    trained = [t for t in result.trials if t.is_ok]
+    if outcome not in ("val_loss", "val_error", "test_loss", "test_error"):
+        raise InvalidInputError(
+            f"the outcome of a study must be val_loss, val_error, test_loss or test_error; given {outcome!r}"
+        )
+    outcomes = {t.digest: float(getattr(t, outcome)) for t in trained}
+    return [selection_features(c) for c in result.candidates if c.digest in outcomes], outcomes

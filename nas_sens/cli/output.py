@@ -1,0 +1,66 @@
+"""What several commands open and print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ..core.candidates import STATUS_OK, TrainedCandidate
+from ..results.search_result import SearchResult
+from ..storage.study_storage import StudyStorage
+from ..storage.url import storage_url
+from .display import show_rows
+
+WIDE = ("architecture",)
+
+
+def open_storage(storage: str | None, artifacts: Path | None) -> StudyStorage:
+    """Return the storage of a command's options, which must be there."""
+    return StudyStorage(storage_url(storage), artifacts=artifacts, must_exist=True)
+
+
+def write_report_of(result: SearchResult, path: Path) -> Path:
+    """Write the report of a study and return its path."""
+    from ..report import write_report  # statistics and figures take a second to import, and few commands need them
+
+    return write_report(
+        path, name=result.name, protocol=result.protocol, candidates=result.candidates, trained=result.trials
+    )
+
+
+def title_of(result: SearchResult) -> str:
+    """Return the title of a table of trained candidates."""
+    return f"Trained candidates of {result.name!r} by {result.ranked_by}, best first"
+
+
+def show_trained(trials: Sequence[TrainedCandidate], form: str, title: str) -> None:
+    """Print trained candidates in their ranking on stdout; what failed is said on stderr."""
+    keys = ("val_loss", "val_error", "test_loss", "test_error", "log10_sensitivity_before", "log10_sensitivity_after")
+    if form != "table":
+        flat = [t.flat() for t in trials]
+        columns = dict.fromkeys(k for row in flat for k in row)
+        show_rows([{k: row.get(k) for k in columns} for row in flat], form=form)
+        return
+    rows = [
+        {"rank": i, "architecture": t.description, "params": t.params, "chosen_by": t.chosen_by}
+        | {k.replace("log10_sensitivity", "log10 S"): getattr(t, k) for k in keys}
+        for i, t in enumerate((t for t in trials if t.is_ok), 1)
+    ]
+    show_rows(rows, form=form, title=title, wide=WIDE)
+    for t in trials:
+        if not t.is_ok:
+            click.echo(f"{'' if t.is_pruned else 'failed: '}{t.description}: {t.status}", err=True)
+
+
+def show_scored(result: SearchResult, form: str, n: int | None = None) -> None:
+    """Print scored candidates on stdout, smallest sensitivity first."""
+    ok = sorted((c for c in result.candidates if c.is_ok), key=lambda c: (c.log10_sensitivity, c.digest))[:n]
+    columns = ("architecture", "params", "flops", "log10_sensitivity", "stderr", "estimator", "digest")
+    rows = [{k: getattr(c, k) for k in columns} for c in ok]
+    if form == "table":
+        rows = [{**r, "architecture": c.description} for r, c in zip(rows, ok, strict=True)]
+    left_out = sum(c.status != STATUS_OK for c in result.candidates)
+    show_rows(rows, form=form, title=f"Candidates of {result.name!r} by sensitivity, smallest first", wide=WIDE)
+    click.echo(f"{len(ok)} candidates shown; {left_out} infeasible or failed ones are not ranked", err=True)

@@ -1,0 +1,86 @@
+"""Commands that show and hand out what a study found."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..results.search_result import RANK_BY, read_result
+from ..storage.bulk_read import no_collection
+from .display import print_out
+from .options import format_option, storage_options
+from .output import open_storage, show_scored, show_trained, title_of, write_report_of
+
+
+@click.command()
+@click.argument("name")
+@click.option("--by", type=click.Choice(RANK_BY),
+              help="Figure to rank by, smallest first.  [default: the study's [select] final]")  # fmt: skip
+@click.option("--scored", is_flag=True, help="Show the scored candidates instead of the trained ones.")
+@click.option("-n", type=click.IntRange(min=1), help="Show only the first so many.")
+@storage_options
+@format_option
+def rank(name: str, by: str | None, scored: bool, n: int | None, storage: str | None, artifacts: Path | None,
+         form: str) -> None:  # fmt: skip
+    """Show the trained candidates of the study NAME, best first, or the scored ones if none is trained."""
+    result = read_result(open_storage(storage, artifacts), name, by=by)
+    if scored or not result.trials:
+        show_scored(result, form, n)
+    else:
+        show_trained(result.trials[:n], form, title_of(result))
+
+
+@click.command()
+@click.argument("name")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("report.html"),
+              show_default=True, help="The HTML file to write.")  # fmt: skip
+@storage_options
+def report(name: str, output: Path, storage: str | None, artifacts: Path | None) -> None:
+    """Write the report of the study NAME: one HTML file that needs nothing else."""
+    database = open_storage(storage, artifacts)
+    with no_collection():  # of a large study there are a million objects to look through, and none is garbage
+        print_out(str(write_report_of(read_result(database, name), output)))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--rank", "rank_", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Place in the study's ranking.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A new or empty folder.")
+@click.option("--onnx", is_flag=True, help="Write model.onnx too; needs the extra nas-sens[onnx].")
+@click.option("--license", "licence", default="unknown", show_default=True, help="Licence field of the model card.")
+@storage_options
+def export(
+    name: str, rank_: int, output: Path, onnx: bool, licence: str, storage: str | None, artifacts: Path | None
+) -> None:
+    """Write a trained network of the study NAME to a folder, ready for use.
+
+    Load it with  torch.export.load("FOLDER/model.pt2").module()  where nas_sens is not installed, with
+    nas_sens.load_model("FOLDER"), or, once nas_sens is imported, with
+    timm.create_model("local-dir:FOLDER", pretrained=True). FOLDER/README.md is the model card.
+    """
+    from ..models.trained import export_model
+
+    database = open_storage(storage, artifacts)
+    print_out(str(export_model(database, name, output, rank=rank_, onnx=onnx, licence=licence)))
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535),
+              help="Port on 127.0.0.1, 0 for any free one.  [default: 8080, else a free one]")  # fmt: skip
+@storage_options
+def dashboard(port: int | None, storage: str | None, artifacts: Path | None) -> None:
+    """Show all studies in optuna-dashboard, on this machine only, until Ctrl-C.
+
+    The address is printed on stdout; no browser is opened.
+    """
+    from ..dashboard.server import serve  # brings a web server along, which no other command needs
+
+    def on_ready(url: str) -> None:
+        print_out(url)
+        sys.stdout.flush()
+        click.echo("listening; Ctrl-C stops it", err=True)
+
+    serve(open_storage(storage, artifacts), port=port, on_ready=on_ready)

@@ -1,0 +1,1 @@
+"""What every other room stands on: errors, identity, declarations, the registry, candidates, devices."""

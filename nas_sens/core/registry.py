@@ -1,0 +1,117 @@
+"""One registry for all that is found by name: in a folder, in installed packages, and registered in this process."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from .declarations import find
+from .errors import InvalidInputError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Things of one kind by name.
+
+    They are looked for when one is first asked for: in the modules of a folder, and among the entry points of the group
+    ``nas_sens.GROUP``, by which an installed distribution adds its own. What a script or a notebook registers is
+    known in its process alone.
+
+    Args:
+        kind: What they are called in messages, such as "metric".
+        package: The package whose modules are looked into.
+        group: Last part of the name of the entry points' group.
+        expected: What an entry point must name, in words.
+        things_in: The things that a module holds.
+        accepts: Whether something is one of them.
+        name_of: Its name.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        package: str,
+        group: str,
+        expected: str,
+        things_in: Callable[[ModuleType], Iterable[T]],
+        accepts: Callable[[Any], bool],
+        name_of: Callable[[T], str],
+    ) -> None:
+        self.kind, self.package, self.group, self.expected = kind, package, f"nas_sens.{group}", expected
+        self.accepts = accepts
+        self._things_in, self._name_of = things_in, name_of
+        self._table: dict[str, T] | None = None
+        self._registered: dict[str, T] = {}
+
+    def table(self) -> dict[str, T]:
+        """Return all of them by name, in alphabetical order.
+
+        Raises:
+            InvalidInputError: An entry point cannot be loaded, names something else, or has the name of another one.
+        """
+        if self._table is None:
+            self._table = self.found()
+        return self._table
+
+    def found(self) -> dict[str, T]:
+        """Return what :meth:`table` does, looked for anew."""
+        found = {self._name_of(thing): thing for module in self.modules() for thing in self._things_in(module)}
+        for where, thing in _installed(self.group):
+            self._add(found, thing, where)
+        for thing in self._registered.values():
+            self._add(found, thing, "this process")
+        return dict(sorted(found.items()))
+
+    def modules(self) -> Iterator[ModuleType]:
+        """Yield the modules of the folder."""
+        folder = importlib.import_module(self.package)
+        for info in pkgutil.iter_modules(folder.__path__):
+            yield importlib.import_module(f"{self.package}.{info.name}")
+
+    def get(self, name: Any) -> T:
+        """Return the one of a name.
+
+        Raises:
+            InvalidInputError: There is none; the message names the nearest one.
+        """
+        return find(self.table(), name, self.kind)
+
+    def register(self, thing: T) -> None:
+        """Add one in this process; one that was registered under its name before is replaced.
+
+        Raises:
+            InvalidInputError: It is no such thing, or a file or an installed package has one of its name.
+        """
+        others = {k: v for k, v in self.table().items() if k not in self._registered}
+        self._add(others, thing, "this process")
+        self._registered[self._name_of(thing)] = thing
+        self._table = None
+
+    def unregister(self, name: str) -> None:
+        """Forget what was registered in this process under a name; nothing happens if nothing was."""
+        self._registered.pop(name, None)
+        self._table = None
+
+    def _add(self, table: dict[str, T], thing: Any, where: str) -> None:
+        if not self.accepts(thing):
+            raise InvalidInputError(f"{where} must name {self.expected}; given {thing!r}")
+        name = self._name_of(thing)
+        if name in table:
+            raise InvalidInputError(f"{where} adds the {self.kind} {name!r}, which exists already; rename it")
+        table[name] = thing
+
+
+def _installed(group: str) -> Iterator[tuple[str, Any]]:
+    for point in entry_points(group=group):
+        where = f"the entry point {point.name!r} = {point.value!r} of {group}"
+        try:
+            value = point.load()
+        except Exception as error:  # whatever the foreign module raises when it is imported
+            raise InvalidInputError(f"{where} cannot be loaded ({error}); repair or uninstall its package") from error
+        yield where, value

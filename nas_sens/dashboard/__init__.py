@@ -1,0 +1,1 @@
+"""optuna-dashboard on a storage, with notes and plots."""

@@ -1,0 +1,139 @@
+"""What optuna-dashboard shows beside the trials: notes on studies and winners, and a scatter of S and loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..core.candidates import CONTROL, TrainedCandidate
+from ..results.search_result import SearchResult, read_result
+from ..storage.study_storage import StudyStorage
+from .saved_notes import save_notes
+
+N_WINNERS = 3
+_NOT_SHOWN = ("root", "download")  # where files lie on one machine is no part of the protocol
+_MOST_POINTS = 1_000  # every 2,045 characters of a plot are one write
+_READING = (
+    "S is the variance of the outputs that input noise causes, before training; log10 of it is shown. **That it says "
+    "anything about the loss after training is a hypothesis**, and so is the sign: in some spaces a small S goes with "
+    "a small loss, in others a large one. Compare the selected candidates with the random control group before you "
+    "believe it."
+)
+
+
+def annotate(storage: StudyStorage, name: str) -> None:
+    """Save notes and plot of a study as it is now; cheap, and without effect if nothing changed."""
+    result = read_result(storage, name)
+    save_notes(storage, name, notes(result), {"sensitivity-against-loss": scatter(result.trials)})
+
+
+def notes(result: SearchResult) -> dict[tuple[str, int | None], str]:
+    """Return the notes in Markdown by (part, trial number); None stands for the study itself."""
+    winners = [t for t in result.trials if t.is_ok][:N_WINNERS]
+    texts: dict[tuple[str, int | None], str] = {
+        ("score", None): _study_note(result, winners),
+        ("train", None): _training_note(result, winners),
+    }
+    return texts | {("train", t.number): _winner_note(result.name, rank, t) for rank, t in enumerate(winners, 1)}
+
+
+def scatter(trials: Sequence[TrainedCandidate]) -> dict[str, Any]:
+    """Return a Plotly figure of validation loss against log10 S before training, as JSON-like values."""
+    ok = [t for t in trials if t.is_ok and None not in (t.log10_sensitivity_before, t.val_loss)][:_MOST_POINTS]
+    groups = {
+        "selected": [t for t in ok if t.chosen_by != CONTROL],
+        "control (random)": [t for t in ok if t.chosen_by == CONTROL],
+    }
+    data = [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": group,
+            "marker": {"size": 10, "symbol": "circle" if group == "selected" else "square"},
+            "x": [round(t.log10_sensitivity_before or 0.0, 4) for t in members],
+            "y": [float(f"{t.val_loss:.5g}") for t in members],
+            "text": [f"trial {t.number}: {t.description}" for t in members],
+        }
+        for group, members in groups.items()
+    ]
+    layout = {
+        "title": {"text": "Sensitivity before training against validation loss"},
+        "xaxis": {"title": {"text": "log10 S before training"}},
+        "yaxis": {"title": {"text": "validation loss"}},
+    }
+    return {"data": data, "layout": layout}
+
+
+def _study_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> str:
+    ok = sum(c.is_ok for c in result.candidates)
+    lines = [
+        f"# {result.name}: scored candidates",
+        str(result.protocol.get("description", "")),
+        f"{ok} candidates are ranked; {len(result.candidates) - ok} are infeasible or failed (state FAIL, reason in "
+        f"the user attribute `status`). {_READING}",
+        f"The trained candidates are in the study `{result.name}/train`.",
+        _best_line(result.name, winners),
+        _protocol(result.protocol),
+    ]
+    return "\n\n".join(line for line in lines if line)
+
+
+def _training_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> str:
+    lines = [
+        f"# {result.name}/train: trained candidates",
+        f"{len(result.trials)} of the {len(result.candidates)} candidates of `{result.name}` were trained. "
+        "The value of a trial is its validation loss, the mean over training seeds, and its curve the validation loss "
+        "after each epoch; weights are among the artifacts. `chosen_by` says whether the rule or the random control "
+        "group chose it. Test figures are for reading only: nothing is selected by them.",
+        _READING,
+        _best_line(result.name, winners),
+        _protocol(result.protocol),
+    ]
+    return "\n\n".join(line for line in lines if line)
+
+
+def _best_line(name: str, winners: Sequence[TrainedCandidate]) -> str:
+    if not winners:
+        return ""
+    return f"Best so far: {winners[0].description}; take it with `nas-sens export {name} --rank 1 -o DIR`."
+
+
+def _winner_note(name: str, rank: int, trial: TrainedCandidate) -> str:
+    figures = {
+        "validation loss": (trial.val_loss, trial.val_loss_sd),
+        "validation error": (trial.val_error, trial.val_error_sd),
+        "test loss": (trial.test_loss, trial.test_loss_sd),
+        "test error": (trial.test_error, trial.test_error_sd),
+        "log10 S before training": (trial.log10_sensitivity_before, None),
+        "log10 S after training": (trial.log10_sensitivity_after, None),
+    }
+    rows = [f"| {k} | {_number(v, sd)} |" for k, (v, sd) in figures.items() if v is not None]
+    return "\n".join(
+        [
+            f"## Rank {rank} of `{name}`: {trial.description}",
+            "",
+            f"{trial.params:,} parameters, chosen by {trial.chosen_by}, {trial.n_seeds} training seeds (± one standard "
+            "deviation over them).",
+            "",
+            "| figure | value |",
+            "|---|---|",
+            *rows,
+            "",
+            f"Take it: `nas-sens export {name} --rank {rank} -o DIR`",
+        ]
+    )
+
+
+def _number(value: float, sd: float | None) -> str:
+    return f"{value:.4g}" + (f" ± {sd:.2g}" if sd is not None and math.isfinite(sd) else "")
+
+
+def _protocol(protocol: Mapping[str, Any]) -> str:
+    lines = ["## Protocol", f"- search space: {protocol['search_space'].get('name', '')}"]
+    for section in ("data", "score", "search", "select", "train"):
+        values = {
+            k: v for k, v in protocol[section].items() if v is not False and v not in (None, "") and k not in _NOT_SHOWN
+        }
+        lines.append(f"- {section}: " + ", ".join(f"{k} = {v}" for k, v in values.items()))
+    return "\n".join(lines)

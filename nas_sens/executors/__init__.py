@@ -1,0 +1,1 @@
+"""How the processes that share a study divide its work."""

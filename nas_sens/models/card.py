@@ -1,0 +1,115 @@
+"""The model card of an exported network: what it is, where it comes from, how well it does, how to load it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.candidates import describe
+
+# Run with the exported folder as the working directory; tests run them as they stand.
+SNIPPETS: Mapping[str, str] = {
+    "With nas_sens": """\
+import nas_sens
+
+model = nas_sens.load_model(".")  # in evaluation mode
+""",
+    "With timm (nas_sens only has to be imported)": """\
+import nas_sens
+import timm
+
+model = timm.create_model("local-dir:.", pretrained=True).eval()
+""",
+    "With PyTorch alone": """\
+import torch
+
+model = torch.export.load("model.pt2").module()  # any batch size
+""",
+}
+
+_FIGURES = (
+    ("validation loss", "val_loss"),
+    ("validation error", "val_error"),
+    ("test loss", "test_loss"),
+    ("test error", "test_error"),
+)
+
+
+def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
+    """Return the model card in Markdown, with the front matter that model hubs read.
+
+    Args:
+        config: Contents of ``config.json``.
+        licence: Identifier of the licence of these weights; the data set's terms may bind it.
+    """
+    arguments, preparation = config["model_args"], config["pretrained_cfg"]
+    found = config["nas_sens"]
+    study, figures = found.get("study", {}), found.get("figures", {})
+    data = study.get("data", {})
+    unit_norm = ", then divided by the Euclidean norm of the whole input" if data.get("unit_norm") else ""
+    architecture = json.dumps(arguments["architecture"], sort_keys=True)
+    lines = [
+        "---",
+        f"license: {licence}",
+        "library_name: nas_sens",
+        "tags: [neural-architecture-search, output-sensitivity]",
+        "---",
+        "",
+        f"# {describe(architecture, figures.get('training'))}",
+        "",
+        f"Found by nas_sens {found.get('version', '')} in the study `{study.get('name', '')}` and trained on "
+        f"`{data.get('name', '')}`.",
+        "",
+        "## Inputs and outputs",
+        "",
+        f"- Input: float32 of shape (batch, {', '.join(map(str, arguments['input_shape']))}), as the data set gives it "
+        f"(images in [0, 1]), minus {_short(preparation['mean'])}, divided by {_short(preparation['std'])}, per "
+        f"channel or feature{unit_norm}.",
+        f"- Output: {arguments['num_classes']} values (logits in classification).",
+        "",
+        "## Figures",
+        "",
+        f"Means over {figures.get('n_seeds', '?')} trainings, ± the standard deviation between them if there is one. "
+        "The weights are those of the training with the smallest validation loss.",
+        "",
+        "| figure | value |",
+        "|---|---|",
+        *(f"| {name} | {_with_sd(figures, key)} |" for name, key in _FIGURES if key in figures),
+        f"| log10 sensitivity before training | {_number(figures.get('log10_sensitivity_before'))} |",
+        f"| log10 sensitivity after training | {_number(figures.get('log10_sensitivity_after'))} |",
+        f"| parameters | {figures.get('params', '?')} |",
+        f"| FLOPs of one input | {figures.get('flops', '?')} |",
+        "",
+        f"Chosen by: {figures.get('chosen_by', '?')} ({figures.get('reason', '')}). The test figures decided nothing.",
+        "",
+        "## Loading",
+        "",
+        "With this folder as the working directory (or with its path in place of the dot):",
+        "",
+    ]
+    for title, code in SNIPPETS.items():
+        lines += [f"{title}:", "", "```python", code.rstrip("\n"), "```", ""]
+    lines += [
+        "## Architecture and protocol",
+        "",
+        "```json",
+        json.dumps({"architecture": arguments["architecture"], "study": study}, indent=1, sort_keys=True),
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _with_sd(figures: Mapping[str, Any], key: str) -> str:
+    sd = figures.get(f"{key}_sd")
+    return _number(figures[key]) + ("" if sd is None else f" ± {_number(sd)}")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _short(values: list[float]) -> str:
+    rounded = [float(f"{v:.4g}") for v in values]
+    return str(rounded[0]) if len(set(rounded)) == 1 else str(rounded)

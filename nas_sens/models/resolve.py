@@ -1,0 +1,125 @@
+"""The networks that a text can name: a family with parameters, a timm model, an export, or code that is installed."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..architectures import families, load_spec
+from ..core.errors import InfeasibleArchitectureError, InvalidInputError, first_line
+from ..core.module_mode import evaluation_mode
+from .model_folder import read_model
+
+
+def resolve_model(
+    text: str, *, input_shape: tuple[int, ...], n_outputs: int, generator: torch.Generator | None = None
+) -> nn.Module:
+    """Return the network that a text names, after a trial on one input.
+
+    Args:
+        text: One of: an architecture family with parameters, ``fc:depth=4,width=300``; a model of timm,
+            ``timm:resnet18``; JSON text of an architecture; a folder that nas_sens exported (trained, in evaluation
+            mode); ``package.module:name``, where the name stands for a module or for a function that returns one, which
+            is given ``input_shape`` and ``n_outputs`` if it has parameters of these names.
+        input_shape: Shape of one input.
+        n_outputs: Number of outputs.
+        generator: Source of the initial weights, on the CPU; torch's global generator if None.
+
+    Raises:
+        InvalidInputError: The text names no network, or one that does not take these inputs or give these outputs.
+    """
+    input_shape = tuple(input_shape)
+    head, _, tail = text.partition(":")
+    try:
+        if text.lstrip().startswith("{"):
+            model = load_spec(text).build(input_shape, n_outputs, generator=generator)
+        elif head in families():
+            model = load_spec(_parameters(head, tail)).build(input_shape, n_outputs, generator=generator)
+        elif tail.isidentifier() and all(part.isidentifier() for part in head.split(".")):
+            model = _from_code(head, tail, {"input_shape": input_shape, "n_outputs": n_outputs}, generator)
+        else:
+            model = read_model(text)
+    except InfeasibleArchitectureError as error:
+        raise InvalidInputError(f"the network {text!r} cannot be built: {error}") from error
+    _try(model, text, input_shape, n_outputs)
+    return model
+
+
+def _parameters(family: str, text: str) -> dict[str, Any]:
+    values: dict[str, Any] = {"family": family}
+    for i, part in enumerate(text.split(",") if text else []):
+        key, equals, value = (side.strip() for side in part.partition("="))
+        if i == 0 and family == "timm" and not equals:
+            key, equals, value = "model", "=", key
+        if not (key and equals and value):
+            raise InvalidInputError(
+                f"parameters of {family} are written {family}:name=value,name=value; given {part!r} in {text!r}"
+            )
+        if key in values:
+            raise InvalidInputError(f"each parameter of {family} is given once; {key!r} is there twice in {text!r}")
+        values[key] = _value(value)
+    return values
+
+
+def _value(text: str) -> bool | int | float | str:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _from_code(module: str, name: str, given: dict[str, Any], generator: torch.Generator | None) -> nn.Module:
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InvalidInputError(
+            f"{module}:{name} must name a family ({', '.join(families())}) or something that can be imported; {error}"
+        ) from error
+    if not isinstance(found, nn.Module) and callable(found):
+        takes = inspect.signature(found).parameters
+        with _global_stream(generator):
+            found = found(**{key: value for key, value in given.items() if key in takes})
+    if not isinstance(found, nn.Module):
+        raise InvalidInputError(
+            f"{module}:{name} must be a torch.nn.Module or a function that returns one; it gave {type(found).__name__}"
+        )
+    return found
+
+
+@contextmanager
+def _global_stream(generator: torch.Generator | None) -> Iterator[None]:
+    """Let foreign code draw from ``generator`` by way of the global state, which is put back afterwards."""
+    if generator is None:
+        yield
+        return
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
+def _try(model: nn.Module, text: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
+    parameter = next(model.parameters(), torch.zeros(()))
+    example = torch.zeros((1, *input_shape), device=parameter.device, dtype=parameter.dtype)
+    try:
+        with torch.inference_mode(), evaluation_mode(model):
+            shape = tuple(model(example).shape)
+    except (RuntimeError, ValueError) as error:
+        raise InvalidInputError(
+            f"the network {text!r} takes no inputs of shape {input_shape}: {first_line(error)}"
+        ) from error
+    if shape != (1, n_outputs):
+        raise InvalidInputError(
+            f"the network {text!r} must give {n_outputs} outputs for each input of shape {input_shape}; it gives the "
+            f"shape {shape} for one"
+        )

@@ -1,0 +1,27 @@
+"""The entry in timm's model registry by which ``timm.create_model("local-dir:…")`` loads an export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from timm.models import build_model_with_cfg, register_model
+from torch import nn
+
+from ..architectures import load_spec
+
+__all__ = ["nas_sens"]
+
+
+def _make(
+    architecture: dict[str, Any], input_shape: list[int], num_classes: int, in_chans: int | None = None
+) -> nn.Module:
+    shape = tuple(input_shape) if in_chans is None else (in_chans, *input_shape[1:])
+    model = load_spec(architecture).build(shape, num_classes)
+    model.num_classes = num_classes  # type: ignore[assignment]  # timm reads it
+    return model
+
+
+@register_model
+def nas_sens(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """Return a network found by nas_sens, from the arguments that its export's ``config.json`` holds."""
+    return build_model_with_cfg(_make, "nas_sens", pretrained, **kwargs)

@@ -1,0 +1,121 @@
+"""The trained networks of a study: loading them, and writing them to a folder ready for use."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..architectures import ArchitectureSpec, load_spec
+from ..core.candidates import TrainedCandidate
+from ..core.errors import InvalidInputError
+from ..results.search_result import read_result, trial_of_rank
+from ..storage.study_storage import StudyStorage
+from . import model_folder
+from .card import render_card
+
+
+def load_model(
+    source: str | Path,
+    name: str | None = None,
+    *,
+    rank: int = 1,
+    artifacts: str | Path | None = None,
+    device: torch.device | str = "cpu",
+) -> nn.Module:
+    """Return a trained network in evaluation mode, from a study or from an exported folder.
+
+    Args:
+        source: Storage URL of the study, or an exported folder if ``name`` is None.
+        name: The study.
+        rank: Place in the ranking, 1 being the best.
+        artifacts: Artifact folder of the storage; None for the default of the URL.
+        device: Where to put the network.
+
+    Raises:
+        InvalidInputError: There is no such study, rank or folder.
+        StorageError: The weights are missing or corrupt.
+    """
+    if name is None:
+        return model_folder.read_model(source, device=device)
+    with tempfile.TemporaryDirectory() as folder:
+        fetch_model(_open(source, artifacts), name, rank, Path(folder))
+        return model_folder.read_model(folder, device=device)
+
+
+def load_architecture(source: str | Path, name: str, *, rank: int = 1) -> ArchitectureSpec:
+    """Return the architecture at a rank of a study, to train it elsewhere."""
+    return load_spec(trial_of_rank(read_result(_open(source, None), name), rank).architecture)
+
+
+def export_model(
+    source: str | StudyStorage,
+    name: str,
+    destination: str | Path,
+    *,
+    rank: int = 1,
+    artifacts: Path | None = None,
+    onnx: bool = False,
+    licence: str = "unknown",
+) -> Path:
+    """Write a trained network to a folder, ready for use, and return the folder.
+
+    It holds ``config.json`` and ``model.safetensors``, which ``timm.create_model("local-dir:…", pretrained=True)`` and
+    :func:`load_model` load, ``model.pt2``, which ``torch.export.load`` loads where nas_sens is not installed, and a
+    model card.
+
+    Args:
+        source: Storage URL, or an open storage.
+        name: The study.
+        destination: A new or empty folder.
+        rank: Place in the ranking.
+        artifacts: Artifact folder of the storage; None for the default of the URL.
+        onnx: Whether to write ``model.onnx`` too (extra ``onnx``).
+        licence: Licence identifier for the model card.
+
+    Raises:
+        InvalidInputError: The folder is not empty, or there is no such study or rank, or the extra is not installed.
+        StorageError: The weights are missing, or the network cannot be exported.
+    """
+    destination = Path(destination)
+    model_folder.check_destination(destination)
+    storage = source if isinstance(source, StudyStorage) else _open(source, artifacts)
+    with tempfile.TemporaryDirectory() as folder:
+        fetch_model(storage, name, rank, Path(folder))
+        complete(Path(folder), onnx=onnx, licence=licence)
+        model_folder.publish(Path(folder), destination)
+    return destination
+
+
+def complete(folder: Path, *, onnx: bool = False, licence: str = "unknown") -> None:
+    """Add ``model.pt2``, the model card and, if asked for, ``model.onnx`` to a folder that ``write_model`` wrote."""
+    model = model_folder.read_model(folder)  # what is handed out loads
+    config = json.loads((folder / model_folder.CONFIG).read_text(encoding="utf-8"))
+    shape = tuple(config["model_args"]["input_shape"])
+    model_folder.write_program(folder, model, shape)
+    if onnx:
+        model_folder.write_onnx(folder, model, shape)
+    (folder / model_folder.CARD).write_text(render_card(config, licence=licence), encoding="utf-8")
+
+
+def fetch_model(storage: StudyStorage, name: str, rank: int, folder: Path) -> TrainedCandidate:
+    """Copy the files of a trained network into ``folder`` and return its record."""
+    result = read_result(storage, name)
+    trial = trial_of_rank(result, rank)
+    assert trial.number is not None
+    if table := result.protocol["train"].get("table"):
+        raise InvalidInputError(
+            f"the study {name!r} looked its outcomes up in {table}, so there are no weights; load_architecture(...) "
+            "returns the architecture to train"
+        )
+    for filename in (model_folder.CONFIG, model_folder.WEIGHTS):
+        storage.fetch_artifact(name, trial.number, filename, folder / filename)
+    return trial
+
+
+def _open(source: str | Path, artifacts: str | Path | None) -> StudyStorage:
+    folder = None if artifacts is None else Path(artifacts)
+    return StudyStorage(str(source), artifacts=folder, must_exist=True)

@@ -1,0 +1,1 @@
+"""The main flow: declare, prepare, enter, score, train."""

@@ -1,0 +1,142 @@
+"""What is trained next: a pure function of what is declared, scored and trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
+from ..selection import LEARNING_RULES, Pick, control_group, round_sizes, select
+from ..selection.features import selection_features
+from ..study.study_spec import StudySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A training that is to be done.
+
+    Attributes:
+        candidate: What to train.
+        chosen_by: The rule, or "control".
+        reason: Why, in words.
+        round: Number of the rule's round, from 1; None in the control group.
+        round_end: Number of candidates that the rule has chosen when the round is over.
+        predicted_mean: What the rule expects of its target.
+        predicted_sd: The standard deviation of that.
+    """
+
+    candidate: ScoredCandidate
+    chosen_by: str
+    reason: str
+    round: int | None = None
+    round_end: int | None = None
+    predicted_mean: float | None = None
+    predicted_sd: float | None = None
+
+
+def plan_training(
+    spec: StudySpec, candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]
+) -> list[Planned]:
+    """Return the trainings that can begin now; none if all that is declared is done.
+
+    The control group does not see the rule. A rule that learns from outcomes chooses in rounds: the plan ends with the
+    present round, and the next one is planned when it is done. Picks of a round depend on the rounds before it and,
+    after the first, on the control group, so that an interrupted round goes on as it began.
+    """
+    ok = {c.digest: c for c in candidates if c.is_ok}
+    pool = [selection_features(c) for c in ok.values()]
+    done = {t.digest for t in trained}
+    group = control_group(pool, n=spec.select.control, seed=spec.search.seed)
+    n_control = spec.select.control - sum(t.chosen_by == CONTROL for t in trained)
+    control = [
+        Planned(candidate=ok[p.digest], chosen_by=CONTROL, reason=p.reason) for p in group if p.digest not in done
+    ][: max(0, n_control)]
+    reserved = {p.candidate.digest for p in control}
+    chosen = [t for t in trained if t.chosen_by != CONTROL]
+    if spec.select.rule not in LEARNING_RULES:
+        taken = dict.fromkeys(done | {p.digest for p in group}, math.inf)
+        n = max(0, spec.select.top_k - len(chosen))
+        picks = select(pool, taken, rule=spec.select.rule, n=n, seed=spec.search.seed)
+        return [*(_planned(spec, ok, p) for p in picks), *control]
+    number, n, end = _present_round(spec, chosen)
+    if n < 1 or (number > 1 and control):
+        return control  # the next round learns from them
+    before = [t for t in trained if (t.round or 0) < number and (number > 1 or t.chosen_by != CONTROL)]
+    if number == 1:
+        reserved = {p.digest for p in group}
+    present = {t.digest for t in chosen if t.round == number}
+    picks = select(
+        [c for c in pool if c.digest not in reserved],
+        {t.digest: _outcome(t, spec.select.target, before) for t in before},
+        rule=spec.select.rule,
+        n=n + len(present),
+        target=spec.select.target,
+        cost=spec.select.cost,
+        seed=spec.search.seed,
+        noise={t.digest: s for t in before if (s := _noise(t, spec.select.target)) is not None},
+    )
+    selected = [_planned(spec, ok, p, number, end) for p in picks if p.digest not in done]
+    return [*selected[:n], *control]
+
+
+def count_left(spec: StudySpec, candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> int:
+    """Return the number of trainings that are left in all rounds together."""
+    n_control = sum(t.chosen_by == CONTROL for t in trained)
+    wanted = max(0, spec.select.top_k - len(trained) + n_control) + max(0, spec.select.control - n_control)
+    return min(wanted, max(0, sum(c.is_ok for c in candidates) - len(trained)))
+
+
+def _present_round(spec: StudySpec, chosen: Sequence[TrainedCandidate]) -> tuple[int, int, int]:
+    """Return number of the round, how many it still trains, and how many are chosen when it is over."""
+    n_left = spec.select.top_k - len(chosen)
+    last = max((t.round or 0 for t in chosen), default=0)
+    end = max((t.round_end or 0 for t in chosen), default=0)
+    if len(chosen) < end:
+        return last, min(end - len(chosen), n_left), end
+    if n_left < 1:
+        return last, 0, end
+    size = round_sizes(n_left, max(1, spec.select.rounds - last))[0]
+    return last + 1, size, len(chosen) + size
+
+
+def _planned(
+    spec: StudySpec,
+    ok: Mapping[str, ScoredCandidate],
+    pick: Pick,
+    number: int | None = None,
+    end: int | None = None,
+) -> Planned:
+    return Planned(
+        candidate=ok[pick.digest],
+        chosen_by=spec.select.rule,
+        reason=pick.reason,
+        round=number,
+        round_end=end,
+        predicted_mean=pick.predicted_mean,
+        predicted_sd=pick.predicted_sd,
+    )
+
+
+def _outcome(trial: TrainedCandidate, target: str, others: Sequence[TrainedCandidate]) -> float:
+    """Return what a rule learns from: smaller is better, infinite where training failed.
+
+    A pruned training counts as the finished one that had its rank among them when it was pruned.
+    """
+    if trial.is_ok:
+        value: float | None = getattr(trial, target)
+        return math.inf if value is None else value
+    n = len(trial.curve)
+    finished = [t for t in others if t.is_ok and len(t.curve) >= n and getattr(t, target) is not None]
+    if not trial.is_pruned or not finished:
+        return math.inf
+    share_better = sum(t.curve[n - 1] < trial.curve[-1] for t in finished) / len(finished)
+    return float(np.quantile([getattr(t, target) for t in finished], share_better))
+
+
+def _noise(trial: TrainedCandidate, target: str) -> float | None:
+    """Return the standard error of an outcome over seeds; None with one seed."""
+    sd: float | None = getattr(trial, f"{target}_sd")
+    return None if sd is None else sd / math.sqrt(trial.n_seeds)

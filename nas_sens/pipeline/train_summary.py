@@ -1,0 +1,105 @@
+"""What the trainings of a candidate came to, as one record: means over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+from ..core.candidates import CURVES, PRUNED, STATUS_OK, TrainedCandidate
+from ..data import Splits
+from ..metrics.predicted_loss import predicted_loss, predicted_mse
+from ..study.study_spec import StudySpec
+from ..training import Outcome, mean_and_sd
+from ..training.records_in_training import combined_records
+from ..training.seed_means import compact, mean_curve, mean_measures
+from .plan import Planned
+from .session import Session
+
+
+def record_of(planned: Planned) -> TrainedCandidate:
+    """Return the record of a planned training without its outcome."""
+    candidate = planned.candidate
+    assert candidate.params is not None
+    assert candidate.flops is not None
+    assert candidate.number is not None
+    return TrainedCandidate(
+        digest=candidate.digest,
+        architecture=candidate.architecture,
+        params=candidate.params,
+        flops=candidate.flops,
+        source_trial=candidate.number,
+        chosen_by=planned.chosen_by,
+        training=candidate.training,
+        reason=planned.reason,
+        round=planned.round,
+        round_end=planned.round_end,
+        predicted_mean=planned.predicted_mean,
+        predicted_sd=planned.predicted_sd,
+        log10_sensitivity_before=candidate.log10_sensitivity,
+    )
+
+
+def summarize(session: Session, planned: Planned, outcomes: Sequence[Outcome]) -> TrainedCandidate:
+    """Return the record of a planned training with its outcomes, one a seed; failed or pruned if one of them is."""
+    record = replace(record_of(planned), n_seeds=len(outcomes), seconds=sum(o.seconds for o in outcomes))
+    failures = [o.status for o in outcomes if o.status != STATUS_OK]
+    if failures and failures[0].startswith(PRUNED):
+        return replace(record, status=failures[0], curve=outcomes[0].curve)
+    if failures:
+        return replace(record, status=f"{failures[0]} ({len(failures)} of {len(outcomes)} seeds)")
+    figures: dict[str, Any] = {}
+    for key in ("train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error"):
+        figures[key], sd = mean_and_sd([getattr(o, key) for o in outcomes])
+        if not key.startswith("train"):
+            figures[f"{key}_sd"] = sd
+    if session.spec.train.temperature_scaling:
+        figures["temperature"] = mean_and_sd([o.temperature for o in outcomes])[0]
+    sensitivity = math.fsum(o.sensitivity for o in outcomes) / len(outcomes)
+    if sensitivity > 0 and math.isfinite(sensitivity):
+        figures["log10_sensitivity_after"] = math.log10(sensitivity)
+        figures["predicted_loss"] = _predicted_loss(session, sensitivity)
+    figures["records"] = combined_records([o.records for o in outcomes])
+    figures |= _curves(outcomes, is_measured_in_between=session.spec.train.measure_every is not None)
+    return replace(record, generalization_gap=figures["test_error"] - figures["train_error"], **figures)
+
+
+def _predicted_loss(session: Session, sensitivity: float) -> float | None:
+    splits = session.splits
+    scales = {"input_second_moment": splits.input_second_moment, "noise_std": session.spec.score.noise_std}
+    if splits.task == "regression":
+        return predicted_mse(sensitivity, **scales)
+    if session.spec.train.loss == "mse":
+        return None  # eq. 9 is of cross-entropies
+    return predicted_loss(sensitivity, n_outputs=splits.n_outputs, **scales)
+
+
+def _curves(outcomes: Sequence[Outcome], *, is_measured_in_between: bool) -> dict[str, Any]:
+    curves = {name: mean_curve([o.curves[name] for o in outcomes]) for name in outcomes[0].curves}
+    curve_epochs, compacted = compact(curves)
+    measured_epochs, measure_curves = mean_measures(
+        [o.measured_epochs for o in outcomes], [o.measure_curves for o in outcomes]
+    )
+    return {
+        "curve": mean_curve([o.curve for o in outcomes]),
+        "curve_epochs": curve_epochs,
+        "curves": compacted,
+        "measures": {name: values[-1] for name, values in measure_curves.items() if values[-1] is not None},
+        "measured_epochs": measured_epochs if is_measured_in_between else (),
+        "measure_curves": measure_curves if is_measured_in_between else {},
+    }
+
+
+def provenance(spec: StudySpec, record: TrainedCandidate, splits: Splits) -> dict[str, Any]:
+    """Return what an export says of where its weights come from."""
+    figures = {k: v for k, v in vars(record).items() if k not in (*CURVES, "architecture", "number") and v is not None}
+    return {
+        "version": version("nas-sens"),
+        "study": {k: v for k, v in spec.to_dict().items() if k != "figures"},  # of the report
+        "task": splits.task,
+        "class_names": list(splits.class_names),
+        "feature_names": list(splits.feature_names),
+        "figures": figures,
+    }

@@ -1,0 +1,1 @@
+"""Samplers: which architecture to look at next."""

@@ -1,0 +1,91 @@
+"""Tables of architectures with known outcomes, so that selection can be tried out without training anything."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..architectures.tables import identity_of, key_of, number_in, read_rows
+from ..core.declarations import nearest
+from ..core.errors import InvalidInputError
+from .candidates import Candidate
+
+_AFTER_TRAINING = re.compile(r"((train|val|test)_(loss|error|accuracy)(_sd)?|n_seeds|.*_after)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutcomeTable:
+    """Architectures with features and a known outcome.
+
+    Attributes:
+        key: The column that names the architectures.
+        outcome: The column of the outcome.
+        candidates: The architectures in the order of the table, with their features.
+        outcomes: Digest to outcome; smaller is better, infinite if the training failed.
+        names: Digest to what the key column says.
+    """
+
+    key: str
+    outcome: str
+    candidates: tuple[Candidate, ...]
+    outcomes: Mapping[str, float]
+    names: Mapping[str, str]
+
+
+def read_outcome_table(
+    path: str | Path,
+    *,
+    outcome: str = "val_error",
+    key: str | None = None,
+    features: Sequence[str] | None = None,
+) -> OutcomeTable:
+    """Return the table in a CSV file with a header line, plain or compressed (``.gz``).
+
+    In a column ``architecture`` stand specs as canonical JSON: the digest is then that of the architecture, and the
+    family its own, so that candidates of a study find their outcomes here. Any other key is a name of its own, its
+    digest that of the text; the family is then that of a column ``family``, if there is one. An empty cell of a
+    feature is a missing value.
+
+    Args:
+        path: The file.
+        outcome: The column of the outcome; smaller is better, ``inf`` for a training that failed.
+        key: The column that names the architectures; None for ``architecture`` or else ``arch``.
+        features: The columns of the features; None for all others that hold numbers and nothing else, but those of
+            figures that only training can tell (``val_loss``, ``test_error_sd``, …).
+
+    Raises:
+        InvalidInputError: The file cannot be read, is empty, lacks a column, names an architecture twice or one that is
+            no architecture, or holds a cell that is no number where one must be.
+    """
+    header, rows = read_rows(Path(path))
+    key = key_of(header) if key is None else key
+    for column in (key, outcome, *(features or ())):
+        if column not in header:
+            raise InvalidInputError(f"{path}: a column {column!r} is required; {nearest(column, header)}")
+    others = [c for c in header if c not in (key, outcome, "family") and not _AFTER_TRAINING.fullmatch(c)]
+    chosen = [c for c in others if _is_numeric(rows, c)] if features is None else list(features)
+    candidates, outcomes, names = [], {}, {}
+    for line, row in rows:
+        where = f"{path}, line {line}"
+        identity, family = identity_of(row, key, where)
+        if identity in names:
+            raise InvalidInputError(f"{where}: {row[key]!r} is there already; an architecture must have one row")
+        value = number_in(row[outcome], outcome, where)
+        if math.isnan(value) or value == -math.inf:
+            raise InvalidInputError(f"{where}: {outcome} must be a number, or inf if it failed; given {row[outcome]!r}")
+        numbers = {c: number_in(row[c], c, where) for c in chosen}
+        candidates.append(Candidate(identity, numbers, family))
+        outcomes[identity], names[identity] = value, row[key]
+    return OutcomeTable(key=key, outcome=outcome, candidates=tuple(candidates), outcomes=outcomes, names=names)
+
+
+def _is_numeric(rows: Sequence[tuple[int, Mapping[str, str]]], column: str) -> bool:
+    """Return whether all cells of a column are numbers or empty, and some are numbers."""
+    cells = [row[column] for _, row in rows if row[column].strip()]
+    try:
+        return bool([float(cell) for cell in cells])
+    except ValueError:
+        return False

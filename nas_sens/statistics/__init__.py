@@ -1,0 +1,1 @@
+"""Statistics of candidates and trained networks: correlations, lines, groups, bootstrap intervals."""

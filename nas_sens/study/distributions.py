@@ -1,0 +1,147 @@
+"""Declared parameters of a search space as Optuna distributions, with errors that name the key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, get_type_hints
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from ..core.declarations import nearest
+from ..core.errors import InvalidInputError
+
+FAMILY = "family"  # the trial parameter that chooses a family in a union of several
+TRAINING = "training."  # how the trial parameters begin that are no part of the architecture
+
+_NUMERIC_KEYS = ("type", "low", "high", "log", "step")
+_KEYS = {"int": _NUMERIC_KEYS, "float": _NUMERIC_KEYS, "categorical": ("type", "choices")}
+_SCALARS = (bool, int, float, str)
+
+
+def parse_parameter(declared: Any, key: str) -> BaseDistribution | bool | int | float | str:
+    """Return the distribution, or the fixed value, that a parameter is declared by.
+
+    Args:
+        declared: A plain value (fixed), a list (categorical choices), a table in Optuna's short form, such as
+            ``{type = "int", low = 1, high = 6}``, or an Optuna distribution.
+        key: Where it stands, for error messages.
+
+    Raises:
+        InvalidInputError: It is none of these, or its range is empty or contradictory.
+    """
+    if isinstance(declared, (BaseDistribution, *_SCALARS)):
+        return declared
+    if isinstance(declared, (list, tuple)):
+        declared = {"type": "categorical", "choices": list(declared)}
+    if not isinstance(declared, Mapping):
+        raise InvalidInputError(f"{key} must be a value, a list of choices or a distribution; given {declared!r}")
+    kind = declared.get("type")
+    if kind not in _KEYS:
+        given = "no type" if kind is None else f"type {kind!r}"
+        raise InvalidInputError(f"{key}.type must be 'int', 'float' or 'categorical'; given {given}")
+    for name in declared:
+        if name not in _KEYS[kind]:
+            raise InvalidInputError(f"unknown key {f'{key}.{name}'!r}; {nearest(name, _KEYS[kind])}")
+    if kind == "categorical":
+        return _categorical(declared.get("choices"), key)
+    return _numeric(kind, declared, key)
+
+
+def _categorical(choices: Any, key: str) -> CategoricalDistribution:
+    if not isinstance(choices, (list, tuple)) or not choices:
+        raise InvalidInputError(f"{key}.choices must be a list of at least one value; given {choices!r}")
+    if any(not isinstance(c, _SCALARS) for c in choices):
+        raise InvalidInputError(f"{key}.choices must be booleans, numbers or strings; given {list(choices)!r}")
+    kinds = {"number" if isinstance(c, (int, float)) and not isinstance(c, bool) else type(c).__name__ for c in choices}
+    if len(kinds) > 1:
+        raise InvalidInputError(f"{key}.choices must all be of one type; given {list(choices)!r}")
+    if len(set(choices)) < len(choices):
+        raise InvalidInputError(f"{key}.choices must differ from each other; given {list(choices)!r}")
+    return CategoricalDistribution(list(choices))
+
+
+def _numeric(kind: str, declared: Mapping[str, Any], key: str) -> IntDistribution | FloatDistribution:
+    types = (int,) if kind == "int" else (int, float)
+    for name in ("low", "high", "step"):
+        value = declared.get(name)
+        if value is None and name != "step":
+            raise InvalidInputError(f"the key '{key}.{name}' is required but missing")
+        if value is not None and (isinstance(value, bool) or not isinstance(value, types) or not math.isfinite(value)):
+            raise InvalidInputError(f"{key}.{name} must be a finite {kind}; given {value!r}")
+    low, high, log, step = declared["low"], declared["high"], declared.get("log", False), declared.get("step")
+    if not isinstance(log, bool):
+        raise InvalidInputError(f"{key}.log must be true or false; given {log!r}")
+    if low > high:
+        raise InvalidInputError(f"{key}: low must not be greater than high; given low = {low}, high = {high}")
+    if log and low <= 0:
+        raise InvalidInputError(f"{key}: log needs a low above 0; given low = {low}")
+    if step is not None and step <= 0:
+        raise InvalidInputError(f"{key}.step must be greater than 0; given {step}")
+    if log and step is not None and not (kind == "int" and step == 1):
+        raise InvalidInputError(f"{key}: log and step cannot be combined; drop one of them")
+    if step is not None and not math.isclose(round((high - low) / step) * step, high - low):
+        raise InvalidInputError(f"{key}: high - low must be a multiple of step; given {low}, {high}, {step}")
+    if kind == "int":
+        return IntDistribution(low, high, log=log, step=step or 1)
+    return FloatDistribution(low, high, log=log, step=step)
+
+
+def check_against(spec: type, parameter: str, declared: Any, key: str) -> None:
+    """Raise an InvalidInputError unless a spec's field accepts the fixed value, both bounds or every choice."""
+    hint = get_type_hints(spec, include_extras=True)[parameter]
+    adapter = TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
+    for value in extremes(declared):
+        try:
+            adapter.validate_python(value)
+        except ValidationError as error:
+            message = error.errors(include_url=False)[0]["msg"].removeprefix("Input should be ")
+            raise InvalidInputError(f"{key} must be {message}; given {value!r}") from error
+
+
+def extremes(declared: Any) -> list[Any]:
+    """Return a fixed value, both bounds or every choice."""
+    if isinstance(declared, CategoricalDistribution):
+        return list(declared.choices)
+    if isinstance(declared, (IntDistribution, FloatDistribution)):
+        return [declared.low, declared.high]
+    return [declared]
+
+
+def to_declared(parameter: Any) -> Any:
+    """Return the shortest declaration of a parameter: JSON-like, without defaults (the inverse of parse_parameter)."""
+    if isinstance(parameter, CategoricalDistribution):
+        return {"type": "categorical", "choices": list(parameter.choices)}
+    if isinstance(parameter, (IntDistribution, FloatDistribution)):
+        kind = "int" if isinstance(parameter, IntDistribution) else "float"
+        table: dict[str, Any] = {"type": kind, "low": parameter.low, "high": parameter.high}
+        if parameter.log:
+            table["log"] = True
+        elif parameter.step is not None and not (kind == "int" and parameter.step == 1):
+            table["step"] = parameter.step
+        return table
+    return parameter
+
+
+def n_values(distribution: BaseDistribution) -> int | None:
+    """Return how many values a distribution can take; None if infinitely many."""
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    if distribution.single():
+        return 1
+    if distribution.step is None or (isinstance(distribution, FloatDistribution) and distribution.log):
+        return None
+    return round((distribution.high - distribution.low) / distribution.step) + 1
+
+
+def iterate_values(distribution: BaseDistribution) -> Iterator[Any]:
+    """Yield every value of a finite distribution, in order."""
+    if isinstance(distribution, CategoricalDistribution):
+        yield from distribution.choices
+        return
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    step = 1 if distribution.step is None else distribution.step
+    for i in range(n_values(distribution) or 0):
+        yield min(distribution.low + i * step, distribution.high)  # 0.1 + 2 * 0.1 is above 0.3

@@ -1,0 +1,96 @@
+"""Studies from TOML files, and from what is stored of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..core.declarations import locate, read_toml, validate
+from ..core.errors import InvalidInputError
+from ..data import DataSpec
+from .figure_spec import FigureSpec
+from .full_size import full_table
+from .score_spec import ScoreSpec
+from .search_space import SearchSpace, load_space, space_of_table
+from .select_spec import SelectSpec
+from .study_spec import SearchSpec, StudySpec, check_declared_figures
+from .train_spec import TrainSpec
+
+_SECTIONS = {"data": DataSpec, "score": ScoreSpec, "select": SelectSpec, "train": TrainSpec}
+
+
+def load_study(source: str | Path | StudySpec, *, full: bool = False) -> StudySpec:
+    """Return the study of a bundled name or of a TOML file; a StudySpec is returned as it is.
+
+    Args:
+        source: For example ``"quickstart"`` or ``"my/study.toml"``.
+        full: Whether to take the study at its full size: what stands in its table ``[full]`` replaces what stands
+            outside it, key by key, and ``-full`` is added to its name.
+
+    Raises:
+        InvalidInputError: There is no such study, its declaration is wrong, or it has no table ``[full]``.
+    """
+    if isinstance(source, StudySpec):
+        if full:
+            raise InvalidInputError(f"the study {source.name!r} is no file, so it has no table [full]; leave full out")
+        return source
+    path = locate(source, "studies")
+    table = read_toml(path)
+    larger = table.pop("full", None)
+    if full and larger is None:
+        raise InvalidInputError(f"{path} has no table [full], hence no full size; leave --full out")
+    spec = _study_of(table, path)
+    if larger is None:
+        return spec
+    full_spec = _study_of(full_table({"name": path.stem, **table}, larger, source=str(path)), path, where="full.")
+    return full_spec if full else spec
+
+
+def _study_of(table: Mapping[str, Any], path: Path, *, where: str = "") -> StudySpec:
+    values: dict[str, Any] = {"name": path.stem, **table}
+    if "search_space" in table:
+        values["search_space"] = _space_of(table["search_space"], path, name=str(values["name"]))
+    for key, cls in {**_SECTIONS, "search": SearchSpec}.items():
+        if key in values:
+            values[key] = validate(cls, values[key], source=str(path), where=where + key)
+    train = values.get("train")
+    if isinstance(train, TrainSpec) and train.table is not None:
+        here = path.parent / train.table
+        values["train"] = replace(train, table=os.path.abspath(here if here.is_file() else train.table))
+    values["figures"] = _figures_of(values.get("figures", []), path)
+    spec = validate(StudySpec, values, source=str(path))
+    try:
+        check_declared_figures(spec)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from error
+    return spec
+
+
+def _figures_of(declared: Any, path: Path) -> list[FigureSpec]:
+    if not isinstance(declared, list):
+        raise InvalidInputError(f"{path}: figures must be a list of tables, [[figures]]; given {declared!r}")
+    return [validate(FigureSpec, f, source=str(path), where=f"figures {i}") for i, f in enumerate(declared, 1)]
+
+
+def _space_of(declared: Any, path: Path, *, name: str) -> SearchSpace:
+    if isinstance(declared, Mapping):
+        return space_of_table(declared, name=name, source=f"{path}: search_space")
+    if not isinstance(declared, str):
+        raise InvalidInputError(f"{path}: search_space must be a name, a path or a table; given {declared!r}")
+    try:
+        return load_space(declared, beside=path.parent)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from error
+
+
+def from_dict(stored: Mapping[str, Any]) -> StudySpec:
+    """Return the study that ``to_dict`` wrote."""
+    values = dict(stored)
+    space = values.pop("search_space")
+    sections: dict[str, Any] = {k: validate(c, values.pop(k), source="stored study") for k, c in _SECTIONS.items()}
+    search = validate(SearchSpec, values.pop("search"), source="stored study")
+    figures = tuple(validate(FigureSpec, f, source="stored study") for f in values.pop("figures", ()))
+    return StudySpec(**values, search_space=SearchSpace(**space), search=search, figures=figures, **sections)

@@ -1,0 +1,75 @@
+"""Names of quantities of trained networks: what a study's figures may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from ..core.candidates import EPOCH_CURVES, ON_TRAIN
+from ..core.declarations import nearest
+from ..core.errors import InvalidInputError
+from .figure_spec import LOG10, OF_RECORDS, FigureSpec
+
+BY_DISTANCE = "_by_distance"  # behind an array that has means by the distance of inputs
+RECORD = "record_"  # how the mean of an array of a record is called: record_points_loss
+FIGURES = (
+    *("params", "flops", "train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error"),
+    *("generalization_gap", "predicted_loss", "temperature", "log10_sensitivity_before", "log10_sensitivity_after"),
+)
+GAP = (
+    "_gap"  # behind a measure that is taken on both sets: its value on validation inputs minus that on training inputs
+)
+
+
+def check_figures(
+    figures: Iterable[FigureSpec],
+    *,
+    parameters: Collection[str],
+    training: Collection[str],
+    measures: Collection[str],
+    records: Mapping[str, Collection[str]],
+    epochs: Collection[int | None] = (None,),
+) -> None:
+    """Raise an InvalidInputError unless a study has the quantities that its figures ask for.
+
+    Args:
+        figures: As declared.
+        parameters: Names of the parameters of the architectures.
+        training: Names of what is searched with them.
+        measures: Names under which measures of the trained networks are stored.
+        records: Names of records of the trained networks, to the names of their arrays.
+        epochs: At which these are taken, None standing for the end.
+    """
+    gaps = [m + GAP for m in measures if m + ON_TRAIN in measures]
+    measured = [f"measure_{m}" for m in (*measures, *gaps)]
+    valid = [*FIGURES, "family", *parameters, *(f"training_{t}" for t in training), *measured]
+    arrays = [f"{RECORD}{record}_{field}" for record, names in records.items() for field in names]
+    valid += arrays
+    for i, figure in enumerate(figures, 1):
+        for name in figure.quantities:
+            if name not in valid and name.removeprefix(LOG10) not in valid:
+                raise InvalidInputError(f"figure {i} has no quantity {name!r}; {nearest(name, valid)}")
+        if figure.kind in OF_RECORDS:
+            _check_record(figure, i, records)
+            for epoch in (figure.epoch, *figure.epochs):
+                if epoch not in epochs:
+                    raise InvalidInputError(
+                        f"figure {i} needs an epoch of [train] record_epochs, or none for the end; given {epoch}"
+                    )
+        curves = (*EPOCH_CURVES, *measures, *arrays)
+        for name in (figure.x, figure.y, *figure.lines) if figure.kind == "curve" else ():
+            if name and name not in curves:
+                raise InvalidInputError(f"figure {i} has no curve {name!r}; {nearest(name, curves)}")
+
+
+def _check_record(figure: FigureSpec, place: int, records: Mapping[str, Collection[str]]) -> None:
+    if figure.record not in records:
+        there = nearest(figure.record, records) if records else "[train] record names none"
+        raise InvalidInputError(f"figure {place} has no record {figure.record!r}; {there}")
+    for name in (figure.x, figure.y, *figure.lines):
+        if name and name not in records[figure.record]:
+            hint = nearest(name, records[figure.record])
+            raise InvalidInputError(f"figure {place} has no array {name!r} of record {figure.record!r}; {hint}")
+    if figure.kind == "distance" and figure.y + BY_DISTANCE not in records[figure.record]:
+        raise InvalidInputError(
+            f"figure {place} needs stiffness as y, such as 'train_train_cosine'; given {figure.y!r}"
+        )

@@ -1,0 +1,81 @@
+"""ScoreSpec: how untrained candidates are scored, as declared in ``[score]`` of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass as declared
+
+from ..architectures.init_schemes import InitScheme
+from ..metrics import METRICS
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+@declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
+class ScoreSpec:
+    """How untrained candidates are scored.
+
+    Args:
+        metric: The measure; ``output_sensitivity`` is eq. 2 of forouzesh2020. The relative sensitivity, which has no
+            scale, is stored beside it always: it costs nothing more.
+        estimator: ``monte_carlo`` averages over random networks. ``closed_form`` computes the mean over all networks in
+            the limit of wide layers, from at most 16 of the inputs, and fails candidates with a module that has no such
+            form. ``auto`` takes the closed form where there is one and no average pool, else Monte Carlo; every
+            candidate records which.
+        probe_init: Initialisation that networks are probed with: ``own`` for the candidate's own, or any scheme. The
+            probe is not the initialisation that training starts from.
+        noise_std: Standard deviation of the input noise, in the units that the network sees.
+        n_inputs: Number of inputs (or fewer if there are not so many), drawn by the study's seed with all classes in
+            proportion.
+        inputs: Where inputs come from: the ``validation`` set, the ``train`` set, or ``gaussian`` noise of each input
+            entry's own mean and standard deviation over the validation set.
+        seeds: Number of random networks, and of noise draws, per candidate; with ``precision`` the smallest number.
+        precision: Standard error of log10 S that networks are added for until it is reached, twice as many each time;
+            None to draw ``seeds`` networks. Monte Carlo only.
+        max_seeds: Largest number of networks with ``precision`` or ``racing``.
+        racing: Whether to add networks, up to ``max_seeds``, only to candidates of which the selection rule cannot tell
+            yet whether it chooses them. Candidates are then stored when the race is over.
+        after_softmax: Whether to measure behind a softmax; a comparator (see `metrics.output_sensitivity`).
+        reduced: Parameters of the architecture that are replaced for scoring, such as ``{ cells_per_stage = 1 }``: a
+            smaller network is scored in place of the full one. Parameters and FLOPs are those of the full one.
+        metrics: Further measures of every candidate (``nas-sens list metrics``), means over ``seeds`` networks of the
+            candidate's own initialisation on the same inputs; the calibrated rule learns from them, too. Some look at
+            labels, of the inputs' own set.
+    """
+
+    metric: Literal["output_sensitivity"] = "output_sensitivity"
+    estimator: Literal["auto", "closed_form", "monte_carlo"] = "auto"
+    probe_init: Literal["own", InitScheme] = "standard_normal"
+    noise_std: Annotated[float, Field(gt=0)] = 0.1
+    n_inputs: Annotated[int, Field(ge=2)] = 128
+    inputs: Literal["validation", "train", "gaussian"] = "validation"
+    seeds: Positive = 4
+    precision: Annotated[float, Field(gt=0)] | None = None
+    max_seeds: Positive = 64
+    racing: bool = False
+    after_softmax: bool = False
+    reduced: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _check_metrics(self) -> ScoreSpec:
+        for name in self.metrics:
+            METRICS.get(name)
+        if any(METRICS.get(name).needs_labels for name in self.metrics) and self.inputs == "gaussian":
+            raise ValueError(
+                "needs inputs from the validation or train set for metrics that look at labels; given gaussian"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_seeds(self) -> ScoreSpec:
+        if (self.precision is not None or self.racing) and not 2 <= self.seeds <= self.max_seeds:
+            raise ValueError(
+                "needs seeds from 2 (for a standard error) to max_seeds where precision or racing is set; "
+                f"given seeds = {self.seeds}, max_seeds = {self.max_seeds}"
+            )
+        return self

@@ -1,0 +1,98 @@
+"""StudySpec: everything that a search is declared by."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, field, fields
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf
+from pydantic.dataclasses import dataclass as declared
+
+from ..architectures import families
+from ..core.declarations import validate
+from ..core.errors import InvalidInputError
+from ..data import DataSpec
+from ..recordings import recordings
+from .figure_spec import FigureSpec
+from .quantity_names import check_figures
+from .sampler import SamplerName
+from .score_spec import ScoreSpec
+from .search_space import SearchSpace, load_space
+from .select_spec import SelectSpec
+from .train_spec import TrainSpec
+
+_CONFIG = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+@declared(frozen=True, kw_only=True, config=_CONFIG)
+class SearchSpec:
+    """How candidates are sampled.
+
+    Args:
+        sampler: ``auto``, ``random``, ``qmc``, ``tpe``, ``nsga2``, ``gp`` or ``enumerate``.
+        n_candidates: Number of unique feasible candidates to score.
+        seed: Seed of everything but the data split.
+    """
+
+    sampler: SamplerName = "auto"
+    n_candidates: Annotated[int, Field(ge=1)] = 500
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+@declared(frozen=True, kw_only=True, config=_CONFIG)
+class StudySpec:
+    """A declared study.
+
+    Args:
+        name: Name of the study in the database.
+        search_space: A SearchSpace, or the name or path of one.
+        data: Which data.
+        description: What it is for.
+        score: How untrained candidates are scored.
+        search: How candidates are sampled.
+        select: Which are trained.
+        train: How they are trained.
+        figures: What the report draws of this study beside what it draws of every one.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\s][^/]*$")]
+    search_space: Annotated[InstanceOf[SearchSpace], BeforeValidator(load_space)]
+    data: DataSpec
+    description: str = ""
+    score: ScoreSpec = field(default_factory=ScoreSpec)
+    search: SearchSpec = field(default_factory=SearchSpec)
+    select: SelectSpec = field(default_factory=SelectSpec)
+    train: TrainSpec = field(default_factory=TrainSpec)
+    figures: Annotated[tuple[FigureSpec, ...], Field(strict=False)] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the declaration as JSON-like values, the search space written out."""
+        sections: dict[str, Any] = {k: asdict(getattr(self, k)) for k in ("data", "score", "search", "select", "train")}
+        space = self.search_space.to_dict()
+        head = {"name": self.name, "description": self.description, "search_space": space}
+        return {**head, **sections, "figures": [asdict(figure) for figure in self.figures]}
+
+
+def check_declared_figures(spec: StudySpec) -> None:
+    """Raise an InvalidInputError unless the study has what its figures show."""
+    space = spec.search_space
+    check_figures(
+        spec.figures,
+        parameters=sorted({f.name for family in space.families for f in fields(families()[family]) if f.init}),
+        training=space.training_names,
+        measures=spec.train.measured,
+        epochs=(None, *spec.train.record_epochs),
+        records={name: recordings()[name].fields for name in spec.train.record},
+    )
+
+
+def check_searched_training(spec: StudySpec) -> None:
+    """Raise an InvalidInputError unless ``[train]`` may have whatever the search space's ``[training]`` puts there."""
+    if spec.search_space.training and spec.train.table is not None:
+        raise InvalidInputError(
+            f"[train] table has outcomes of architectures, but the search space {spec.search_space.name!r} searches "
+            "their training, too; remove its table [training], or [train] table"
+        )
+    for values in spec.search_space.training_corners():
+        where = f"search space {spec.search_space.name!r}"
+        validate(TrainSpec, {**asdict(spec.train), **values}, source=where, where="training")

@@ -1,0 +1,67 @@
+"""Keys of ``[train]`` that are chosen together, such as an optimizer with its batch size and learning rate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import CategoricalDistribution
+
+from ..core.declarations import nearest
+from ..core.errors import InvalidInputError
+from ..core.identity import canonical_json
+from .distributions import check_against, parse_parameter
+from .train_spec import SEARCHABLE, TrainSpec
+
+TOGETHER = "together"
+
+
+def parse_together(declared: Any, key: str) -> CategoricalDistribution:
+    """Return the distribution of a choice among tables; its choices are the tables as canonical JSON texts.
+
+    Args:
+        declared: A list of tables of the same keys of ``[train]`` and plain values, or what this function returned,
+            also as it is stored.
+        key: Where it stands, for error messages.
+
+    Raises:
+        InvalidInputError: It is none of these, or a key or value is wrong.
+    """
+    if isinstance(declared, CategoricalDistribution):
+        declared = declared.choices
+    if isinstance(declared, Mapping) and declared.get("type") == "categorical":
+        declared = declared.get("choices")
+    tables = [_table(d) for d in declared] if isinstance(declared, (list, tuple)) else []
+    if len(tables) < 2 or any(t is None or not t or t.keys() != (tables[0] or {}).keys() for t in tables):
+        raise InvalidInputError(f"{key} must be a list of at least two tables with the same keys; given {declared!r}")
+    for table in tables:
+        for name, value in (table or {}).items():
+            if name not in SEARCHABLE:
+                raise InvalidInputError(f"unknown key {f'{key}.{name}'!r}; {nearest(name, SEARCHABLE)}")
+            if not isinstance(value, (bool, int, float, str)):
+                raise InvalidInputError(f"{key}.{name} must be a plain value; given {value!r}")
+            check_against(TrainSpec, name, value, f"{key}.{name}")
+    choices = parse_parameter([canonical_json(t) for t in tables], key)
+    assert isinstance(choices, CategoricalDistribution)
+    return choices
+
+
+def _table(declared: Any) -> Mapping[str, Any] | None:
+    if isinstance(declared, str):
+        try:
+            declared = json.loads(declared)
+        except ValueError:
+            return None
+    return declared if isinstance(declared, Mapping) else None
+
+
+def expanded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of keys with those that were chosen together put in the place of their choice."""
+    return {k: v for k, v in values.items() if k != TOGETHER} | json.loads(values.get(TOGETHER, "{}"))
+
+
+def names_of(training: Mapping[str, Any]) -> list[str]:
+    """Return the names of all keys of ``[train]`` that a parsed table searches, in order."""
+    first = training[TOGETHER].choices[0] if TOGETHER in training else "{}"
+    return sorted(expanded({**training, TOGETHER: first}))

@@ -1,0 +1,42 @@
+"""Whether data can be trained on as a study declares."""
+
+from __future__ import annotations
+
+from ..core.errors import InvalidInputError
+from ..data import Splits
+from ..data.image_transforms import check_transforms
+from ..recordings import check_records
+from ..study.train_spec import TrainSpec
+
+
+def check_trainable(spec: TrainSpec, splits: Splits) -> None:
+    """Raise an InvalidInputError unless data can be trained on as declared."""
+    n = len(splits.y_train)
+    if spec.samples is not None and spec.samples > n:
+        raise InvalidInputError(
+            f"samples in [train] must be at most the {n} training samples of data {splits.name!r}; given "
+            f"{spec.samples}; lower it, or raise train_samples in [data]"
+        )
+    if splits.task == "regression" and spec.label_noise > 0:
+        raise InvalidInputError(
+            f"label_noise in [train] swaps classes, but data {splits.name!r} is for regression; set it to 0"
+        )
+    if splits.task == "regression" and spec.temperature_scaling:
+        raise InvalidInputError(
+            f"temperature_scaling in [train] needs classes, but data {splits.name!r} is for regression; set it to false"
+        )
+    check_records(spec.record, splits, n_inputs=spec.record_inputs)
+    declared = "augmentation" if spec.augmentation else "transforms"
+    if not getattr(spec, declared):
+        return
+    if len(splits.input_shape) != 3:
+        raise InvalidInputError(
+            f"{declared} in [train] needs images (channels, height, width), but data {splits.name!r} has inputs of "
+            f"shape {splits.input_shape}; remove it"
+        )
+    if "rotation" in spec.augmentation and splits.input_shape[1] != splits.input_shape[2]:
+        raise InvalidInputError(
+            f"augmentation by rotation in [train] needs square images, but data {splits.name!r} has inputs of shape "
+            f"{splits.input_shape}; remove it"
+        )
+    check_transforms(spec.transforms, splits.x_train[:16])

@@ -1,0 +1,157 @@
+"""What is trained next: rounds, interruptions, failures; by an imagined rule and imagined outcomes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import nas_sens as ns
+from nas_sens.core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
+from nas_sens.core.errors import InvalidInputError
+from nas_sens.pipeline import plan
+from nas_sens.pipeline.plan import Planned, count_left, plan_training
+from nas_sens.selection import Candidate, Pick, round_sizes
+from tests.tiny_study import tiny
+
+SPECS = [ns.FCSpec(depth=1, width=w) for w in range(1, 41)]
+POOL = [
+    ScoredCandidate(
+        digest=s.digest, architecture=s.to_json(), params=s.width, flops=s.width, log10_sensitivity=float(s.width),
+        number=s.width,
+    )
+    for s in SPECS
+]  # fmt: skip
+
+
+class Rule:
+    """A rule that notes what it was shown, and chooses by digest after the number of outcomes."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[dict[str, float], dict[str, float]]] = []
+
+    def __call__(
+        self, candidates: Sequence[Candidate], outcomes: Mapping[str, float], *, n: int, noise: Mapping[str, float],
+        **others: Any,
+    ) -> list[Pick]:  # fmt: skip
+        assert others["rule"] == "calibrated"
+        assert others["target"] == "val_error"
+        self.shown.append((dict(outcomes), dict(noise)))
+        key = len(outcomes)
+        left = [c.digest for c in candidates if c.digest not in outcomes]
+        ordered = sorted(left, key=lambda d: (int(d, 16) * (2 * key + 1)) % 1_000_003)
+        return [Pick(d, f"after {key}", 0.1, 0.01) for d in ordered[:n]]
+
+
+@pytest.fixture
+def rule(monkeypatch: pytest.MonkeyPatch) -> Rule:
+    rule = Rule()
+    monkeypatch.setattr(plan, "select", rule)
+    return rule
+
+
+def study(**changes: Any) -> ns.StudySpec:
+    values = {"rule": "calibrated", "top_k": 8, "control": 3, "rounds": 3, **changes}
+    return tiny(select=ns.SelectSpec(**values))
+
+
+def trained(p: Planned, *, failed: bool = False) -> TrainedCandidate:
+    c = p.candidate
+    return TrainedCandidate(
+        digest=c.digest, architecture=c.architecture, params=1, flops=1, source_trial=0, chosen_by=p.chosen_by,
+        round=p.round, round_end=p.round_end, n_seeds=4, val_error=None if failed else (c.params or 0) / 100,
+        val_loss=1.0, val_error_sd=0.02, status="diverged" if failed else "ok",
+    )  # fmt: skip
+
+
+def run(spec: ns.StudySpec, done: list[TrainedCandidate], at_most: int = 1000) -> list[list[Planned]]:
+    plans = []
+    while len(done) < at_most and (todo := plan_training(spec, POOL, done)):
+        assert count_left(spec, POOL, done) >= len(todo)
+        plans.append(todo)
+        done += [trained(p) for p in todo[: at_most - len(done)]]
+    return plans
+
+
+def test_rounds_learn_from_the_rounds_before_and_from_the_control_group(rule: Rule) -> None:
+    done: list[TrainedCandidate] = []
+    plans = run(study(), done)
+    assert [sum(p.chosen_by == "calibrated" for p in ps) for ps in plans] == [3, 3, 2]
+    assert [sum(p.chosen_by == CONTROL for p in ps) for ps in plans] == [3, 0, 0]
+    assert [len(outcomes) for outcomes, _ in rule.shown] == [0, 6, 9]
+    assert len({t.digest for t in done}) == len(done) == 11
+    for t in done[:6]:
+        assert rule.shown[1][0][t.digest] == t.val_error
+        assert rule.shown[1][1][t.digest] == pytest.approx(0.02 / 2)
+    first = plans[0][0]
+    assert (first.round, first.round_end, first.predicted_mean, first.predicted_sd) == (1, 3, 0.1, 0.01)
+    assert plan_training(study(), POOL, done) == []
+    assert count_left(study(), POOL, done) == 0
+
+
+@pytest.mark.parametrize("stop", range(1, 11))
+def test_an_interruption_changes_nothing(rule: Rule, stop: int) -> None:
+    whole: list[TrainedCandidate] = []
+    run(study(), whole)
+    done: list[TrainedCandidate] = []
+    run(study(), done, at_most=stop)
+    run(study(), done)
+    assert {(t.digest, t.chosen_by, t.round) for t in done} == {(t.digest, t.chosen_by, t.round) for t in whole}
+
+
+def test_a_larger_top_k_adds_rounds(rule: Rule) -> None:
+    done: list[TrainedCandidate] = []
+    run(study(), done)
+    before = list(done)
+    plans = run(study(top_k=13), done)
+    assert [[p.round for p in ps] for ps in plans] == [[4] * 5]
+    assert done[:11] == before
+    assert len(rule.shown[-1][0]) == 11
+
+
+def test_failures_are_the_worst_outcome(rule: Rule) -> None:
+    done = [trained(p, failed=True) for p in plan_training(study(), POOL, [])]
+    plan_training(study(), POOL, done)
+    assert set(rule.shown[-1][0].values()) == {math.inf}
+
+
+def test_another_rule_goes_on_after_what_one_that_learns_has_chosen(
+    rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[TrainedCandidate] = []
+    run(study(), done)
+    monkeypatch.undo()
+    more = plan_training(study(rule="params", top_k=10), POOL, done)
+    left = sorted((c for c in POOL if c.digest not in {t.digest for t in done}), key=lambda c: -(c.params or 0))
+    group = {p.candidate.digest for p in plan_training(study(rule="params", top_k=1, control=3), POOL, [])}
+    assert [p.candidate.digest for p in more] == [c.digest for c in left if c.digest not in group][:2]
+    assert {p.round for p in more} == {None}
+    old = [replace(t, round=None, round_end=None, chosen_by="pareto") for t in done[:3]] + done[3:6]
+    monkeypatch.setattr(plan, "select", rule)
+    assert {p.round for p in plan_training(study(), POOL, old)} == {1}
+
+
+@pytest.mark.parametrize(
+    ("top_k", "rounds", "sizes"), [(12, 3, [4, 4, 4]), (8, 3, [3, 3, 2]), (2, 5, [1, 1]), (7, 1, [7])]
+)
+def test_sizes_of_rounds(top_k: int, rounds: int, sizes: list[int]) -> None:
+    assert round_sizes(top_k, rounds) == sizes
+
+
+def test_a_cost_makes_the_rule_improve_the_front_of_both() -> None:
+    done: list[TrainedCandidate] = []
+    for _ in range(3):  # the first batch and the control group, then the second round
+        picks = plan_training(study(cost="log10_params"), POOL, done)
+        plain = plan_training(study(), POOL, done)
+        if any(p.round == 2 for p in picks):
+            break
+        done += [trained(p) for p in picks]
+    assert all("the front of val_error and log10_params" in p.reason for p in picks)
+    assert not any("front" in p.reason for p in plain)
+    with pytest.raises(InvalidInputError, match=r"'latency' is not; there are: .*log10_flops"):
+        plan_training(study(cost="latency"), POOL, done)
+    with pytest.raises(ValueError, match='needs rule "calibrated" for a cost'):
+        study(cost="log10_params", rule="params")

@@ -1,0 +1,155 @@
+"""Many trials at once: what Optuna's public interface reads back is what it would have written itself."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+import sqlalchemy
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from nas_sens.storage import bulk_read, bulk_write
+from nas_sens.storage.study_storage import StudyStorage
+from tests.stored_candidates import ATTRIBUTES, DISTRIBUTIONS, scored, trained
+
+SPACE = {
+    "family": CategoricalDistribution(["cnn", "fc"]),
+    "fc.width": IntDistribution(1, 4096, log=True),
+    "fc.rate": FloatDistribution(0.001, 0.5, log=True),
+    "fc.bias": CategoricalDistribution([True, None, 2, "no"]),
+}
+
+
+def trial(i: int) -> FrozenTrial:
+    params = {"family": ["cnn", "fc"][i % 2], "fc.width": i + 1, "fc.rate": 0.001 * (i + 1)}
+    params["fc.bias"] = [True, None, 2, "no"][i % 4]
+    return create_trial(
+        state=TrialState.COMPLETE if i % 3 else TrialState.FAIL,
+        value=[math.pi * 10.0**i, math.inf, -math.inf][i % 3 if i > 5 else 0] if i % 3 else None,
+        params=params,
+        distributions=SPACE,
+        user_attrs={"digest": f"{i:04d}", "text": "ä\n'", "none": None, "list": [1, 2.5], "flag": True},
+        system_attrs={"s": i},
+    )
+
+
+def everything(t: FrozenTrial) -> tuple[object, ...]:
+    without = {k: v for k, v in vars(t).items() if not k.startswith("_trial_id") and "datetime" not in k}
+    return tuple(sorted(without.items(), key=lambda item: item[0]))
+
+
+def make(folder: Path, name: str) -> tuple[RDBStorage, optuna.Study]:
+    storage = RDBStorage(f"sqlite:///{folder}/{name}.db")
+    return storage, optuna.create_study(storage=storage, study_name="s")
+
+
+def test_optuna_reads_what_it_would_have_written(tmp_path: Path) -> None:
+    given = [trial(i) for i in range(12)]
+    (ours, study), (_, reference) = make(tmp_path, "ours"), make(tmp_path, "optuna")
+    study.ask()  # a running trial of somebody else
+    reference.ask()
+    bulk_write.insert_finished(ours, study._study_id, given[:7])
+    bulk_write.insert_finished(ours, study._study_id, given[7:])
+    bulk_write.insert_finished(ours, study._study_id, [])
+    for t in given:
+        reference.add_trial(t)
+    fresh = optuna.load_study(study_name="s", storage=ours.url)
+    assert [t.number for t in fresh.trials] == list(range(13))
+    assert [everything(t) for t in fresh.trials] == [everything(t) for t in reference.trials]
+    for t, original in zip(fresh.trials[1:], given, strict=True):
+        assert abs(t.datetime_complete - original.datetime_complete).total_seconds() < 1e-3
+        assert abs(t.datetime_start - original.datetime_start).total_seconds() < 1e-3
+    study.optimize(lambda t: t.suggest_int("fc.width", 1, 4096, log=True), n_trials=1)
+    assert study.trials[-1].number == 13
+
+
+def test_reading_is_optunas_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    storage, study = make(tmp_path, "a")
+    bulk_write.insert_finished(storage, study._study_id, [trial(i) for i in range(5)])
+    study.ask()
+    expected = [t for t in study.trials if t.state.is_finished()]
+    found = bulk_read.read_finished(storage, study._study_id)
+    assert [(t.trial_id, t.number, t.user_attrs) for t in found] == [
+        (t._trial_id, t.number, t.user_attrs) for t in expected
+    ]
+    bulk_write.insert_finished(storage, study._study_id, [trial(9)])
+    assert [
+        t.user_attrs["digest"] for t in bulk_read.read_finished(storage, study._study_id, after=found[-1].trial_id)
+    ] == ["0009"]
+    assert bulk_read.count_trials(storage, study._study_id) == 7
+    ids = {t.number: t._trial_id for t in study.trials}
+    assert bulk_read.trial_ids(storage, study._study_id, [1, 6, 99]) == {n: ids[n] for n in (1, 6)}
+    two = bulk_read.excerpt_ids(storage, study._study_id, key="digest", n=2)
+    assert {t.user_attrs["digest"] for t in study.trials if t._trial_id in two} == {"0000", "0001"}
+
+
+def test_a_failure_in_the_middle_stores_nothing(tmp_path: Path) -> None:
+    storage, study = make(tmp_path, "a")
+    bad = trial(1)
+    bad.user_attrs["text"] = {1, 2}  # no JSON
+    with pytest.raises(TypeError):
+        bulk_write.insert_finished(storage, study._study_id, [trial(0), bad])
+    assert study.trials == []
+
+
+def test_databases_that_return_one_key_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, study = make(tmp_path, "a")
+    monkeypatch.setattr(storage.engine.dialect, "insert_executemany_returning_sort_by_parameter_order", False)
+    bulk_write.insert_finished(storage, study._study_id, [trial(i) for i in range(4)])
+    assert [t.user_attrs["digest"] for t in study.trials] == [f"{i:04d}" for i in range(4)]
+
+
+@pytest.mark.parametrize("is_bulk", [True, False])
+def test_another_schema_is_written_through_optuna(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_bulk: bool
+) -> None:
+    """What is written past Optuna's interface and by it is read the same by both."""
+    if not is_bulk:
+        monkeypatch.setattr(bulk_write, "insert_finished", None)
+        monkeypatch.setattr(bulk_read, "read_finished", None)
+    storage = StudyStorage(f"sqlite:///{tmp_path}/a.db", bulk=is_bulk)
+    storage.create("study", ATTRIBUTES)
+    storage.add_scored("study", [(scored(i), DISTRIBUTIONS) for i in (1, 2, 3)])
+    candidates = storage.scored("study")
+    record = trained(candidates[1], curve=(2.0, math.inf, math.nan, 1.0))
+    stored = storage.add_trained("study", record, candidates[1], {})
+    assert stored.number == 0
+    assert storage.is_trained("study", record.digest)
+    assert not storage.is_trained("study", candidates[0].digest)
+    monkeypatch.undo()
+    for other in (True, False):
+        again = StudyStorage(storage.url, bulk=other)
+        assert again.scored("study") == candidates
+        (found,) = again.trained("study")
+        assert repr(found) == repr(stored)  # as not a number is not itself
+    assert [c.params for c in candidates] == [1, 2, 3]
+
+
+def test_one_transaction_a_batch(tmp_path: Path) -> None:
+    storage, study = make(tmp_path, "a")
+    commits, statements = [], []
+    sqlalchemy.event.listen(storage.engine, "commit", lambda _: commits.append(1))
+    sqlalchemy.event.listen(storage.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+    bulk_write.insert_finished(storage, study._study_id, [trial(i) for i in range(200)])
+    assert len(commits) == 1
+    others = [s for s in statements if not s.startswith("INSERT INTO trials ")]  # SQLite gives one key at a time
+    assert len(others) < 10, "statements must not grow with every trial"
+
+
+@pytest.mark.slow
+def test_a_trial_takes_less_than_a_millisecond_and_no_more_in_a_large_study(tmp_path: Path) -> None:
+    storage = StudyStorage(f"sqlite:///{tmp_path}/a.db")
+    storage.create("study", ATTRIBUTES)
+    seconds = []
+    for start in range(1, 10_001, 500):
+        batch = [(scored(i), {"width": IntDistribution(1, 100_000)}) for i in range(start, start + 500)]
+        began = time.perf_counter()
+        storage.add_scored("study", batch)
+        seconds.append((time.perf_counter() - began) / 500)
+    assert sum(seconds) / len(seconds) < 1e-3
+    assert sum(seconds[-5:]) < 2 * sum(seconds[1:6])

@@ -1,0 +1,87 @@
+"""Keys of [train] that are chosen together."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+
+import nas_sens as ns
+from nas_sens.samplers.proposer import Proposer
+from nas_sens.study.study_spec import check_searched_training
+from nas_sens.study.together import expanded, names_of
+
+FAMILIES = {"fc": {"depth": [1, 2], "width": 4, "init": "he_normal"}}
+TABLES = [
+    {"optimizer": "adam", "batch_size": 32, "learning_rate": 2e-3},
+    {"optimizer": "lbfgs", "batch_size": "full", "learning_rate": 1.0},
+]
+
+
+def space(training):
+    return ns.SearchSpace(name="tiny", families=FAMILIES, training=training)
+
+
+def test_every_architecture_meets_every_table_and_no_mixture():
+    found = space({"together": TABLES, "label_noise": [0.0, 0.9], "momentum": 0.5})
+    assert found.cardinality == 8
+    assert found.training_names == ["batch_size", "label_noise", "learning_rate", "momentum", "optimizer"]
+    drawn = [found.training_of(params) for params in found.enumerate()]
+    slow = [
+        {"momentum": 0.5, "label_noise": noise, **table}
+        for _, noise, table in itertools.product((1, 2), (0.0, 0.9), TABLES)
+    ]
+    assert sorted(map(json.dumps, (dict(sorted(d.items())) for d in drawn))) == sorted(
+        map(json.dumps, (dict(sorted(d.items())) for d in slow))
+    )
+    assert sorted({d["optimizer"] for d in found.training_corners()}) == ["adam", "lbfgs"]
+    assert len(list(found.training_corners())) == 4
+
+
+def test_it_is_sampled_and_comes_back_from_its_dictionary():
+    found = space({"together": TABLES})
+    again = ns.SearchSpace(**json.loads(json.dumps(found.to_dict())))
+    assert again.digest == found.digest
+    assert again == found
+    proposer = Proposer(again, sampler="random", seed=0, n_candidates=4)
+    drawn = []
+    while (proposal := proposer.ask()) is not None and len(drawn) < 20:
+        proposer.tell(proposal, 1.0)
+        drawn.append(proposal)
+    assert {json.dumps(p.training, sort_keys=True) for p in drawn} == {json.dumps(t, sort_keys=True) for t in TABLES}
+
+
+def test_mixtures_that_cannot_be_trained_are_refused_where_tables_are_not():
+    values = {"name": "s", "data": ns.DataSpec(name="digits")}
+    check_searched_training(ns.StudySpec(**values, search_space=space({"together": TABLES})))
+    mixed = space({"optimizer": ["adam", "lbfgs"], "batch_size": 32})
+    with pytest.raises(ns.InvalidInputError, match="batch_size"):
+        check_searched_training(ns.StudySpec(**values, search_space=mixed))
+
+
+def test_names_and_values_without_it_are_left_alone():
+    assert expanded({"momentum": 0.5}) == {"momentum": 0.5}
+    assert names_of({"b": 1, "a": 2}) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        ({"together": TABLES[:1]}, "at least two tables with the same keys"),
+        ({"together": [TABLES[0], {"optimizer": "sgd"}]}, "at least two tables with the same keys"),
+        ({"together": "adam"}, "at least two tables"),
+        ({"together": ["adam", "sgd"]}, "at least two tables"),
+        ({"together": [TABLES[0], TABLES[0]]}, "must differ"),
+        ({"together": [{"optimiser": "adam"}, {"optimiser": "sgd"}]}, "did you mean 'optimizer'?"),
+        ({"together": [{"optimizer": "adam"}, {"optimizer": "sdg"}]}, "training.together.optimizer must be"),
+        ({"together": [{"momentum": [0.1]}, {"momentum": [0.2]}]}, "must be a plain value"),
+        ({"together": TABLES, "batch_size": 8}, "training.batch_size must not stand beside training.together"),
+        ({"togehter": TABLES}, "did you mean 'together'?"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(training, words):
+    with pytest.raises(ns.InvalidInputError) as caught:
+        space(training)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
