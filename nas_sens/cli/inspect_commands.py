@@ -9,6 +9,7 @@ import click
 from ..architectures.init_schemes import INIT_SCHEMES, InitScheme
 from ..core.declarations import bundled
 from ..core.errors import InvalidInputError
+from ..core.figures import OUTCOMES
 from ..results.search_result import read_result
 from ..selection import RULES
 from ..selection.candidates import Candidate
@@ -159,9 +160,7 @@ def known_outcomes(storage: StudyStorage, name: str, outcome: str) -> tuple[list
 
     result = read_result(storage, name)
     trained = [t for t in result.trials if t.is_ok]
-    if outcome not in ("val_loss", "val_error", "test_loss", "test_error"):
-        raise InvalidInputError(
-            f"the outcome of a study must be val_loss, val_error, test_loss or test_error; given {outcome!r}"
-        )
+    if outcome not in OUTCOMES:
+        raise InvalidInputError(f"the outcome of a study must be one of {', '.join(OUTCOMES)}; given {outcome!r}")
     outcomes = {t.digest: float(getattr(t, outcome)) for t in trained}
     return [selection_features(c) for c in result.candidates if c.digest in outcomes], outcomes

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..core.candidates import STATUS_OK, TrainedCandidate
+from ..core.figures import HEADLINES
 from ..results.search_result import SearchResult
 from ..storage.study_storage import StudyStorage
 from ..storage.url import storage_url
@@ -37,7 +38,6 @@ def title_of(result: SearchResult) -> str:
 
 def show_trained(trials: Sequence[TrainedCandidate], form: str, title: str) -> None:
     """Print trained candidates in their ranking on stdout; what failed is said on stderr."""
-    keys = ("val_loss", "val_error", "test_loss", "test_error", "log10_sensitivity_before", "log10_sensitivity_after")
     if form != "table":
         flat = [t.flat() for t in trials]
         columns = dict.fromkeys(k for row in flat for k in row)
@@ -45,7 +45,7 @@ def show_trained(trials: Sequence[TrainedCandidate], form: str, title: str) -> N
         return
     rows = [
         {"rank": i, "architecture": t.description, "params": t.params, "chosen_by": t.chosen_by}
-        | {k.replace("log10_sensitivity", "log10 S"): getattr(t, k) for k in keys}
+        | {f.name.replace("log10_sensitivity", "log10 S"): getattr(t, f.name) for f in HEADLINES}
         for i, t in enumerate((t for t in trials if t.is_ok), 1)
     ]
     show_rows(rows, form=form, title=title, wide=WIDE)

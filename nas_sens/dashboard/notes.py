@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.candidates import CONTROL, TrainedCandidate
+from ..core.figures import HEADLINES, sd_name
 from ..results.search_result import SearchResult, read_result
 from ..storage.study_storage import StudyStorage
 from .saved_notes import save_notes
@@ -100,14 +101,7 @@ def _best_line(name: str, winners: Sequence[TrainedCandidate]) -> str:
 
 
 def _winner_note(name: str, rank: int, trial: TrainedCandidate) -> str:
-    figures = {
-        "validation loss": (trial.val_loss, trial.val_loss_sd),
-        "validation error": (trial.val_error, trial.val_error_sd),
-        "test loss": (trial.test_loss, trial.test_loss_sd),
-        "test error": (trial.test_error, trial.test_error_sd),
-        "log10 S before training": (trial.log10_sensitivity_before, None),
-        "log10 S after training": (trial.log10_sensitivity_after, None),
-    }
+    figures = {f.label: (getattr(trial, f.name), getattr(trial, sd_name(f.name), None)) for f in HEADLINES}
     rows = [f"| {k} | {_number(v, sd)} |" for k, (v, sd) in figures.items() if v is not None]
     return "\n".join(
         [

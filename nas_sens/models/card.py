@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.candidates import describe
+from ..core.figures import HEADLINES, sd_name
 
 # Run with the exported folder as the working directory; tests run them as they stand.
 SNIPPETS: Mapping[str, str] = {
@@ -27,13 +28,6 @@ import torch
 model = torch.export.load("model.pt2").module()  # any batch size
 """,
 }
-
-_FIGURES = (
-    ("validation loss", "val_loss"),
-    ("validation error", "val_error"),
-    ("test loss", "test_loss"),
-    ("test error", "test_error"),
-)
 
 
 def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
@@ -75,9 +69,7 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
         "",
         "| figure | value |",
         "|---|---|",
-        *(f"| {name} | {_with_sd(figures, key)} |" for name, key in _FIGURES if key in figures),
-        f"| log10 sensitivity before training | {_number(figures.get('log10_sensitivity_before'))} |",
-        f"| log10 sensitivity after training | {_number(figures.get('log10_sensitivity_after'))} |",
+        *(f"| {f.label} | {_with_sd(figures, f.name)} |" for f in HEADLINES if f.name in figures),
         f"| parameters | {figures.get('params', '?')} |",
         f"| FLOPs of one input | {figures.get('flops', '?')} |",
         "",
@@ -102,7 +94,7 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
 
 
 def _with_sd(figures: Mapping[str, Any], key: str) -> str:
-    sd = figures.get(f"{key}_sd")
+    sd = figures.get(sd_name(key))
     return _number(figures[key]) + ("" if sd is None else f" ± {_number(sd)}")
 
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from ..core.candidates import CURVES, PRUNED, STATUS_OK, TrainedCandidate
+from ..core.figures import FIGURES, sd_name
 from ..data import Splits
 from ..metrics.predicted_loss import predicted_loss, predicted_mse
 from ..study.study_spec import StudySpec
@@ -51,12 +52,12 @@ def summarize(session: Session, planned: Planned, outcomes: Sequence[Outcome]) -
     if failures:
         return replace(record, status=f"{failures[0]} ({len(failures)} of {len(outcomes)} seeds)")
     figures: dict[str, Any] = {}
-    for key in ("train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error"):
-        figures[key], sd = mean_and_sd([getattr(o, key) for o in outcomes])
-        if not key.startswith("train"):
-            figures[f"{key}_sd"] = sd
-    if session.spec.train.temperature_scaling:
-        figures["temperature"] = mean_and_sd([o.temperature for o in outcomes])[0]
+    for figure in FIGURES:
+        if figure.seeds != "derived":
+            figures[figure.name], sd = mean_and_sd([getattr(o, figure.name) for o in outcomes])
+            figures |= {sd_name(figure.name): sd} if figure.seeds == "mean_and_sd" else {}
+    if not session.spec.train.temperature_scaling:
+        figures["temperature"] = None
     sensitivity = math.fsum(o.sensitivity for o in outcomes) / len(outcomes)
     if sensitivity > 0 and math.isfinite(sensitivity):
         figures["log10_sensitivity_after"] = math.log10(sensitivity)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from operator import attrgetter
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate, family_of
+from ..core.figures import BY_NAME, sd_name
 from .figure_style import CONTROL_COLOUR, INK, MAX_VECTOR_POINTS, SELECTED_COLOUR, add_legend, render_svg, set_log_axis
 from .numbers_as_text import compact, number
 
@@ -53,13 +55,19 @@ class Quantity:
         return np.array([self.scale * (self.get_sd(t) or 0.0) for t in trained])
 
 
-LOG10_S_BEFORE = Quantity(
-    label="log₁₀ S before training (S in output units²)", get=lambda t: t.log10_sensitivity_before
-)
-LOG10_S_AFTER = Quantity(label="log₁₀ S after training (S in output units²)", get=lambda t: t.log10_sensitivity_after)
+def _of_table(name: str, **more: Any) -> Quantity:
+    figure = BY_NAME[name]
+    unit = f" (S in {figure.unit})" if name.startswith("log10_sensitivity") else ""
+    return Quantity(
+        label=figure.label + unit, get=attrgetter(name), get_sd=lambda t: getattr(t, sd_name(name), None), **more
+    )
+
+
+LOG10_S_BEFORE = _of_table("log10_sensitivity_before")
+LOG10_S_AFTER = _of_table("log10_sensitivity_after")
 PARAMS = Quantity(label="parameters (log axis)", get=lambda t: float(t.params), is_log=True, to_text=compact)
-TEST_LOSS = Quantity(label="test loss", get=lambda t: t.test_loss, get_sd=lambda t: t.test_loss_sd, is_log=True)
-TEST_ERROR = Quantity(label="test error", get=lambda t: t.test_error, get_sd=lambda t: t.test_error_sd, scale=100.0)
+TEST_LOSS = _of_table("test_loss", is_log=True)
+TEST_ERROR = _of_table("test_error", scale=100.0)
 
 
 def with_unit(quantity: Quantity, unit: str) -> Quantity:

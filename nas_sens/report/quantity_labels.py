@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from ..core.candidates import ON_TRAIN
+from ..core.figures import BY_NAME, Figure
 from ..study.figure_spec import LOG10
 from ..study.quantity_names import GAP, RECORD
 from .text import Wording
@@ -23,13 +24,10 @@ _MEASURES = {
     "stiffness": "sign stiffness",
     "linear_regions": "transitions around an image",
 }
-_FIGURES = {
+_OTHERS = {
     "params": "parameters",
     "flops": "FLOPs",
     "training_samples": "training samples",
-    "generalization_gap": "test error − training error (fraction)",
-    "log10_sensitivity_before": "log₁₀ S before training (output units²)",
-    "log10_sensitivity_after": "log₁₀ S after training (output units²)",
 }
 _ARRAYS = {
     "jacobian_norm": "Jacobian norm ‖J‖ (per unit of input)",
@@ -42,7 +40,6 @@ _ARRAYS = {
 _LINES = {"same": "through three of one class", "different": "through three classes", "random": "random"}
 _PAIRS = {"train_train": "training–training", "train_val": "training–validation", "val_val": "validation–validation"}
 _LINE = 40  # characters, as long as a side of a panel
-_SETS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def axis_label(name: str, wording: Wording, *, more: str = "") -> str:
@@ -90,6 +87,13 @@ def common_label(names: Sequence[str], wording: Wording) -> tuple[str, list[str]
     return ", ".join(common), [own or label for own, label in zip(rest, labels, strict=True)]
 
 
+def _figure_label(figure: Figure, wording: Wording) -> str:
+    if figure.name == "predicted_loss":
+        return f"loss predicted by {wording.predicted_by} ({wording.loss_unit})"
+    units = {"loss": wording.loss_unit, "error": wording.error_unit.replace("%", "fraction")}
+    return f"{figure.label} ({units.get(figure.unit, figure.unit)})" if figure.unit else figure.label
+
+
 def line_label(name: str) -> str:
     """Return what tells an array from others of its family, for a legend."""
     return _LINES.get(name.rpartition("_")[2], name.replace("_", " "))
@@ -109,20 +113,16 @@ def label_of(name: str, wording: Wording) -> str:
         name: Name of a quantity or parameter, as figures are declared with.
         wording: What losses and errors are called in this study.
     """
-    if name in _FIGURES:
-        return _FIGURES[name]
+    if name in _OTHERS:
+        return _OTHERS[name]
+    if name in BY_NAME:
+        return _figure_label(BY_NAME[name], wording)
     if name.startswith(RECORD + "stiffness_train") or name.startswith(RECORD + "stiffness_val"):
         return _pairs_label(name.removeprefix(RECORD + "stiffness_"))
     if name.startswith(LOG10):
         return f"log₁₀ {label_of(name.removeprefix(LOG10), wording)}"
     if name.startswith("record_bias_variance_"):
         return _BIAS_VARIANCE[name.removeprefix("record_bias_variance_")]
-    if name == "predicted_loss":
-        return f"loss predicted by {wording.predicted_by} ({wording.loss_unit})"
-    part, _, kind = name.partition("_")
-    if part in _SETS and kind in ("loss", "error"):
-        unit = wording.loss_unit if kind == "loss" else wording.error_unit.replace("%", "fraction")
-        return f"{_SETS[part]} {kind} ({unit})"
     if name.startswith("measure_") or name.removesuffix(ON_TRAIN) in _MEASURES:
         measure = name.removeprefix("measure_")
         base = measure.removesuffix(ON_TRAIN).removesuffix(GAP)

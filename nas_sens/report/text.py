@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
+from ..core.figures import BY_NAME, RANK_BY
 from .numbers_as_text import count, number, percent, with_spread
 
 
@@ -67,12 +68,8 @@ def wording_of(protocol: Mapping[str, Any]) -> Wording:
     return ONE_HOT if isinstance(train, Mapping) and train.get("loss") == "mse" else CLASSIFICATION
 
 
-RANKED_BY = {
-    "val_loss": "validation loss",
-    "val_error": "validation error",
-    "predicted_loss": "predicted loss",
-    "log10_sensitivity_after": "sensitivity after training",
-}
+RANKED_BY = {name: BY_NAME[name].label for name in RANK_BY if name in BY_NAME}
+RANKED_BY["log10_sensitivity_after"] = "sensitivity after training"  # whose order its logarithm shares
 
 
 def ranked(trained: Sequence[TrainedCandidate], by: str) -> list[TrainedCandidate]:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.candidates import CURVES, ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
+from ..core.figures import RANK_BY
 from ..storage.study_storage import StudyStorage
 from ..study.select_spec import ranking_figure
 
 if TYPE_CHECKING:
     import pandas as pd
-
-RANK_BY = ("val_loss", "val_error", "predicted_loss", "log10_sensitivity_after", "params")
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,12 @@ from collections.abc import Collection, Iterable, Mapping
 from ..core.candidates import EPOCH_CURVES, ON_TRAIN
 from ..core.declarations import nearest
 from ..core.errors import InvalidInputError
+from ..core.figures import BY_NAME
 from .figure_spec import LOG10, OF_RECORDS, FigureSpec
 
 BY_DISTANCE = "_by_distance"  # behind an array that has means by the distance of inputs
 RECORD = "record_"  # how the mean of an array of a record is called: record_points_loss
-FIGURES = (
-    *("params", "flops", "train_loss", "train_error", "val_loss", "val_error", "test_loss", "test_error"),
-    *("generalization_gap", "predicted_loss", "temperature", "log10_sensitivity_before", "log10_sensitivity_after"),
-)
+FIGURES = ("params", "flops", *BY_NAME)
 GAP = (
     "_gap"  # behind a measure that is taken on both sets: its value on validation inputs minus that on training inputs
 )

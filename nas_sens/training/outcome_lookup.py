@@ -13,10 +13,10 @@ from ..architectures.tables import identity_of, key_of, number_in, read_rows
 from ..core.candidates import TrainedCandidate
 from ..core.declarations import nearest
 from ..core.errors import InvalidInputError
+from ..core.figures import FIGURES, OUTCOMES, sd_name
 from ..core.identity import digest
 
-_LOSSES_AND_ERRORS = tuple(f"{part}_{what}" for part in ("val", "test") for what in ("loss", "error"))
-FIGURES = ("train_loss", "train_error", *_LOSSES_AND_ERRORS, *(f"{name}_sd" for name in _LOSSES_AND_ERRORS), "n_seeds")
+COLUMNS = (*(f.name for f in FIGURES if f.may_be_looked_up), *map(sd_name, OUTCOMES), "n_seeds")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def read_training_table(path: str | Path, *, required: Sequence[str] = ()) -> Tr
         name, _ = identity_of(row, key, where)
         if name in rows:
             raise InvalidInputError(f"{where}: {row[key]!r} is there already; an architecture must have one row")
-        numbers = {c: number_in(row[c], c, where) for c in FIGURES if c in header}
+        numbers = {c: number_in(row[c], c, where) for c in COLUMNS if c in header}
         rows[name] = {c: v for c, v in numbers.items() if not math.isnan(v)}
         for column in required:
             if rows[name].get(column, -math.inf) == -math.inf:

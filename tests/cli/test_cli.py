@@ -131,7 +131,7 @@ def test_replay_of_a_table_and_of_a_study(
     assert "whole numbers" in out("replay", str(tmp_path / "t.csv"), "--budgets", "3,x", code=2)
     study = json.loads(out("replay", "mini", "--rules=params,+log10_sensitivity", *options, "--pool-share", "1"))
     assert {r["rank"] for r in study} == {1}
-    assert "must be val_loss" in out("replay", "mini", "--outcome", "loss", code=2)
+    assert "must be one of val_loss" in out("replay", "mini", "--outcome", "loss", code=2)
 
 
 def test_measure_tells_what_it_can(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
