@@ -226,6 +226,7 @@ def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
 
     Raises:
         InfeasibleArchitectureError: The network does not accept the input.
+        RuntimeError: There is not enough memory.
     """
     if (from_shapes := chain_flops(module, input_shape)) is not None:
         return from_shapes

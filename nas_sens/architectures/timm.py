@@ -141,6 +141,9 @@ class TimmNetwork(SelfInitialized):
 
         Position tables and the like are computed while a model is put together: no scheme and no stored weights
         (they are seldom part of a state dict) would ever give them back.
+
+        Returns:
+            The network itself, changed in place.
         """
         super().to_empty(device=device, recurse=recurse)
         for module in self.modules():

@@ -23,6 +23,9 @@ def finish_first() -> Iterator[None]:
 
     Signals are the main thread's: elsewhere, and where SIGINT is not handled by Python's KeyboardInterrupt, nothing is
     changed.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed inside the block, which raised nothing itself; raised at its end.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:

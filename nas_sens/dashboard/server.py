@@ -44,6 +44,7 @@ def serve(storage: StudyStorage, *, port: int | None, on_ready: Callable[[str], 
 
     Raises:
         InvalidInputError: The port is taken or may not be used.
+        OSError: The server cannot listen for another reason.
     """
     from optuna_dashboard import wsgi  # seconds to import
 

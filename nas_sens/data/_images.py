@@ -31,7 +31,7 @@ def stack_images(
 
     Raises:
         InvalidInputError: A picture cannot be read, has more than 8 bits a channel, or another size than the first.
-    """
+    """  # noqa: DOC501 - `_unreadable` makes the error
     is_grey = True
     size = None
     for opener, name in zip(openers, names, strict=True):

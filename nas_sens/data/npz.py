@@ -21,7 +21,7 @@ def load(options: LoadOptions) -> Samples:
 
     Raises:
         InvalidInputError: The file cannot be read or lacks the arrays.
-    """
+    """  # noqa: DOC501 - of all errors that are caught below, only InvalidInputError is raised again
     path = Path(options.argument).expanduser()
     source = f"npz:{options.argument}"
     try:

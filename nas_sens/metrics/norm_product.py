@@ -66,7 +66,7 @@ def folded_weights(model: nn.Module) -> list[torch.Tensor]:
 
     Raises:
         InvalidInputError: The network is no such chain, or a layer of it is not homogeneous.
-    """
+    """  # noqa: DOC501 - `_meaningless` makes the error
     weights: list[torch.Tensor] = []
     last: nn.Module | None = None
     for layer in _chain(model):

@@ -36,7 +36,7 @@ def load_model(
         device: Where to put the network.
 
     Raises:
-        InvalidInputError: There is no such study, rank or folder.
+        InvalidInputError: There is no such study, rank or folder, or the study looked its outcomes up in a table.
         StorageError: The weights are missing or corrupt.
     """
     if name is None:
@@ -61,7 +61,7 @@ def export_model(
     onnx: bool = False,
     licence: str = "unknown",
 ) -> Path:
-    """Write a trained network to a folder, ready for use, and return the folder.
+    """Write a trained network to a folder, ready for use.
 
     It holds ``config.json`` and ``model.safetensors``, which ``timm.create_model("local-dir:…", pretrained=True)`` and
     :func:`load_model` load, ``model.pt2``, which ``torch.export.load`` loads where nas_sens is not installed, and a
@@ -76,8 +76,12 @@ def export_model(
         onnx: Whether to write ``model.onnx`` too (extra ``onnx``).
         licence: Licence identifier for the model card.
 
+    Returns:
+        The path of the folder.
+
     Raises:
-        InvalidInputError: The folder is not empty, or there is no such study or rank, or the extra is not installed.
+        InvalidInputError: The folder is not empty, there is no such study or rank, the study looked its outcomes up in
+            a table, or the extra is not installed.
         StorageError: The weights are missing, or the network cannot be exported.
     """
     destination = Path(destination)

@@ -40,12 +40,15 @@ def recordings() -> dict[str, Recording]:
 
 
 def check_records(names: Iterable[str], splits: Splits, *, n_inputs: int) -> None:
-    """Raise an InvalidInputError unless records can be taken of data, and are small.
+    """Check that records can be taken of data, and are small.
 
     Args:
         names: The records.
         splits: The data.
         n_inputs: Of how many inputs they are taken.
+
+    Raises:
+        InvalidInputError: The data lack what a record needs, or a record may hold more than ``MOST_NUMBERS`` numbers.
     """
     for name in names:
         recording = recordings()[name]

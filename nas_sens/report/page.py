@@ -49,7 +49,7 @@ def write_report(
     trained: Sequence[TrainedCandidate],
     extra_notes: Sequence[str] = (),
 ) -> Path:
-    """Write the report of a study and return its path; an existing file is replaced as a whole or not at all.
+    """Write the report of a study; an existing file is replaced as a whole or not at all.
 
     Args:
         path: The HTML file; its folder is made if needed.
@@ -59,6 +59,9 @@ def write_report(
         candidates: All unique candidates of the study, scored or not.
         trained: All candidates that were trained, successfully or not.
         extra_notes: Remarks of the caller that are shown with the summary.
+
+    Returns:
+        The path of the file.
 
     Raises:
         InvalidInputError: The file cannot be written.

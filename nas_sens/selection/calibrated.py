@@ -46,6 +46,10 @@ def calibrated(
         noise: Digest to standard error of the outcome.
         cost: Feature that shall be small as well: improvement is then that of the front of the two. None for outcome
             alone.
+
+    Yields:
+        All candidates that are not trained yet, in the order in which to train them. Predictions, where there are any,
+        are in the unit of the outcome.
     """
     trained = [i for i, c in enumerate(pool) if c.digest in outcomes]
     y = checked_outcomes([pool[i] for i in trained], outcomes)

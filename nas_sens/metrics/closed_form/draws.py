@@ -60,6 +60,9 @@ def scheme_variances(
         n_out: Output channels.
         scale: Factor on the weights (not on biases).
         has_bias: Whether the layer has biases.
+
+    Raises:
+        InvalidInputError: The scheme is unknown.
     """
     weight: Any
     bias: Any = 0.0

@@ -154,8 +154,12 @@ def add(first: Moments, second: Moments) -> Moments:
     E z_1 z_2 = 0 if the sign of one branch can be flipped by flipping weights that the other does not depend on: the
     signs of drawn weights are symmetric. A branch that ends in a linear or convolution layer of its own always can.
 
+    Returns:
+        The moments of the sum.
+
     Raises:
-        NoClosedFormError: Neither branch can, for example x + relu(conv(x)), where both have a positive mean.
+        NoClosedFormError: A branch is the input itself, shapes differ, or neither branch can, for example
+            x + relu(conv(x)), where both have a positive mean.
     """
     if first.is_input or second.is_input:
         raise NoClosedFormError("it adds the input itself")
