@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from ..core.device import is_out_of_memory
+from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError
 from ..core.identity import canonical_json, digest
 from .activations import Activation, make_activation
@@ -57,6 +57,10 @@ class ArchitectureSpec(ABC):
         """Return the network on the meta device: shapes without memory. See :meth:`layers` for the arguments."""
         with torch.device("meta"), _NoInitialValues():
             return self.layers(tuple(input_shape), n_outputs)
+
+    def blank(self, input_shape: tuple[int, ...], n_outputs: int, *, device: torch.device | str) -> nn.Module:
+        """Return the network on a device with memory for its parameters, but without values: these are to be drawn."""
+        return self.skeleton(input_shape, n_outputs).to_empty(device=device)
 
     @property
     def canonical(self) -> ArchitectureSpec:
@@ -240,11 +244,9 @@ def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     try:
         for p in trainable:
             p.requires_grad_(False)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with memory_guard(), torch.no_grad(), FlopCounterMode(display=False) as counter:
             module.eval()(torch.zeros((1, *input_shape), device=parameter.device, dtype=parameter.dtype))
     except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise
         raise InfeasibleArchitectureError(f"the layers do not fit inputs of shape {input_shape}: {error}") from error
     finally:
         module.train(mode)

@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 from torch import fx, nn
 
-from ..core.device import is_out_of_memory
+from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError, first_line
 from ..core.identity import canonical_json
 from .base import SPEC_CONFIG, ArchitectureSpec, require_images
@@ -178,7 +178,8 @@ def _create(model: str, kwargs: str, input_shape: tuple[int, int, int], n_output
         attempts.insert(0, {**arguments, "img_size": height if height == width else (height, width)})
     for attempt in attempts:
         try:
-            return timm.create_model(model, pretrained=False, **attempt)
+            with memory_guard():
+                return timm.create_model(model, pretrained=False, **attempt)
         except TypeError as error:
             if attempt is not arguments and "img_size" in str(error):
                 continue  # the model takes images of any size
@@ -186,7 +187,7 @@ def _create(model: str, kwargs: str, input_shape: tuple[int, int, int], n_output
                 f"timm's {model} with kwargs {kwargs} cannot be built: {error}"
             ) from error
         except _REFUSALS as error:
-            if isinstance(error, RuntimeError) and (is_out_of_memory(error) or "meta" in str(error)):
+            if isinstance(error, RuntimeError) and "meta" in str(error):
                 raise
             raise InfeasibleArchitectureError(
                 f"timm's {model} with kwargs {kwargs} cannot be built for inputs of {input_shape}: {first_line(error)}"

@@ -27,14 +27,16 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
            report: Path, storage: str | None, artifacts: Path | None, device: str, quiet: bool, verbose: bool,
            form: str) -> None:  # fmt: skip
     """Sample, score, select, train and report a STUDY; run it again to resume it."""
-    from ..pipeline import search
-    from ..study.load import load_study
+    from ..pipeline.declare import declare
+    from ..pipeline.score_stage import score_candidates
+    from ..pipeline.search import open_study
+    from ..pipeline.train_stage import train_selected
 
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
-    spec = search.override(load_study(study, full=full), n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
-    session = search.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
-    search.score_candidates(session)
-    search.train_selected(session)
+    spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
+    session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
+    score_candidates(session)
+    train_selected(session)
     result = read_result(session.storage, spec.name)
     path = write_report_of(result, report)
     show_trained(result.trials, form, title_of(result))
@@ -56,13 +58,14 @@ def score(study: str, n_candidates: int | None, seed: int | None, name: str | No
           artifacts: Path | None, device: str, quiet: bool, verbose: bool,
            form: str) -> None:  # fmt: skip
     """Sample and score the candidates of a STUDY without training any."""
-    from ..pipeline import search
-    from ..study.load import load_study
+    from ..pipeline.declare import declare
+    from ..pipeline.score_stage import score_candidates
+    from ..pipeline.search import open_study
 
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
-    spec = search.override(load_study(study, full=full), n_candidates=n_candidates, seed=seed, name=name)
-    session = search.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
-    search.score_candidates(session)
+    spec = declare(study, full=full, n_candidates=n_candidates, seed=seed, name=name)
+    session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
+    score_candidates(session)
     show_scored(read_result(session.storage, spec.name), form)
     progress.message(f"\nnext:\n  nas-sens train {spec.name}")
 
@@ -78,14 +81,16 @@ def train(name: str, top_k: int | None, control: int | None, storage: str | None
           quiet: bool, verbose: bool,
            form: str) -> None:  # fmt: skip
     """Train the next selected candidates of the study NAME, whose candidates are scored."""
-    from ..pipeline import search
+    from ..pipeline.declare import declare
+    from ..pipeline.search import open_study
+    from ..pipeline.train_stage import train_selected
     from ..study.load import from_dict
 
     database = open_storage(storage, artifacts)
     stored = from_dict(json.loads(database.attributes(name)["study"]))
-    spec = search.override(stored, top_k=top_k, control=control)
+    spec = declare(stored, top_k=top_k, control=control)
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
-    session = search.open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
-    search.train_selected(session)
+    session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
+    train_selected(session)
     result = read_result(session.storage, name)
     show_trained(result.trials, form, title_of(result))

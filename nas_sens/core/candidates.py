@@ -34,6 +34,7 @@ class ScoredCandidate:
             scale; None where there is none.
         n_seeds: Number of random networks drawn; None for the closed form.
         measures: Further measures that the study asks for, by name, as far as they are finite.
+        measure_problems: Why the others have no value, by name.
         feasible: Whether the architecture fits the input and meets the constraints of its space.
         status: "ok", or the reason why the candidate is never ranked.
         number: Number of its trial; None before it is stored.
@@ -52,6 +53,7 @@ class ScoredCandidate:
     log10_relative_sensitivity: float | None = None
     n_seeds: int | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
+    measure_problems: Mapping[str, str] = field(default_factory=dict)
     feasible: bool = True
     status: str = STATUS_OK
     number: int | None = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
-from .errors import InvalidInputError
+from .errors import InvalidInputError, OutOfMemoryError
 
 
 def resolve_device(name: str | torch.device) -> torch.device:
@@ -30,6 +33,18 @@ def resolve_device(name: str | torch.device) -> torch.device:
     return device
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Return whether PyTorch could not allocate memory, on a GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+@contextmanager
+def memory_guard() -> Iterator[None]:
+    """Turn all ways in which PyTorch, NumPy and Python say that there is no memory left into one error.
+
+    Raises:
+        OutOfMemoryError: What the ``with`` block does has no room on the device or on the CPU.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemoryError("does not fit in memory") from error
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+            raise OutOfMemoryError("does not fit in memory") from error
+        raise

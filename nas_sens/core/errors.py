@@ -15,6 +15,10 @@ class InfeasibleArchitectureError(NasSensError):
     """An architecture cannot exist for this input, for example a kernel larger than its feature map."""
 
 
+class OutOfMemoryError(NasSensError):
+    """Something does not fit in memory, on the device or on the CPU."""
+
+
 class StorageError(NasSensError):
     """A database or an artifact could not be read or written (locked, read-only, missing, corrupt)."""
 

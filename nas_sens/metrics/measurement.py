@@ -15,8 +15,8 @@ from torch import nn
 from ..architectures.init_schemes import InitScheme
 from ..architectures.initialization import initialize_
 from ..core.declarations import find
-from ..core.device import is_out_of_memory
-from ..core.errors import InfeasibleArchitectureError, InvalidInputError, first_line
+from ..core.device import memory_guard
+from ..core.errors import InfeasibleArchitectureError, InvalidInputError, OutOfMemoryError, first_line
 from ..core.identity import make_generator
 from . import Metric
 from . import metrics as all_metrics
@@ -137,12 +137,14 @@ def _attempt(
     start = time.perf_counter()
     more = {"reference": reference} if metric.takes_reference else {}
     try:
-        value, problem = float(metric.function(model, x, y, generator=generator, **more)), ""
+        with memory_guard():
+            value, problem = float(metric.function(model, x, y, generator=generator, **more)), ""
     except (InvalidInputError, InfeasibleArchitectureError) as error:
         value, problem = None, str(error)
+    except OutOfMemoryError:
+        value, problem = None, "out of memory; give fewer inputs"
     except (RuntimeError, ValueError) as error:  # what PyTorch's layers and transforms raise on what they cannot do
-        memory = isinstance(error, RuntimeError) and is_out_of_memory(error)
-        value, problem = None, "out of memory; give fewer inputs" if memory else first_line(error)
+        value, problem = None, first_line(error)
     return value, time.perf_counter() - start, problem
 
 

@@ -1,23 +1,20 @@
-"""The whole story: sample, score, select, train, store."""
+"""The whole story: declare, prepare, enter, score, train."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from ..core.declarations import changed
 from ..core.progress import Progress
 from ..results.search_result import SearchResult, read_result
-from ..study.load import load_study
 from ..study.study_spec import StudySpec
+from .declare import declare
+from .prepare import prepare
 from .score_stage import score_candidates
-from .session import open_session
+from .session import Session, enter
+from .settings import Settings
 from .train_stage import train_selected
-
-__all__ = ["open_session", "override", "score_candidates", "search", "train_selected"]
 
 
 def search(
@@ -54,30 +51,35 @@ def search(
         InvalidInputError: The declaration is wrong, or the study in the database was made with another one.
         StorageError: The database or the artifact folder cannot be used.
     """
-    spec = override(load_study(study, full=full), n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
-    session = open_session(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
+    spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
+    session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
     score_candidates(session)
     train_selected(session)
     return read_result(session.storage, session.spec.name)
 
 
-def override(
+def open_study(
     spec: StudySpec,
     *,
-    n_candidates: int | None = None,
-    top_k: int | None = None,
-    control: int | None = None,
-    seed: int | None = None,
-    name: str | None = None,
-) -> StudySpec:
-    """Return the study with the given values in place of its own."""
-    changes: list[tuple[str, str, Any]] = [
-        ("search", "n_candidates", n_candidates),
-        ("search", "seed", seed),
-        ("select", "top_k", top_k),
-        ("select", "control", control),
-    ]
-    for section, key, value in changes:
-        if value is not None:
-            spec = replace(spec, **{section: changed(getattr(spec, section), where=section, **{key: value})})
-    return spec if name is None else changed(spec, where="", name=name)
+    storage: str | None = None,
+    artifacts: str | Path | None = None,
+    device: str | torch.device = "auto",
+    progress: Progress | None = None,
+    settings: Settings | None = None,
+) -> Session:
+    """Return a declared study, prepared and entered: ready to be scored and trained.
+
+    Args:
+        spec: What :func:`~nas_sens.pipeline.declare.declare` returned.
+        storage: See :func:`search`.
+        artifacts: See :func:`search`.
+        device: See :func:`search`.
+        progress: See :func:`search`.
+        settings: How this process works on it.
+
+    Raises:
+        InvalidInputError: Data or database do not go with the declaration.
+        StorageError: The database cannot be used.
+    """
+    prepared = prepare(spec, device=device)
+    return enter(prepared, storage=storage, artifacts=artifacts, progress=progress, settings=settings)

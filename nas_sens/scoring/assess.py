@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -12,8 +12,8 @@ from torch import nn
 from ..architectures import ArchitectureSpec, count_flops, count_params
 from ..architectures.init_schemes import InitScheme
 from ..core.candidates import STATUS_OK, ScoredCandidate
-from ..core.device import is_out_of_memory
-from ..core.errors import InfeasibleArchitectureError
+from ..core.device import memory_guard
+from ..core.errors import InfeasibleArchitectureError, OutOfMemoryError
 from ..core.identity import make_generator
 from ..data import Splits
 from ..metrics.closed_form.expectation import ClosedForm, closed_form_batch, is_batched
@@ -28,7 +28,19 @@ TOO_LARGE = "too large: the candidate does not fit in memory"
 _SURELY_FITS = 2**26  # parameters, 256 MB
 
 
-Cached = tuple[Score, dict[str, float]]  # a score, and the further measures that are finite
+@dataclass(frozen=True)
+class Assessed:
+    """What was found of an untrained network.
+
+    Attributes:
+        score: Its score.
+        measures: Further measures that are finite, by name.
+        problems: Why the others have no value, by name.
+    """
+
+    score: Score
+    measures: Mapping[str, float] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 def assess_many(
@@ -37,7 +49,7 @@ def assess_many(
     splits: Splits,
     probe: Probe,
     *,
-    cache: dict[str, Cached] | None = None,
+    cache: dict[str, Assessed] | None = None,
 ) -> Iterator[tuple[ScoredCandidate, Score | None]]:
     """Yield proposed architectures as candidates, in their order: checked, counted and scored; None where they are not.
 
@@ -66,18 +78,11 @@ def assess_many(
             scores |= {i: from_closed_form(r) for i, r in zip(members, found, strict=True) if isinstance(r, ClosedForm)}
     for i, (proposal, record) in enumerate(zip(proposals, sized, strict=True)):
         if i in scores:
-            scored = with_score(record, scores[i])
-            measures = _measures_of_spec(proposal.architecture, splits, probe) if scored.is_ok else {}
-            yield replace(scored, measures=measures), scores[i]
+            yield _with_batched(record, scores[i], proposal.architecture, splits, probe), scores[i]
         elif record.status != STATUS_OK:
             yield record, None
         else:
             yield _scored(space, proposal, record, splits, probe, cache)
-
-
-def assess(space: SearchSpace, proposal: Proposal, splits: Splits, probe: Probe) -> ScoredCandidate:
-    """Return a proposed architecture as a candidate: checked against the space's constraints, counted and scored."""
-    return next(assess_many(space, [proposal], splits, probe))[0]
 
 
 def with_score(record: ScoredCandidate, result: Score) -> ScoredCandidate:
@@ -91,6 +96,20 @@ def with_score(record: ScoredCandidate, result: Score) -> ScoredCandidate:
         log10_relative_sensitivity=result.log10_relative_sensitivity,
         n_seeds=result.n_seeds,
     )
+
+
+def _with_batched(
+    record: ScoredCandidate, result: Score, architecture: ArchitectureSpec, splits: Splits, probe: Probe
+) -> ScoredCandidate:
+    """Return a candidate that was scored without a module; one is built only if something else is measured of it."""
+    if result.status != STATUS_OK or not probe.spec.metrics:
+        return with_score(record, result)
+    try:
+        with memory_guard():
+            model = architecture.blank(splits.input_shape, splits.n_outputs, device=probe.device)
+            return _with(record, _measured(result, architecture, model, probe))[0]
+    except OutOfMemoryError as error:
+        return replace(with_score(record, result), measure_problems=dict.fromkeys(probe.spec.metrics, str(error)))
 
 
 def _sized(space: SearchSpace, proposal: Proposal, splits: Splits, device: torch.device) -> ScoredCandidate:
@@ -123,10 +142,9 @@ def _fits(params: int, device: torch.device) -> bool:
     if params < _SURELY_FITS:
         return True
     try:
-        torch.empty(params, device=device)
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, RuntimeError) and not is_out_of_memory(error):
-            raise
+        with memory_guard():
+            torch.empty(params, device=device)
+    except OutOfMemoryError:
         return False
     return True
 
@@ -137,61 +155,71 @@ def _scored(
     record: ScoredCandidate,
     splits: Splits,
     probe: Probe,
-    cache: dict[str, Cached],
+    cache: dict[str, Assessed],
 ) -> tuple[ScoredCandidate, Score | None]:
-    """Return a candidate with its score, from its module."""
-    architecture = proposal.architecture
-    values = architecture.to_dict()
+    """Return a candidate with its score, from its module; with the reason if it has none."""
     try:
-        stand_in = probed(architecture, probe.spec)
-        if record.flops is not None and stand_in.digest in cache:
-            return _with_cached(record, cache[stand_in.digest])
-        is_other = stand_in.digest != architecture.digest
-        model: nn.Module | None = None
-        if record.flops is None:
-            skeleton = architecture.skeleton(splits.input_shape, splits.n_outputs)
-            record = replace(record, params=count_params(skeleton))
-            if problem := space.violation({**values, "params": record.params}):
-                return replace(record, feasible=False, status=f"infeasible: {problem}"), None
-            model = skeleton.to_empty(device=probe.device)
-            record = replace(record, flops=count_flops(model, splits.input_shape))
-            if problem := space.violation({**values, "flops": record.flops}):
-                return replace(record, feasible=False, status=f"infeasible: {problem}"), None
-            if stand_in.digest in cache:
-                return _with_cached(record, cache[stand_in.digest])
-        if model is None or is_other:
-            model = stand_in.skeleton(splits.input_shape, splits.n_outputs).to_empty(device=probe.device)
-        result = score(stand_in, model, probe)
-        measures = _measures(stand_in, model, probe) if result.status == STATUS_OK else {}
-        if is_other or type(architecture).canonical is not ArchitectureSpec.canonical:
-            cache[stand_in.digest] = (result, measures)
-        return replace(with_score(record, result), measures=measures), result
+        with memory_guard():
+            return _from_module(space, proposal, record, splits, probe, cache)
     except InfeasibleArchitectureError as error:
         return replace(record, feasible=False, status=f"infeasible: {error}"), None
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        return replace(record, status=TOO_LARGE), None
-    except MemoryError:  # as Python and NumPy say it
+    except OutOfMemoryError:
         return replace(record, status=TOO_LARGE), None
 
 
-def _with_cached(record: ScoredCandidate, known: Cached) -> tuple[ScoredCandidate, Score]:
-    result, measures = known
-    return replace(with_score(record, result), measures=measures), result
+def _from_module(
+    space: SearchSpace,
+    proposal: Proposal,
+    record: ScoredCandidate,
+    splits: Splits,
+    probe: Probe,
+    cache: dict[str, Assessed],
+) -> tuple[ScoredCandidate, Score | None]:
+    architecture = proposal.architecture
+    stand_in = probed(architecture, probe.spec)
+    is_other = stand_in.digest != architecture.digest
+    model: nn.Module | None = None
+    if record.flops is None:
+        record, model = _counted(space, architecture, record, splits, probe.device)
+        if not record.feasible:
+            return record, None
+    if stand_in.digest in cache:
+        return _with(record, cache[stand_in.digest])
+    if model is None or is_other:
+        model = stand_in.blank(splits.input_shape, splits.n_outputs, device=probe.device)
+    found = Assessed(score(stand_in, model, probe))
+    if found.score.status == STATUS_OK:
+        found = _measured(found.score, stand_in, model, probe)
+    if is_other or type(architecture).canonical is not ArchitectureSpec.canonical:
+        cache[stand_in.digest] = found
+    return _with(record, found)
 
 
-def _measures_of_spec(architecture: ArchitectureSpec, splits: Splits, probe: Probe) -> dict[str, float]:
+def _counted(
+    space: SearchSpace, architecture: ArchitectureSpec, record: ScoredCandidate, splits: Splits, device: torch.device
+) -> tuple[ScoredCandidate, nn.Module | None]:
+    """Return a candidate with its parameters and FLOPs, or why it is infeasible; and its module without values."""
+    values = architecture.to_dict()
+    skeleton = architecture.skeleton(splits.input_shape, splits.n_outputs)
+    record = replace(record, params=count_params(skeleton))
+    if problem := space.violation({**values, "params": record.params}):
+        return replace(record, feasible=False, status=f"infeasible: {problem}"), None
+    model = skeleton.to_empty(device=device)
+    record = replace(record, flops=count_flops(model, splits.input_shape))
+    if problem := space.violation({**values, "flops": record.flops}):
+        return replace(record, feasible=False, status=f"infeasible: {problem}"), None
+    return record, model
+
+
+def _with(record: ScoredCandidate, found: Assessed) -> tuple[ScoredCandidate, Score]:
+    record = with_score(record, found.score)
+    return replace(record, measures=dict(found.measures), measure_problems=dict(found.problems)), found.score
+
+
+def _measured(result: Score, architecture: ArchitectureSpec, model: nn.Module, probe: Probe) -> Assessed:
+    """Return a score with the further measures that are finite, and why the others have no value."""
     if not probe.spec.metrics:
-        return {}
-    model = architecture.skeleton(splits.input_shape, splits.n_outputs).to_empty(device=probe.device)
-    return _measures(architecture, model, probe)
-
-
-def _measures(architecture: ArchitectureSpec, model: nn.Module, probe: Probe) -> dict[str, float]:
-    """Return the further measures that are finite, by name."""
-    if not probe.spec.metrics:
-        return {}
+        return Assessed(result)
     found = measure(
         model,
         probe.x,
@@ -201,4 +229,5 @@ def _measures(architecture: ArchitectureSpec, model: nn.Module, probe: Probe) ->
         init=architecture.init,
         generator=make_generator("measures", architecture.digest, probe.seed),
     )
-    return {m.name: m.value for m in found if m.value is not None and math.isfinite(m.value)}
+    measures = {m.name: m.value for m in found if m.value is not None and math.isfinite(m.value)}
+    return Assessed(result, measures, {m.name: m.problem for m in found if m.problem})

@@ -42,12 +42,21 @@ class Probe:
         spec: How to score.
         seed: Seed of the study.
         y: Labels of the inputs, for measures that look at them.
+        kept_bytes: Most memory for noisy inputs; those of further networks are drawn when they are needed.
 
     Raises:
         InvalidInputError: There are fewer than two inputs.
     """
 
-    def __init__(self, x: torch.Tensor, spec: ScoreSpec, *, seed: int, y: torch.Tensor | None = None) -> None:
+    def __init__(
+        self,
+        x: torch.Tensor,
+        spec: ScoreSpec,
+        *,
+        seed: int,
+        y: torch.Tensor | None = None,
+        kept_bytes: int = _KEPT_BYTES,
+    ) -> None:
         if len(x) < 2:
             raise InvalidInputError(f"scoring needs at least 2 inputs; given {len(x)}")
         self.spec = spec
@@ -57,7 +66,7 @@ class Probe:
         self.n_inputs = len(self._x)
         self.device = x.device
         self._pairs: dict[int, torch.Tensor] = {}
-        self._n_kept = _KEPT_BYTES // (2 * self._x.numel() * self._x.element_size())
+        self._n_kept = kept_bytes // (2 * self._x.numel() * self._x.element_size())
         n = min(self.n_inputs, _CLOSED_FORM_INPUTS)
         self.memo = Memo()
         self.moments = InputMoments.from_inputs(self._x, spec.noise_std, n_inputs=n, n_pairs=max(1, n // 2))

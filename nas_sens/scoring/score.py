@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 
 import torch
@@ -73,16 +74,32 @@ def score(
     spec = probe.spec
     draws = list(earlier.draws) if earlier is not None else []
     n_wanted = n_seeds or spec.seeds
-    with evaluation_mode(model):
+    with evaluation_mode(model), _type_kept(model):
         while True:
             draws += _draw(architecture, model, probe, len(draws), n_wanted)
             if not all(math.isfinite(draw[0]) for draw in draws) and _is_single(model):
                 # Deep networks of standard-normal weights overflow float32 long before float64.
-                draws = _draw(architecture, model.double(), probe, 0, len(draws))
+                draws = _draw(architecture, _as_type_(model, torch.float64), probe, 0, len(draws))
             result = summarize(draws)
             if n_seeds or not _wants_more(result, spec):
                 return result
             n_wanted = min(2 * len(draws), spec.max_seeds)
+
+
+@contextmanager
+def _type_kept(model: nn.Module) -> Iterator[None]:
+    """Give a model its floating-point type back afterwards, whatever it was made in the meantime."""
+    dtype = next(model.parameters()).dtype
+    try:
+        yield
+    finally:
+        _as_type_(model, dtype)
+
+
+def _as_type_(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Change a model's floating-point type, in place, and return it; its parameters stay fit for gradients."""
+    with torch.inference_mode(False), torch.no_grad():
+        return model.to(dtype)
 
 
 def _is_single(model: nn.Module) -> bool:

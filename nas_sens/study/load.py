@@ -11,12 +11,13 @@ from typing import Any
 from ..core.declarations import locate, read_toml, validate
 from ..core.errors import InvalidInputError
 from ..data import DataSpec
+from .consistency import check_declaration
 from .figure_spec import FigureSpec
 from .full_size import full_table
 from .score_spec import ScoreSpec
 from .search_space import SearchSpace, load_space, space_of_table
 from .select_spec import SelectSpec
-from .study_spec import SearchSpec, StudySpec, check_declared_figures
+from .study_spec import SearchSpec, StudySpec
 from .train_spec import TrainSpec
 
 _SECTIONS = {"data": DataSpec, "score": ScoreSpec, "select": SelectSpec, "train": TrainSpec}
@@ -33,10 +34,25 @@ def load_study(source: str | Path | StudySpec, *, full: bool = False) -> StudySp
     Raises:
         InvalidInputError: There is no such study, its declaration is wrong, or it has no table ``[full]``.
     """
+    spec, where = read_study(source, full=full)
+    check_declaration(spec, source=where)
+    return spec
+
+
+def read_study(source: str | Path | StudySpec, *, full: bool = False) -> tuple[StudySpec, str]:
+    """Return a study whose sections are valid each by itself, and where it is from, for messages.
+
+    Args:
+        source: See :func:`load_study`.
+        full: See :func:`load_study`.
+
+    Raises:
+        InvalidInputError: There is no such study, its declaration is wrong, or it has no table ``[full]``.
+    """
     if isinstance(source, StudySpec):
         if full:
             raise InvalidInputError(f"the study {source.name!r} is no file, so it has no table [full]; leave full out")
-        return source
+        return source, ""
     path = locate(source, "studies")
     table = read_toml(path)
     larger = table.pop("full", None)
@@ -44,9 +60,10 @@ def load_study(source: str | Path | StudySpec, *, full: bool = False) -> StudySp
         raise InvalidInputError(f"{path} has no table [full], hence no full size; leave --full out")
     spec = _study_of(table, path)
     if larger is None:
-        return spec
+        return spec, str(path)
     full_spec = _study_of(full_table({"name": path.stem, **table}, larger, source=str(path)), path, where="full.")
-    return full_spec if full else spec
+    check_declaration(spec if full else full_spec, source=str(path))  # of the size that is not asked for, too
+    return (full_spec if full else spec), str(path)
 
 
 def _study_of(table: Mapping[str, Any], path: Path, *, where: str = "") -> StudySpec:
@@ -61,12 +78,7 @@ def _study_of(table: Mapping[str, Any], path: Path, *, where: str = "") -> Study
         here = path.parent / train.table
         values["train"] = replace(train, table=os.path.abspath(here if here.is_file() else train.table))
     values["figures"] = _figures_of(values.get("figures", []), path)
-    spec = validate(StudySpec, values, source=str(path))
-    try:
-        check_declared_figures(spec)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{path}: {error}") from error
-    return spec
+    return validate(StudySpec, values, source=str(path))
 
 
 def _figures_of(declared: Any, path: Path) -> list[FigureSpec]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, field, fields
+from dataclasses import asdict, field
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf
 from pydantic.dataclasses import dataclass as declared
 
-from ..architectures import families
 from ..core.declarations import validate
-from ..core.errors import InvalidInputError
 from ..data import DataSpec
-from ..recordings import recordings
 from .figure_spec import FigureSpec
-from .quantity_names import check_figures
 from .sampler import SamplerName
 from .score_spec import ScoreSpec
 from .search_space import SearchSpace, load_space
@@ -65,34 +62,23 @@ class StudySpec:
     train: TrainSpec = field(default_factory=TrainSpec)
     figures: Annotated[tuple[FigureSpec, ...], Field(strict=False)] = ()
 
+    @cached_property
+    def trainings(self) -> tuple[TrainSpec, ...]:
+        """``[train]`` with all combinations of choices and bounds that the space searches with the architecture.
+
+        Only ``[train]`` itself where nothing is searched.
+
+        Raises:
+            InvalidInputError: ``[train]`` may not have one of them.
+        """
+        source = f"search space {self.search_space.name!r}"
+        declared = asdict(self.train)
+        corners = self.search_space.training_corners()
+        return tuple(validate(TrainSpec, {**declared, **c}, source=source, where="training") for c in corners)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the declaration as JSON-like values, the search space written out."""
         sections: dict[str, Any] = {k: asdict(getattr(self, k)) for k in ("data", "score", "search", "select", "train")}
         space = self.search_space.to_dict()
         head = {"name": self.name, "description": self.description, "search_space": space}
         return {**head, **sections, "figures": [asdict(figure) for figure in self.figures]}
-
-
-def check_declared_figures(spec: StudySpec) -> None:
-    """Raise an InvalidInputError unless the study has what its figures show."""
-    space = spec.search_space
-    check_figures(
-        spec.figures,
-        parameters=sorted({f.name for family in space.families for f in fields(families()[family]) if f.init}),
-        training=space.training_names,
-        measures=spec.train.measured,
-        epochs=(None, *spec.train.record_epochs),
-        records={name: recordings()[name].fields for name in spec.train.record},
-    )
-
-
-def check_searched_training(spec: StudySpec) -> None:
-    """Raise an InvalidInputError unless ``[train]`` may have whatever the search space's ``[training]`` puts there."""
-    if spec.search_space.training and spec.train.table is not None:
-        raise InvalidInputError(
-            f"[train] table has outcomes of architectures, but the search space {spec.search_space.name!r} searches "
-            "their training, too; remove its table [training], or [train] table"
-        )
-    for values in spec.search_space.training_corners():
-        where = f"search space {spec.search_space.name!r}"
-        validate(TrainSpec, {**asdict(spec.train), **values}, source=where, where="training")

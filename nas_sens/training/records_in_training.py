@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core.device import is_out_of_memory
-from ..core.errors import InvalidInputError, first_line
+from ..core.device import memory_guard
+from ..core.errors import InvalidInputError, OutOfMemoryError, first_line
 from ..core.identity import make_generator
 from ..data import Splits
 from ..recordings import Recorded, recordings
@@ -45,12 +45,14 @@ def record_in_training(
             generator=make_generator("records in training", name, seed),
         )
         try:
-            found = recordings()[name].function(model, recorded)
+            with memory_guard():
+                found = recordings()[name].function(model, recorded)
         except InvalidInputError as error:
             problems[name] = str(error)
+        except OutOfMemoryError:
+            problems[name] = "out of memory; lower record_inputs"
         except (RuntimeError, ValueError) as error:  # as of measures: what PyTorch's layers cannot do
-            no_memory = isinstance(error, RuntimeError) and is_out_of_memory(error)
-            problems[name] = "out of memory; lower record_inputs" if no_memory else first_line(error)
+            problems[name] = first_line(error)
         else:
             records[name] = {field: values.detach().to("cpu", torch.float64) for field, values in found.items()}
     return records, problems

@@ -23,7 +23,11 @@ import sqlalchemy
 import nas_sens as ns
 from nas_sens.cli.main import main
 from nas_sens.core.interrupts import finish_first
-from nas_sens.pipeline import search, train_stage
+from nas_sens.pipeline import training_job
+from nas_sens.pipeline.score_stage import score_candidates
+from nas_sens.pipeline.search import open_study
+from nas_sens.pipeline.settings import Settings
+from nas_sens.pipeline.train_stage import train_selected
 from nas_sens.results.search_result import read_result
 from nas_sens.scoring import assess
 from nas_sens.storage.claims import Claims
@@ -261,7 +265,7 @@ def test_ctrl_c_lets_a_write_finish_and_a_second_one_does_not() -> None:
 
 def test_a_process_that_finds_the_work_taken_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ns.search(tiny(), storage=url(tmp_path, "whole"))
-    session = search.open_session(tiny(), storage=url(tmp_path))
+    session = open_study(tiny(), storage=url(tmp_path), settings=Settings(poll_seconds=0.01))
     taken = {c.digest for c in whole.candidates[:1]} | {t.digest for t in whole.trials[:1]} | {"scores 1:0"}
     refused: list[str] = []
     take = Claims.take
@@ -273,9 +277,8 @@ def test_a_process_that_finds_the_work_taken_waits_for_it(tmp_path: Path, monkey
         return take(self, name, item)
 
     monkeypatch.setattr(Claims, "take", busy)
-    monkeypatch.setattr("nas_sens.pipeline.session.POLL_SECONDS", 0.01)
-    search.score_candidates(session)
-    search.train_selected(session)
+    score_candidates(session)
+    train_selected(session)
     result = read_result(session.storage, "tiny")
     assert {c.digest for c in result.candidates} == {c.digest for c in whole.candidates}
     assert [t.digest for t in result.trials] == [t.digest for t in whole.trials]
@@ -285,10 +288,10 @@ def test_a_process_that_finds_the_work_taken_waits_for_it(tmp_path: Path, monkey
 @pytest.mark.parametrize("sampler", ["random", "tpe", "qmc"])
 def test_a_second_process_that_starts_in_the_middle_scores_nothing_twice(tmp_path: Path, sampler: str) -> None:
     spec = tiny(search=ns.SearchSpec(n_candidates=24, sampler=sampler))
-    whole, half, other = (search.open_session(spec, storage=url(tmp_path, n)) for n in ("whole", "half", "half"))
-    search.score_candidates(whole)
-    search.score_candidates(replace(half, spec=replace(spec, search=replace(spec.search, n_candidates=11))))
-    search.score_candidates(other)
+    whole, half, other = (open_study(spec, storage=url(tmp_path, n)) for n in ("whole", "half", "half"))
+    score_candidates(whole)
+    score_candidates(replace(half, spec=replace(spec, search=replace(spec.search, n_candidates=11))))
+    score_candidates(other)
     digests = [[c.digest for c in s.storage.scored("tiny")] for s in (whole, other)]
     assert digests[0] == digests[1]
     assert len(set(digests[0])) == len(digests[0]) >= 24
@@ -310,8 +313,8 @@ def test_a_study_whose_creation_was_killed_is_created_again(tmp_path: Path, monk
         with monkeypatch.context() as patch:
             patch.setattr(optuna.Study, "set_user_attr", killed)
             with pytest.raises(KeyboardInterrupt):
-                search.open_session(tiny(), storage=storage)
-        search.open_session(tiny(), storage=storage)
+                open_study(tiny(), storage=storage)
+        open_study(tiny(), storage=storage)
         assert StudyStorage(storage).study_names() == ["tiny"]
 
 
@@ -422,7 +425,7 @@ def test_no_memory_is_a_failed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyP
             raise MemoryError
         return original(*args, **kwargs)
 
-    for module, name in ((assess, "count_params"), (train_stage, "train")):
+    for module, name in ((assess, "count_params"), (training_job, "train")):
         calls.clear()
         original = getattr(module, name)
         space = ns.SearchSpace(name="both", families={"cnn": {"depth": 1, "channels": [2, 3, 4]}})

@@ -15,8 +15,11 @@ import pytest
 
 import nas_sens as ns
 from nas_sens.core.candidates import CONTROL
-from nas_sens.pipeline import search, train_stage
+from nas_sens.pipeline import training_job
 from nas_sens.pipeline.plan import plan_training
+from nas_sens.pipeline.score_stage import score_candidates
+from nas_sens.pipeline.search import open_study
+from nas_sens.pipeline.settings import Settings
 from nas_sens.results.search_result import read_result
 from nas_sens.scoring import assess
 from nas_sens.storage.study_storage import StudyStorage
@@ -88,7 +91,7 @@ def test_another_process_gets_the_same_study(whole: tuple[ns.SearchResult, str],
 def test_an_interrupted_search_ends_like_an_undisturbed_one(
     whole: tuple[ns.SearchResult, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
 ) -> None:
-    module, name, limit = (assess, "with_score", 5) if stop == "scoring" else (train_stage, "train", 3)
+    module, name, limit = (assess, "with_score", 5) if stop == "scoring" else (training_job, "train", 3)
     original = getattr(module, name)
     calls = []
 
@@ -150,26 +153,26 @@ def test_changed_data_under_the_same_name_are_refused(tmp_path: Path) -> None:
     x, y = rng.random((100, 6)), np.arange(100) % 2
     np.savez(tmp_path / "d.npz", x=x, y=y)
     spec = tiny(data=ns.DataSpec(name=f"npz:{tmp_path / 'd.npz'}"), search=ns.SearchSpec(n_candidates=2))
-    session = search.open_session(spec, storage=url(tmp_path))
-    search.score_candidates(session)
+    session = open_study(spec, storage=url(tmp_path))
+    score_candidates(session)
     np.savez(tmp_path / "d.npz", x=x + 1, y=y)
     with pytest.raises(ns.InvalidInputError, match="fingerprint"):
-        search.open_session(spec, storage=url(tmp_path))
+        open_study(spec, storage=url(tmp_path))
 
 
 def test_a_study_that_was_scored_on_other_inputs_is_read_but_does_not_go_on(tmp_path: Path) -> None:
-    session = search.open_session(tiny(), storage=url(tmp_path))
-    search.score_candidates(session)
+    session = open_study(tiny(), storage=url(tmp_path))
+    score_candidates(session)
     with sqlite3.connect(tmp_path / "a.db") as database:  # as older versions left it
         database.execute("DELETE FROM study_user_attributes WHERE key = 'score_inputs'")
     with pytest.raises(ns.InvalidInputError, match=r"scored by an older nas_sens on other inputs.*--name"):
-        search.open_session(tiny(), storage=url(tmp_path))
+        open_study(tiny(), storage=url(tmp_path))
     assert read_result(StudyStorage(url(tmp_path)), "tiny").candidates
 
 
 def test_training_protocol_may_change_before_anything_is_trained(tmp_path: Path) -> None:
-    session = search.open_session(tiny(), storage=url(tmp_path))
-    search.score_candidates(session)
+    session = open_study(tiny(), storage=url(tmp_path))
+    score_candidates(session)
     result = ns.search(tiny(train=ns.TrainSpec(epochs=1, seeds=1)), storage=url(tmp_path))
     assert {t.n_seeds for t in result.trials} == {1}
     assert result.protocol["train"]["epochs"] == 1
@@ -226,11 +229,11 @@ def test_a_diverging_training_is_a_failed_trial_and_never_ranked(tmp_path: Path)
     assert {t.state for t in trials} == {optuna.trial.TrialState.FAIL}
 
 
-def test_a_space_that_nothing_satisfies_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas_sens.pipeline.score_stage._INFEASIBLE_IN_A_ROW", 20)
+def test_a_space_that_nothing_satisfies_is_one_clear_error(tmp_path: Path) -> None:
     space = ns.SearchSpace(name="none", families={"fc": FC}, constraints={"params": {"max": 1}})
     with pytest.raises(ns.InvalidInputError, match=r"in a row were infeasible.*params = .* above the maximum of 1"):
-        ns.search(tiny(search_space=space), storage=url(tmp_path))
+        session = open_study(tiny(search_space=space), storage=url(tmp_path), settings=Settings(infeasible_in_a_row=20))
+        score_candidates(session)
 
 
 def test_an_exhausted_space_ends_the_sampling(tmp_path: Path) -> None:
@@ -245,8 +248,8 @@ def test_every_sampler_resumes_where_it_was(tmp_path: Path, sampler: str) -> Non
     spec = tiny(search=ns.SearchSpec(n_candidates=12, sampler=sampler))  # the first 10 are random with most of them
     part = replace(spec, search=replace(spec.search, n_candidates=6))
     for each in (part, spec):
-        search.score_candidates(search.open_session(each, storage=url(tmp_path)))
-    search.score_candidates(search.open_session(spec, storage=url(tmp_path, "b")))
+        score_candidates(open_study(each, storage=url(tmp_path)))
+    score_candidates(open_study(spec, storage=url(tmp_path, "b")))
     a, b = (StudyStorage(url(tmp_path, n)).scored("tiny") for n in ("a", "b"))
     assert [c.digest for c in a] == [c.digest for c in b]
     assert [c.log10_sensitivity for c in a] == [c.log10_sensitivity for c in b]

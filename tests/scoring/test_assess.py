@@ -19,7 +19,7 @@ from nas_sens.core.candidates import STATUS_OK
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.core.identity import make_generator
 from nas_sens.metrics.measurement import measure
-from nas_sens.scoring.assess import assess, assess_many
+from nas_sens.scoring.assess import assess_many
 from nas_sens.scoring.probe import Probe, probe_inputs
 from nas_sens.scoring.score import score, summarize
 from nas_sens.study.proposal import Proposal
@@ -38,6 +38,12 @@ SPACE = SearchSpace(
 )
 FC = FCSpec(depth=2, width=9)
 CNN = CNNSpec(depth=2, channels=3)
+
+
+def assess(space, proposed, splits, probe):
+    """Return one proposed architecture as a candidate."""
+    ((record, _),) = assess_many(space, [proposed], splits, probe)
+    return record
 
 
 def value(architecture, probe, model=None):
@@ -138,9 +144,8 @@ def test_networks_that_are_there_are_not_drawn_again(digits, probe, monkeypatch)
     assert len(drawn) == 4
 
 
-def test_noise_that_is_not_kept_is_drawn_the_same_again(digits, probe, monkeypatch):
-    monkeypatch.setattr("nas_sens.scoring.probe._KEPT_BYTES", 2 * 4 * 40 * 64)
-    small = Probe(digits.x_val, SPEC, seed=7)
+def test_noise_that_is_not_kept_is_drawn_the_same_again(digits, probe):
+    small = Probe(digits.x_val, SPEC, seed=7, kept_bytes=2 * 4 * 40 * 64)
     assert value(FC, small) == value(FC, probe)
     assert len(small._pairs) == 1
 
@@ -380,3 +385,31 @@ def test_a_mistake_in_the_code_is_no_status(digits, probe, monkeypatch):
 def test_a_single_input_is_refused(digits):
     with pytest.raises(InvalidInputError, match="at least 2 inputs; given 1"):
         Probe(digits.x_val[:1], SPEC, seed=0)
+
+
+def test_a_score_in_double_precision_leaves_the_network_as_it_was(digits):
+    deep = FCSpec(depth=45, width=200, init="standard_normal")  # whose outputs overflow float32
+    model = deep.build((1, 8, 8), 10, generator=torch.Generator().manual_seed(0))
+    kinds = {name: (t.dtype, t.shape) for name, t in model.state_dict().items()}
+    spec = dataclasses.replace(SPEC, estimator="monte_carlo", seeds=2)
+    found = score(deep, model, Probe(digits.x_val, spec, seed=0))
+    assert found.status == "ok"
+    assert found.log10_sensitivity > 38
+    assert {name: (t.dtype, t.shape) for name, t in model.state_dict().items()} == kinds
+
+
+def test_metrics_of_a_network_that_overflows_are_there_or_say_why(digits):
+    metrics = ("grad_norm", "params", "l2_norm", "naswot")
+    spec = dataclasses.replace(SPEC, estimator="monte_carlo", seeds=2, metrics=metrics)
+    deep = FCSpec(depth=45, width=200, init="he_normal")
+    x, y = probe_inputs(digits, spec, seed=0)
+    record = assess(SPACE, proposal(deep), digits, Probe(x, spec, seed=0, y=y))
+    assert record.is_ok
+    assert set(record.measures) == set(metrics)
+    assert record.measure_problems == {}
+    huge = dataclasses.replace(deep, init="standard_normal")
+    record = assess(SPACE, proposal(huge), digits, Probe(x, spec, seed=0, y=y))
+    assert {"params", "l2_norm", "naswot"} <= set(record.measures) | set(record.measure_problems)
+    assert set(record.measures) | set(record.measure_problems) == set(metrics)
+    assert not set(record.measures) & set(record.measure_problems)
+    assert "must have the same dtype" not in str(record.measure_problems)

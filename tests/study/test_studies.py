@@ -11,7 +11,8 @@ from nas_sens.core.declarations import bundled, changed, read_toml
 from nas_sens.data import DataSpec
 from nas_sens.data.samples import Samples
 from nas_sens.data.splits import split
-from nas_sens.pipeline.search import override, search
+from nas_sens.pipeline.declare import declare
+from nas_sens.pipeline.search import search
 from nas_sens.report import render_report
 from nas_sens.report.declared.figures import declared_panels
 from nas_sens.report.text import wording_of
@@ -74,7 +75,7 @@ def test_studies_of_the_papers_train_their_whole_sample_and_declare_figures(name
     [("forouzesh2020/fig2b", 7), ("liao2019/fig5", 4), ("novak2018/fig5", 4), ("fort2019/fig3", 8)],
 )
 def test_one_study_of_each_paper_runs_shrunken_with_its_figures(tmp_path, name, n_drawn):
-    spec = override(load_study(name), n_candidates=3, top_k=3)
+    spec = declare(name, n_candidates=3, top_k=3)
     epochs = {"noisy_epochs": 1} if spec.train.noisy_epochs else {}
     epochs |= {"record_epochs": (0, 1), "record_inputs": 30} if spec.train.record else {}
     train = changed(spec.train, where="train", epochs=2, seeds=1, measure_inputs=20, stop_train_error=None, **epochs)

@@ -9,7 +9,7 @@ import pytest
 
 import nas_sens as ns
 from nas_sens.samplers.proposer import Proposer
-from nas_sens.study.study_spec import check_searched_training
+from nas_sens.study.consistency import check_declaration
 from nas_sens.study.together import expanded, names_of
 
 FAMILIES = {"fc": {"depth": [1, 2], "width": 4, "init": "he_normal"}}
@@ -54,10 +54,10 @@ def test_it_is_sampled_and_comes_back_from_its_dictionary():
 
 def test_mixtures_that_cannot_be_trained_are_refused_where_tables_are_not():
     values = {"name": "s", "data": ns.DataSpec(name="digits")}
-    check_searched_training(ns.StudySpec(**values, search_space=space({"together": TABLES})))
+    check_declaration(ns.StudySpec(**values, search_space=space({"together": TABLES})))
     mixed = space({"optimizer": ["adam", "lbfgs"], "batch_size": 32})
     with pytest.raises(ns.InvalidInputError, match="batch_size"):
-        check_searched_training(ns.StudySpec(**values, search_space=mixed))
+        check_declaration(ns.StudySpec(**values, search_space=mixed))
 
 
 def test_names_and_values_without_it_are_left_alone():

@@ -36,7 +36,7 @@ from ...architectures.fc import FCSpec
 from ...core.errors import InvalidInputError
 from .draws import Draw, NoClosedFormError, WeightDraw
 from .fc import fc_walk
-from .graph import ShapesOnly, Step, needs_cross_at_input, no_rule, steps_of
+from .graph import Step, needs_cross_at_input, no_rule, steps_of
 from .memo import Memo
 from .moments import Array, InputMoments, Moments
 from .rules import RULES, add
@@ -173,8 +173,7 @@ def closed_form(
             raise InvalidInputError("n_outputs is required for an ArchitectureSpec")
         if init == "current":
             raise InvalidInputError('init="current" needs a module with weights; an ArchitectureSpec has none')
-        with ShapesOnly():
-            model = model.layers(moments.input_shape, n_outputs).eval()
+        model = model.skeleton(moments.input_shape, n_outputs).eval()
     steps = steps_of(model)
     if needs_cross_at_input(steps) and len(moments.input_shape) == 3:
         starts = moments.with_pixels()

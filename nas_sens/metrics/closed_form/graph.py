@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import fx, nn
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from .draws import NoClosedFormError
 from .rules import RULES, Erf
@@ -67,25 +66,6 @@ def needs_cross_at_input(steps: list[Step]) -> bool:
             if not isinstance(step.module, nn.Linear):
                 reach.add(i + 1)
     return False
-
-
-class ShapesOnly(TorchFunctionMode):
-    """Context in which layers are built with shapes but neither memory nor initial values, twice as fast as with both.
-
-    The same as ``torch.device("meta")``, except that the drawing of initial weights, which would draw nothing there
-    but take most of the time, is left out.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Put new tensors on the meta device and leave initialisation out."""
-        kwargs = kwargs or {}
-        if func is torch.empty:
-            return func(*args, **{**kwargs, "device": "meta"})
-        if getattr(func, "__module__", None) == "torch.nn.init":
-            return kwargs.get("tensor", args[0] if args else None)
-        return func(*args, **kwargs)
 
 
 def no_rule(name: str, kind: str, reason: str) -> NoClosedFormError:

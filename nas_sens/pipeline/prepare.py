@@ -1,0 +1,74 @@
+"""Prepare: the data, the probe and the device, checked against the declaration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ..core.device import resolve_device
+from ..core.errors import InvalidInputError
+from ..data import Splits, load_data
+from ..scoring.probe import Probe, probe_inputs
+from ..study.study_spec import StudySpec
+from ..training.outcome_lookup import TrainingTable, read_training_table
+from ..training.trainable import check_trainable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a study works with.
+
+    Attributes:
+        spec: Its declaration.
+        splits: The data on the device.
+        probe: What candidates are scored with.
+        table: Outcomes, if they are looked up instead of trained.
+    """
+
+    spec: StudySpec
+    splits: Splits
+    probe: Probe
+    table: TrainingTable | None = None
+
+
+def prepare(spec: StudySpec, *, device: str | torch.device = "auto") -> Prepared:
+    """Return the data on the device, and what candidates are scored with.
+
+    Args:
+        spec: A study that :func:`~nas_sens.pipeline.declare.declare` returned.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        InvalidInputError: There is no such device, the data or the table of outcomes are missing or unusable, or they
+            do not go with the declaration.
+    """
+    where = resolve_device(device)
+    table = None
+    if spec.train.table is not None:
+        required = sorted({spec.select.target, spec.select.final})
+        table = read_training_table(spec.train.table, required=required)
+    splits = load_data(spec.data)
+    for training in spec.trainings:
+        check_trainable(training, splits)
+    _check_task(spec, splits)
+    moved = splits.to(where)
+    x, y = probe_inputs(moved, spec.score, seed=spec.search.seed)
+    return Prepared(spec=spec, splits=moved, probe=Probe(x, spec.score, seed=spec.search.seed, y=y), table=table)
+
+
+def _check_task(spec: StudySpec, splits: Splits) -> None:
+    """Check that what is scored and ranked by has a meaning for the data.
+
+    Raises:
+        InvalidInputError: It has none.
+    """
+    if spec.score.after_softmax and splits.task == "regression":
+        raise InvalidInputError(
+            f"after_softmax = true in [score] needs classes, but data {spec.data.name!r} is for regression: softmax "
+            "of one output is always 1; set it to false"
+        )
+    if spec.select.final == "predicted_loss" and spec.train.loss == "mse" and splits.task == "classification":
+        raise InvalidInputError(
+            '[select] final = "predicted_loss" is a cross-entropy, but [train] loss is "mse"; take another final'
+        )

@@ -1,0 +1,167 @@
+"""One training job: a candidate with all its seeds, from checkpoints to what is stored."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..architectures import ArchitectureSpec, load_spec
+from ..core.candidates import CONTROL, PRUNED, TrainedCandidate
+from ..core.declarations import changed
+from ..core.device import memory_guard
+from ..core.errors import OutOfMemoryError
+from ..core.identity import derive_seed, digest
+from ..models import model_folder
+from ..study.study_spec import StudySpec
+from ..training import Outcome, train
+from ..training.checkpoint import Checkpoint
+from .plan import Planned
+from .pruning import make_judge
+from .session import Session
+from .train_summary import provenance, summarize
+
+_TOO_LARGE = "too large: training does not fit in memory"
+Advance = Callable[[int, str], None]  # a number of epochs, and what is trained
+Judge = Callable[[Sequence[float]], bool]
+
+
+def train_one(session: Session, planned: Planned, *, advance: Advance, beat: Callable[[], None]) -> None:
+    """Train a planned candidate with all its seeds, and store what it came to with the best weights.
+
+    Args:
+        session: The study.
+        planned: What to train.
+        advance: Called with the number of epochs that are done or saved.
+        beat: Called every few epochs, to show that this process still works.
+    """
+    spec = _with_training(session.spec, planned.candidate.training)
+    architecture = load_spec(planned.candidate.architecture)
+    checkpoints = _checkpoints(session, planned.candidate.digest)
+    judge = _judge(session, planned)
+    outcomes: list[Outcome] = []
+    for i, checkpoint in enumerate(checkpoints):
+        on_epoch = _EpochCounter(session, planned.candidate.description, advance, beat)
+        seed = derive_seed("training", spec.search.seed, i)
+        outcome = _train(session, spec, architecture, seed, on_epoch, checkpoint, judge if i == 0 else None)
+        on_epoch.finish(spec.train.n_epochs)
+        outcomes.append(outcome)
+        _tell_problems(session, planned, outcome, checkpoint)
+        if outcome.status.startswith(PRUNED):
+            advance((spec.train.seeds - 1) * spec.train.n_epochs, planned.candidate.description)
+            break
+    _store(session, spec, planned, architecture, outcomes)
+    for checkpoint in checkpoints:
+        checkpoint.remove()
+
+
+class _EpochCounter:
+    """What is called after every epoch of one training."""
+
+    def __init__(self, session: Session, note: str, advance: Advance, beat: Callable[[], None]) -> None:
+        self._beat_epochs = session.settings.beat_epochs
+        self._note, self._advance, self._beat = note, advance, beat
+        self._n = 0
+
+    def __call__(self) -> None:
+        self._n += 1
+        self._advance(1, self._note)
+        if self._n % self._beat_epochs == 0:
+            self._beat()
+
+    def finish(self, n_epochs: int) -> None:
+        """Count the epochs that the training saved by stopping early."""
+        self._advance(n_epochs - self._n, self._note)
+
+
+def _train(
+    session: Session,
+    spec: StudySpec,
+    architecture: ArchitectureSpec,
+    seed: int,
+    on_epoch: Callable[[], None],
+    checkpoint: Checkpoint,
+    judge: Judge | None,
+) -> Outcome:
+    try:
+        with memory_guard():
+            return train(
+                architecture,
+                session.splits,
+                spec.train,
+                seed=seed,
+                sensitivity=session.probe.mean_sensitivity,
+                on_epoch=on_epoch,
+                checkpoint=checkpoint,
+                prune=judge,
+            )
+    except OutOfMemoryError:
+        return Outcome(status=_TOO_LARGE)
+
+
+def _tell_problems(session: Session, planned: Planned, outcome: Outcome, checkpoint: Checkpoint) -> None:
+    if checkpoint.problem:
+        session.progress.message(f"no checkpoint could be written: {checkpoint.problem}")
+    for name, problem in outcome.measure_problems.items():
+        session.progress.detail(f"{name} could not be measured on {planned.candidate.description}: {problem}")
+
+
+def _store(
+    session: Session, spec: StudySpec, planned: Planned, architecture: ArchitectureSpec, outcomes: Sequence[Outcome]
+) -> None:
+    record = summarize(session, planned, outcomes)
+    verdict = f"val_loss {record.val_loss:.4g}, val_error {record.val_error:.4g}" if record.is_ok else record.status
+    note = planned.candidate.description
+    session.progress.detail(f"trained {note} in {record.seconds:.1f} s: {verdict} ({planned.reason})")
+    with tempfile.TemporaryDirectory() as folder:
+        artifacts = _artifacts(session, spec, record, architecture, outcomes, Path(folder)) if record.is_ok else {}
+        session.storage.add_trained(spec.name, record, planned.candidate, artifacts)
+
+
+def _artifacts(
+    session: Session,
+    spec: StudySpec,
+    record: TrainedCandidate,
+    architecture: ArchitectureSpec,
+    outcomes: Sequence[Outcome],
+    folder: Path,
+) -> dict[str, Path]:
+    """Write the network of the smallest validation loss into a folder, and return its files by name."""
+    splits, best = session.splits, min(outcomes, key=lambda o: o.val_loss)
+    config = model_folder.model_config(
+        architecture,
+        input_shape=splits.input_shape,
+        n_outputs=splits.n_outputs,
+        mean=splits.mean,
+        std=splits.std,
+        provenance=provenance(spec, record, splits),
+    )
+    model_folder.write_model(folder, config, best.state)
+    return {f: folder / f for f in (model_folder.CONFIG, model_folder.WEIGHTS)}
+
+
+def _with_training(spec: StudySpec, training: Mapping[str, Any]) -> StudySpec:
+    """Return the study as a candidate is trained by it."""
+    return replace(spec, train=changed(spec.train, where="training", **training)) if training else spec
+
+
+def _judge(session: Session, planned: Planned) -> Judge | None:
+    """Return what prunes a training; None for the control group, which must stay a random sample."""
+    spec = session.spec
+    if spec.train.pruner == "none" or planned.chosen_by == CONTROL:
+        return None
+    trained = session.storage.trained(spec.name)
+    return make_judge(spec.train.pruner, trained, study=spec.name, n_epochs=spec.train.n_epochs)
+
+
+def _checkpoints(session: Session, candidate: str) -> list[Checkpoint]:
+    """Return the files from which the trainings of a candidate go on, one a seed, in the artifact folder."""
+    spec, folder = session.spec, session.storage.artifacts.folder / "checkpoints"
+    names = [digest([spec.name, candidate, i]) for i in range(spec.train.seeds)]
+    # What a seed came to is stored with the others', so that it is kept until these are done.
+    return [
+        Checkpoint(folder / f"{name}.pt", seconds=spec.train.checkpoint_seconds, keeps_end=i + 1 < spec.train.seeds)
+        for i, name in enumerate(names)
+    ]

@@ -1,0 +1,87 @@
+"""Whether a declaration is consistent in itself, as far as that can be told without data or database."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from ..architectures import families
+from ..core.errors import InvalidInputError
+from ..recordings import recordings
+from .quantity_names import check_figures
+from .sampler import AUTO, SAMPLERS
+from .study_spec import StudySpec
+
+_RACING_RULES = ("lowest", "highest", "pareto")  # which S decides
+
+
+def check_declaration(spec: StudySpec, *, source: str = "") -> None:
+    """Check that the sections of a study go together.
+
+    Args:
+        spec: A study whose sections are valid each by itself.
+        source: The file that it is from, for messages; "" if it is from none.
+
+    Raises:
+        InvalidInputError: A figure shows what the study does not have, ``[train]`` may not have what the space searches,
+            outcomes that are looked up lack what the study ranks by, or racing does not go with sampler and rule.
+    """
+    try:
+        _check(spec)
+    except InvalidInputError as error:
+        if not source:
+            raise
+        raise InvalidInputError(f"{source}: {error}") from error
+
+
+def _check(spec: StudySpec) -> None:
+    _check_searched_training(spec)
+    _check_figures(spec)
+    _check_racing(spec)
+    if spec.train.table is not None and spec.select.final not in ("val_loss", "val_error"):
+        raise InvalidInputError(
+            f"[select] final = {spec.select.final!r} needs trained networks, but [train] table only has their figures; "
+            "take val_error or val_loss"
+        )
+
+
+def _check_searched_training(spec: StudySpec) -> None:
+    """Check that ``[train]`` may have whatever the search space's ``[training]`` puts there.
+
+    Raises:
+        InvalidInputError: It may not.
+    """
+    if spec.search_space.training and spec.train.table is not None:
+        raise InvalidInputError(
+            f"[train] table has outcomes of architectures, but the search space {spec.search_space.name!r} searches "
+            "their training, too; remove its table [training], or [train] table"
+        )
+    _ = spec.trainings  # are valid, or raise
+
+
+def _check_figures(spec: StudySpec) -> None:
+    space = spec.search_space
+    check_figures(
+        spec.figures,
+        parameters=sorted({f.name for family in space.families for f in fields(families()[family]) if f.init}),
+        training=space.training_names,
+        measures=spec.train.measured,
+        epochs=(None, *spec.train.record_epochs),
+        records={name: recordings()[name].fields for name in spec.train.record},
+    )
+
+
+def _check_racing(spec: StudySpec) -> None:
+    """Check that racing goes with the sampler and the rule.
+
+    Raises:
+        InvalidInputError: It does not.
+    """
+    sampler, rule = spec.search.sampler, spec.select.rule
+    is_independent = sampler == AUTO or SAMPLERS.get(sampler).is_independent
+    if spec.score.racing and not (is_independent and rule in _RACING_RULES):
+        samplers = ", ".join(n for n, s in SAMPLERS.table().items() if s.is_independent)
+        raise InvalidInputError(
+            f"racing = true in [score] needs a sampler that does not learn from scores ({samplers}) and a rule that S "
+            f"decides ({', '.join(_RACING_RULES)}); given sampler {sampler!r} and rule {rule!r}; set racing to false, "
+            "or precision instead"
+        )
