@@ -79,7 +79,7 @@ class ShapesOnly(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Put new tensors on the meta device and leave initialisation out."""
+        """Return what ``func`` does, but with new tensors on the meta device, and without initialisation."""
         kwargs = kwargs or {}
         if func is torch.empty:
             return func(*args, **{**kwargs, "device": "meta"})
