@@ -22,6 +22,9 @@ def __getattr__(name: str) -> Any:
     """Return a public name or a submodule when it is first asked for.
 
     PyTorch takes seconds to import, and commands that only read a database need none of it.
+
+    Raises:
+        AttributeError: There is neither.
     """
     if name.startswith("__") and name != "__all__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,7 +23,11 @@ def key_of(header: Sequence[str]) -> str:
 
 
 def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Return the header and the rows with the numbers of their lines."""
+    """Return the header and the rows with the numbers of their lines.
+
+    Raises:
+        InvalidInputError: The file cannot be read, has no rows, two columns of one name, or a row of another length.
+    """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
@@ -42,7 +46,11 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
 
 
 def identity_of(row: Mapping[str, str], key: str, where: str) -> tuple[str, str]:
-    """Return digest and family of a row."""
+    """Return digest and family of a row.
+
+    Raises:
+        InvalidInputError: The column ``architecture`` holds no spec; the message begins with ``where``.
+    """
     if key != "architecture":
         return digest(row[key]), row.get("family", "")
     try:
@@ -53,7 +61,11 @@ def identity_of(row: Mapping[str, str], key: str, where: str) -> tuple[str, str]
 
 
 def number_in(cell: str, column: str, where: str) -> float:
-    """Return the number in a cell; NaN for an empty one."""
+    """Return the number in a cell; NaN for an empty one.
+
+    Raises:
+        InvalidInputError: It is no number; the message begins with ``where``.
+    """
     try:
         return float(cell) if cell.strip() else math.nan
     except ValueError as error:

@@ -43,7 +43,11 @@ class TerminalProgress:
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Any]:
-        """Open a stage of ``total`` steps."""
+        """Open a stage of ``total`` steps.
+
+        Yields:
+            The stage, which shows its steps and notes.
+        """
         if self._is_plain:
             stage = _PlainStage(self, name, total)
             yield stage

@@ -23,7 +23,11 @@ def open_storage(storage: str | None, artifacts: Path | None) -> StudyStorage:
 
 
 def write_report_of(result: SearchResult, path: Path) -> Path:
-    """Write the report of a study and return its path."""
+    """Write the report of a study.
+
+    Returns:
+        The path of the file.
+    """
     from ..report import write_report  # statistics and figures take a second to import, and few commands need them
 
     return write_report(

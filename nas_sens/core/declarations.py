@@ -32,7 +32,11 @@ def nearest(name: object, valid: Iterable[str]) -> str:
 
 
 def find(table: Mapping[str, T], name: Any, what: str) -> T:
-    """Return ``table[name]``, or raise an :class:`InvalidInputError` with the nearest valid name."""
+    """Return ``table[name]``.
+
+    Raises:
+        InvalidInputError: There is none; the message names the nearest valid name, or all of them if none is near.
+    """
     if not isinstance(name, str) or name not in table:
         raise InvalidInputError(f"unknown {what} {name!r}; {nearest(name, table)}")
     return table[name]

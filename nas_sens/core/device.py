@@ -39,6 +39,7 @@ def memory_guard() -> Iterator[None]:
 
     Raises:
         OutOfMemoryError: What the ``with`` block does has no room on the device or on the CPU.
+        RuntimeError: What else it raises of this kind is let through.
     """
     try:
         yield

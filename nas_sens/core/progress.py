@@ -38,7 +38,11 @@ class SilentProgress:
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Stage]:
-        """Open a stage that shows nothing."""
+        """Open a stage that shows nothing.
+
+        Yields:
+            This object, which is its own stage.
+        """
         yield self
 
     def advance(self, n: int = 1, note: str = "") -> None:

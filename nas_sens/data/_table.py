@@ -146,7 +146,11 @@ def _distinct(frames: Sequence[pd.DataFrame], column: str) -> list[object]:
 
 
 def _encoding(frames: Sequence[pd.DataFrame], column: str, source: str) -> list[object] | None:
-    """Return the values that a column of text is split into; None for a column of numbers."""
+    """Return the values that a column of text is split into; None for a column of numbers.
+
+    Raises:
+        InvalidInputError: The text has more than ``MAX_TEXT_VALUES`` different values.
+    """
     if all(f[column].dtype.kind in "uifb" for f in frames):
         return None
     values = _distinct(frames, column)
@@ -159,7 +163,7 @@ def _encoding(frames: Sequence[pd.DataFrame], column: str, source: str) -> list[
 
 
 def _inputs(frame: pd.DataFrame, features: Sequence[str], encoded: Sequence[list[object] | None]) -> np.ndarray:
-    """Fill one array column by column: the table is never copied as a whole."""
+    """Return the features (n, D), float32, filled column by column: the table is never copied as a whole."""
     x = np.empty((len(frame), sum(len(v) if v else 1 for v in encoded)), dtype=np.float32)
     i = 0
     for column, values in zip(features, encoded, strict=True):

@@ -63,7 +63,11 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def _files(folder: Path, part: str, classes: list[str], source: str) -> list[tuple[Path, int]]:
-    """Return the pictures of one part with their labels."""
+    """Return the pictures of one part with their labels.
+
+    Raises:
+        InvalidInputError: The part has a class that train/ has not, or no picture, or a class in train/ has none.
+    """
     if unknown := sorted(set(_subfolders(folder)) - set(classes)):
         raise InvalidInputError(f"{source}: {folder.name}/ has the class {unknown[0]!r}, which train/ has not")
     found = []

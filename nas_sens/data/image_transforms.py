@@ -48,7 +48,11 @@ def make_transforms(declared: Sequence[Mapping[str, Any]]) -> Callable[[torch.Te
 
 
 def check_transforms(declared: Sequence[Mapping[str, Any]], x: torch.Tensor) -> None:
-    """Raise an InvalidInputError unless images (n, channels, height, width) stay images of this kind."""
+    """Check that images (n, channels, height, width) stay images of this kind.
+
+    Raises:
+        InvalidInputError: There is no such transform, it cannot be applied, or it changes their shape or type.
+    """
     for values in declared:
         apply = make_transforms([values])
         try:

@@ -134,7 +134,8 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
     Every part is one copy of its rows, and the samples are left as they are: at its peak the data lie in memory twice.
 
     Raises:
-        InvalidInputError: There are too few samples, or too few of some class.
+        InvalidInputError: There are too few samples, or too few of some class, or the targets of a regression are all
+            the same in some part.
     """
     labels = samples.y.numpy() if samples.task == "classification" else None
     train = np.arange(len(samples.y))
@@ -218,7 +219,11 @@ def _at_most(rows: np.ndarray, labels: np.ndarray | None, n: int | None, spec: D
 
 
 def _balanced(rows: np.ndarray, labels: np.ndarray | None, n: int, spec: DataSpec) -> np.ndarray:
-    """Return ``n`` rows with equally many of every class; the first classes get the remainder."""
+    """Return ``n`` rows with equally many of every class; the first classes get the remainder.
+
+    Raises:
+        InvalidInputError: There are too few rows, or of some class, or ``n`` is less than the number of classes.
+    """
     rng = np.random.default_rng(spec.seed)
     if labels is None:
         if n > len(rows):
@@ -246,7 +251,7 @@ def _balanced(rows: np.ndarray, labels: np.ndarray | None, n: int, spec: DataSpe
 
 
 def _chunks(x: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Yield the rows in float64, some at a time."""
+    """Return an iterator over the rows in float64, some at a time."""
     return (rows.double() for rows in x.split(max(1, _CHUNK_NUMBERS // max(1, x[0].numel()))))
 
 

@@ -142,7 +142,11 @@ def _by_batches(
 
 
 def _passes(model: nn.Module, x: torch.Tensor, batch_size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield inputs that require gradients, and the network's outputs (b, K)."""
+    """Yield inputs that require gradients, and the network's outputs (b, K).
+
+    Raises:
+        InvalidInputError: The outputs are no matrix (n, K).
+    """
     for part in x.split(batch_size):
         inputs = part.detach().clone().requires_grad_()
         with torch.enable_grad(), evaluation_mode(model):

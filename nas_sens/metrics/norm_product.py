@@ -46,14 +46,18 @@ def norm_product(
         The logarithm; -inf where the weights of a layer are all 0.
 
     Raises:
-        InvalidInputError: The product of layer norms has no meaning for this network.
+        InvalidInputError: ``p`` is less than 1, or the product of layer norms has no meaning for this network.
     """
     return log_norm_product(model, p=p) / math.log(10)
 
 
 @torch.no_grad()
 def log_norm_product(model: nn.Module, *, p: float = 2.0) -> float:
-    """Return the natural logarithm of ρ; see :func:`norm_product`."""
+    """Return the natural logarithm of ρ; see :func:`norm_product`.
+
+    Raises:
+        InvalidInputError: ``p`` is less than 1, or the product has no meaning for this network.
+    """
     if not p >= 1:
         raise InvalidInputError(f"a norm needs p of at least 1; given p = {p}")
     norms = torch.stack([torch.linalg.vector_norm(w.double(), ord=p) for w in folded_weights(model)])

@@ -41,7 +41,8 @@ def normalized_loss(
         generator: Not used; nothing is drawn.
 
     Raises:
-        InvalidInputError: There are no labels, or the product of layer norms has no meaning for this network.
+        InvalidInputError: There are no labels, ``p`` is less than 1, or the product of layer norms has no meaning for
+            this network.
     """
     return scaled_loss(model, x, y, log_divisor=log_norm_product(model, p=p), batch_size=batch_size)
 

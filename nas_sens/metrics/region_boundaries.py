@@ -114,7 +114,11 @@ def _changes(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def _last_hidden_layer(model: nn.Module, points: torch.Tensor) -> tuple[str, int, int]:
-    """Return name, number of the call, and units of the last activation with linear regions that is called."""
+    """Return name, number of the call, and units of the last activation with linear regions that is called.
+
+    Raises:
+        InvalidInputError: None is called.
+    """
     calls: list[tuple[nn.Module, int]] = []
     _with_hooks(model, lambda module, z: calls.append((module, z[0].numel())), points[:1])
     if not calls:

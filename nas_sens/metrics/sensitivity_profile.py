@@ -125,7 +125,11 @@ def sensitivity_by_class(
 def _means(
     model: nn.Module, x: torch.Tensor, noise_std: float, n_noise: int, generator: torch.Generator | None
 ) -> torch.Tensor:
-    """Return the mean outputs under noise (n_noise, n), float64."""
+    """Return the mean outputs under noise (n_noise, n), float64.
+
+    Raises:
+        InvalidInputError: ``noise_std`` is not positive, or ``n_noise`` is less than 2.
+    """
     if not noise_std > 0 or n_noise < 2:
         raise InvalidInputError(
             f"noise_std must be greater than 0 and n_noise at least 2; given {noise_std} and {n_noise}"

@@ -167,6 +167,10 @@ def publish(source: Path, destination: Path) -> None:
 
 
 def check_destination(destination: Path) -> None:
-    """Raise an InvalidInputError unless an export may be written to ``destination``."""
+    """Check that an export may be written to ``destination``.
+
+    Raises:
+        InvalidInputError: It is a file, or a folder that is not empty.
+    """
     if destination.is_file() or (destination.is_dir() and any(destination.iterdir())):
         raise InvalidInputError(f"the folder to export to must be new or empty; {str(destination)!r} is not")

@@ -106,7 +106,15 @@ def complete(folder: Path, *, onnx: bool = False, licence: str = "unknown") -> N
 
 
 def fetch_model(storage: StudyStorage, name: str, rank: int, folder: Path) -> TrainedCandidate:
-    """Copy the files of a trained network into ``folder`` and return its record."""
+    """Copy the files of a trained network into ``folder``.
+
+    Returns:
+        Its record.
+
+    Raises:
+        InvalidInputError: There is no such study or rank, or the study looked its outcomes up in a table.
+        StorageError: The files are missing.
+    """
     result = read_result(storage, name)
     trial = trial_of_rank(result, rank)
     assert trial.number is not None

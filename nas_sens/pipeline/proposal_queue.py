@@ -37,10 +37,13 @@ class ProposalQueue:
         self.is_exhausted = False
 
     def draw(self, known: Mapping[str, ScoredCandidate]) -> int:
-        """Draw proposals while they are needed for sure, settle those that are known, and return how many.
+        """Draw proposals while they are needed for sure, and settle those that are known.
 
         Args:
             known: Digest to candidate, of all that is scored.
+
+        Returns:
+            Number of feasible ones among what was settled.
 
         Raises:
             InvalidInputError: Too many in a row were infeasible.
@@ -60,11 +63,14 @@ class ProposalQueue:
         return self.n_feasible - n_before
 
     def settle(self, known: Mapping[str, ScoredCandidate], places: Iterable[int] | None = None) -> int:
-        """Count the waiting proposals whose score is known, and return how many of them are feasible.
+        """Count the waiting proposals whose score is known.
 
         Args:
             known: Digest to candidate, of all that is scored.
             places: Where to look; None for all that wait.
+
+        Returns:
+            Number of feasible ones among them.
 
         Raises:
             InvalidInputError: Too many in a row were infeasible.

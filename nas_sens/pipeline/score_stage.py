@@ -92,7 +92,7 @@ class _Scoring:
                 self.refresh()
 
     def score_a_block(self, block_size: int) -> bool:
-        """Score the first block that no other process works on; return whether there was one."""
+        """Return whether there was a block that no other process works on, having scored the first one."""
         for block in dict.fromkeys(place // block_size for place in self.queue.waiting):
             with self.shared.claimed(f"scores {block_size}:{block}") as is_ours:
                 if not is_ours:
@@ -106,7 +106,7 @@ class _Scoring:
         return False
 
     def draw(self) -> bool:
-        """Draw what is needed; return whether any proposal waits for a score."""
+        """Return whether any proposal waits for a score, having drawn what is needed."""
         self.stage.advance(self.queue.draw(self.known))
         if self.queue.waiting:
             return True

@@ -128,7 +128,7 @@ def _artifacts(
     outcomes: Sequence[Outcome],
     folder: Path,
 ) -> dict[str, Path]:
-    """Write the network of the smallest validation loss into a folder, and return its files by name."""
+    """Return the files of the network of the smallest validation loss by name, written into a folder."""
     splits, best = session.splits, min(outcomes, key=lambda o: o.val_loss)
     config = model_folder.model_config(
         architecture,

@@ -54,7 +54,11 @@ def nearness(found: BoundaryMap) -> torch.Tensor:
 
 
 def _three(y: torch.Tensor, generator: torch.Generator) -> list[int]:
-    """Return the rows of three inputs of different classes."""
+    """Return the rows of three inputs of different classes.
+
+    Raises:
+        InvalidInputError: There are fewer than three classes.
+    """
     classes = y.unique().tolist()
     if len(classes) < 3:
         raise InvalidInputError(

@@ -39,7 +39,8 @@ def trajectories(model: nn.Module, recorded: Recorded) -> Arrays:
     - ``anchors`` (3,): positions of the training inputs.
 
     Raises:
-        InvalidInputError: No class has three inputs, or there are fewer than three classes.
+        InvalidInputError: No class has three inputs, there are fewer than three classes, or the network has no linear
+            regions.
     """
     x, y = recorded.train
     found: Arrays = {"position": positions(N_POSITIONS, like=x).double()}

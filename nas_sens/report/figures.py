@@ -188,7 +188,11 @@ def draw_group(axes: Axes, xs: np.ndarray, ys: np.ndarray, sds: np.ndarray, is_c
 
 
 def _draw_prediction(axes: Axes, members: Sequence[TrainedCandidate], x: Quantity, equation: str) -> list[float]:
-    """Draw the predicted loss in the order of x; return the losses drawn."""
+    """Draw the predicted loss in the order of x.
+
+    Returns:
+        The losses drawn.
+    """
     pairs = sorted(
         (x.get(t) or 0.0, t.predicted_loss) for t in members if t.predicted_loss is not None and t.predicted_loss > 0
     )

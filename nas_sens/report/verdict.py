@@ -112,7 +112,7 @@ def _relation(name: str, c: Correlations) -> str:
 
 
 def _carried(name: str, fit: Beside) -> str:
-    """Return, as the end of a sentence, whether S said anything of the outcome that the parameters do not say."""
+    """Return the end of a sentence: whether S said anything of the outcome that the parameters do not say."""
     if fit.slope is None:
         return f"; whether S says more of it than the number of parameters cannot be said either ({fit.reason})"
     if not fit.slope.excludes_zero:

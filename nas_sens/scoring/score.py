@@ -97,7 +97,7 @@ def _type_kept(model: nn.Module) -> Iterator[None]:
 
 
 def _as_type_(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Change a model's floating-point type, in place, and return it; its parameters stay fit for gradients."""
+    """Return a model, its floating-point type changed in place; its parameters stay fit for gradients."""
     with torch.inference_mode(False), torch.no_grad():
         return model.to(dtype)
 

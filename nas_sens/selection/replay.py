@@ -156,7 +156,11 @@ def _mean(values: np.ndarray) -> Interval:
 
 
 def _checked(table: Sequence[Candidate], outcomes: Mapping[str, float]) -> np.ndarray:
-    """Return the outcomes of the table, shape (n,)."""
+    """Return the outcomes of the table, shape (n,).
+
+    Raises:
+        InvalidInputError: An outcome is missing, NaN or −∞, or none is finite.
+    """
     for c in table:
         value = outcomes.get(c.digest, math.nan)
         if math.isnan(value) or value == -math.inf:

@@ -34,7 +34,7 @@ class Artifacts:
         return FileSystemArtifactStore(self.folder)
 
     def write(self, files: Mapping[str, Path]) -> dict[str, str]:
-        """Copy files into the store and return the attributes by which Optuna finds them at a trial.
+        """Return the attributes by which Optuna finds files at a trial, having copied them into the store.
 
         Args:
             files: File name to file.

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial
 
 
 def insert_finished(storage: RDBStorage, study_id: int, trials: Sequence[FrozenTrial]) -> list[int]:
-    """Store finished trials in one transaction, all of them or none, and return their numbers.
+    """Return the numbers of finished trials, stored in one transaction, all of them or none.
 
     Args:
         storage: Optuna's storage, of a known schema.

@@ -51,7 +51,7 @@ class Claims:
                 raise
 
     def take(self, study: str, item: str) -> bool:
-        """Claim an item; return whether this process has it now."""
+        """Return whether this process has an item now, having tried to claim it."""
         row = {"study": study, "item": item, "worker": self._worker, "heartbeat": time.time()}
         with self._guard():
             try:

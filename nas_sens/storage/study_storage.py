@@ -93,7 +93,7 @@ class StudyStorage:
         self._trained: dict[int, tuple[int, list[TrainedCandidate], set[str]]] = {}
 
     def guard(self) -> AbstractContextManager[None]:
-        """Turn database errors inside a ``with`` block into one line."""
+        """Return a context in which errors of the database become one line."""
         return database_guard(self.url)
 
     # -- studies ------------------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ class StudyStorage:
     def add_trained(
         self, name: str, record: TrainedCandidate, source: ScoredCandidate, artifacts: Mapping[str, Path]
     ) -> TrainedCandidate:
-        """Store a training as one finished trial, its artifacts first, and return it with its number.
+        """Return a training with its number, stored as one finished trial, its artifacts first.
 
         Args:
             name: Name of the study.
@@ -246,7 +246,7 @@ class StudyStorage:
     # -- helpers ------------------------------------------------------------------------------------------------------
 
     def _insert(self, study_id: int, trials: list[FrozenTrial]) -> list[int]:
-        """Store finished trials and return their numbers; in one transaction where Optuna's tables are known."""
+        """Return the numbers of finished trials, stored in one transaction where Optuna's tables are known."""
         if self._is_bulk:
             return bulk_write.insert_finished(self.rdb, study_id, trials)
         ids = [self.optuna_storage.create_new_trial(study_id, trial) for trial in trials]
@@ -284,15 +284,24 @@ def _connection_arguments(url: str, shown_url: str, *, must_exist: bool, timeout
 
 
 def _open_database(url: str, connect: Mapping[str, Any]) -> RDBStorage:
-    """Open a database and make its tables, though other processes may do so at the same moment."""
-    for attempt in range(1, _OPEN_ATTEMPTS + 1):
+    """Return an open database with its tables, though other processes may make them at the same moment.
+
+    Raises:
+        SQLAlchemyError: It cannot be opened; as are the other three.
+        StorageInternalError: See above.
+        RuntimeError: See above.
+        AssertionError: See above.
+    """
+    for _ in range(_OPEN_ATTEMPTS - 1):
         try:
-            with quiet_optuna():
-                return RDBStorage(url, engine_kwargs={"connect_args": dict(connect)})
+            return _open_once(url, connect)
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, AssertionError) as error:
-            text = f"{error} {error.__cause__}".lower()
-            is_race = any(t in text for t in _RACES)
-            if attempt == _OPEN_ATTEMPTS or not is_race:
+            if not any(t in f"{error} {error.__cause__}".lower() for t in _RACES):
                 raise
             time.sleep(0.05 + 0.1 * random.random())
-    raise AssertionError("the last attempt returns or raises")
+    return _open_once(url, connect)
+
+
+def _open_once(url: str, connect: Mapping[str, Any]) -> RDBStorage:
+    with quiet_optuna():
+        return RDBStorage(url, engine_kwargs={"connect_args": dict(connect)})

@@ -22,8 +22,9 @@ def check_declaration(spec: StudySpec, *, source: str = "") -> None:
         source: The file that it is from, for messages; "" if it is from none.
 
     Raises:
-        InvalidInputError: A figure shows what the study does not have, ``[train]`` may not have what the space searches,
-            outcomes that are looked up lack what the study ranks by, or racing does not go with sampler and rule.
+        InvalidInputError: A figure shows what the study does not have, ``[train]`` may not have what the space
+            searches, outcomes that are looked up lack what the study ranks by, or racing does not go with sampler and
+            rule.
     """
     try:
         _check(spec)

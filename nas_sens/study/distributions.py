@@ -89,7 +89,11 @@ def _numeric(kind: str, declared: Mapping[str, Any], key: str) -> IntDistributio
 
 
 def check_against(spec: type, parameter: str, declared: Any, key: str) -> None:
-    """Raise an InvalidInputError unless a spec's field accepts the fixed value, both bounds or every choice."""
+    """Check that a spec's field accepts the fixed value, both bounds or every choice.
+
+    Raises:
+        InvalidInputError: It does not.
+    """
     hint = get_type_hints(spec, include_extras=True)[parameter]
     adapter = TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
     for value in extremes(declared):

@@ -27,7 +27,7 @@ def check_figures(
     records: Mapping[str, Collection[str]],
     epochs: Collection[int | None] = (None,),
 ) -> None:
-    """Raise an InvalidInputError unless a study has the quantities that its figures ask for.
+    """Check that a study has the quantities that its figures ask for.
 
     Args:
         figures: As declared.
@@ -36,6 +36,9 @@ def check_figures(
         measures: Names under which measures of the trained networks are stored.
         records: Names of records of the trained networks, to the names of their arrays.
         epochs: At which these are taken, None standing for the end.
+
+    Raises:
+        InvalidInputError: It lacks one.
     """
     gaps = [m + GAP for m in measures if m + ON_TRAIN in measures]
     measured = [f"measure_{m}" for m in (*measures, *gaps)]

@@ -18,7 +18,7 @@ REGISTRIES: tuple[Registry[Any], ...] = (FAMILIES, DATASETS, METRICS, RECORDINGS
 
 
 def register(thing: T) -> T:
-    """Make a family, data set, metric, recording or sampler known by its name in this process, and return it.
+    """Return a family, data set, metric, recording or sampler, which is known by its name in this process from now on.
 
     Studies, spaces and commands of this process then find it as they find what is bundled. Other processes do not: what
     they shall find too is installed, with an entry point of the group ``nas_sens.families`` (``datasets``, ``metrics``,

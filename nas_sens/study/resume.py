@@ -25,13 +25,16 @@ _FREE = (
 
 
 def check_resumable(stored: StudySpec, given: StudySpec, *, is_trained: bool, where: str) -> None:
-    """Raise an InvalidInputError unless ``given`` only continues ``stored``.
+    """Check that ``given`` only continues ``stored``.
 
     Args:
         stored: The study in the database.
         given: The study that was asked for.
         is_trained: Whether candidates were trained already, so that ``[train]`` may not change any more.
         where: The database, for the message.
+
+    Raises:
+        InvalidInputError: It has another search space or protocol; the message says what differs.
     """
     if stored.search_space.digest != given.search_space.digest:
         raise InvalidInputError(

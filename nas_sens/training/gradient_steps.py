@@ -89,7 +89,11 @@ class GradientSteps:
         return zip((x.index_select(0, rows) for rows in permutation.split(size)), ys, strict=True)
 
     def _step(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Change the parameters by one batch; return its loss and outputs before that."""
+        """Change the parameters by one batch.
+
+        Returns:
+            Its loss and outputs before that.
+        """
         kinds = self.spec.augmentation
         if kinds:
             x = augment(x, kinds, max_translation=self.spec.max_translation, generator=self._moves)

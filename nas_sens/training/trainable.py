@@ -10,7 +10,12 @@ from ..study.train_spec import TrainSpec
 
 
 def check_trainable(spec: TrainSpec, splits: Splits) -> None:
-    """Raise an InvalidInputError unless data can be trained on as declared."""
+    """Check that data can be trained on as declared.
+
+    Raises:
+        InvalidInputError: There are fewer samples than declared, or label noise, temperature scaling, records,
+            augmentation or transforms do not fit the task or the inputs.
+    """
     n = len(splits.y_train)
     if spec.samples is not None and spec.samples > n:
         raise InvalidInputError(

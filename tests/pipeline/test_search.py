@@ -231,8 +231,9 @@ def test_a_diverging_training_is_a_failed_trial_and_never_ranked(tmp_path: Path)
 
 def test_a_space_that_nothing_satisfies_is_one_clear_error(tmp_path: Path) -> None:
     space = ns.SearchSpace(name="none", families={"fc": FC}, constraints={"params": {"max": 1}})
+    spec = tiny(search_space=space)
+    session = open_study(spec, storage=url(tmp_path), settings=Settings(infeasible_in_a_row=20))
     with pytest.raises(ns.InvalidInputError, match=r"in a row were infeasible.*params = .* above the maximum of 1"):
-        session = open_study(tiny(search_space=space), storage=url(tmp_path), settings=Settings(infeasible_in_a_row=20))
         score_candidates(session)
 
 

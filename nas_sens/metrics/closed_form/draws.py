@@ -33,7 +33,11 @@ class Draw:
             raise InvalidInputError(f"init_scale must be finite and at least 0; given {self.scale}")
 
     def variances(self, layer: nn.Linear | nn.Conv2d) -> tuple[float, float]:
-        """Return the variances of a weight and of a bias of ``layer``."""
+        """Return the variances of a weight and of a bias of ``layer``.
+
+        Raises:
+            InvalidInputError: Its own weights (init="current") are on the meta device.
+        """
         weight, bias = layer.weight, layer.bias
         if self.init != "current":
             n_out, n_in, *kernel = weight.shape

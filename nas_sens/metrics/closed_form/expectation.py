@@ -184,7 +184,12 @@ def closed_form(
 
 
 def _walk(steps: list[Step], start: Moments, draw: Draw) -> Moments:
-    """Return the moments of the network's output from those of its input."""
+    """Return the moments of the network's output from those of its input.
+
+    Raises:
+        NoClosedFormError: A step has no rule, or the last one is no linear read-out; the message names it.
+        InvalidInputError: The network does not fit the input, or the weights of init="current" are on the meta device.
+    """  # noqa: DOC501 - `no_rule` makes the error
     values: list[Moments | None] = [start] + [None] * len(steps)
     last_use = {source: i for i, step in enumerate(steps) for source in step.sources}
     for i, step in enumerate(steps):

@@ -18,7 +18,12 @@ from .moments import MAX_POSITIONS, Array, Moments, renormalised, scaled
 
 
 def linear(module: nn.Linear, moments: Moments, draw: Draw) -> Moments:
-    """Σ over all features: t ← n_in σ_w² mean(t) + σ_b², but d ← n_in σ_w² mean(d)."""
+    """Return the moments of the sum over all features: t ← n_in σ_w² mean(t) + σ_b², but d ← n_in σ_w² mean(d).
+
+    Raises:
+        NoClosedFormError: It acts on a feature map, or its weights are used twice.
+        InvalidInputError: The number of features differs, or the weights of init="current" are on the meta device.
+    """
     planes = moments.planes
     if planes.ndim > 1:
         if not moments.is_flat:
@@ -31,7 +36,14 @@ def linear(module: nn.Linear, moments: Moments, draw: Draw) -> Moments:
 
 
 def conv2d(module: nn.Conv2d, moments: Moments, draw: Draw) -> Moments:
-    """Sum over the kernel's window, zeros beyond the border, times channels of a group and weight variance."""
+    """Return moments summed over the kernel's window, zeros beyond the border, times a group's channels and σ_w².
+
+    Raises:
+        NoClosedFormError: It pads with other than zeros, is depthwise, is grouped and acts on the input itself, has too
+            many positions for an average pool downstream, or its weights are used twice.
+        InvalidInputError: The input is no feature map of these channels, or is smaller than the kernel, or the weights
+            of init="current" are on the meta device.
+    """
     if module.padding_mode != "zeros":
         raise NoClosedFormError(f"padding_mode={module.padding_mode!r} has no rule, only zeros")
     if moments.is_flat or len(moments.map_shape) != 2:
@@ -103,7 +115,11 @@ def _taps(module: nn.Conv2d, axis: int) -> tuple[int, int, int, int, int]:
 
 @lru_cache(maxsize=1024)
 def _window(side: int, kernel: int, stride: int, dilation: int, before: int, after: int) -> Window:
-    """Return how a kernel moves along an axis of length ``side``; the result is shared and not to be altered."""
+    """Return how a kernel moves along an axis of length ``side``; the result is shared and not to be altered.
+
+    Raises:
+        InvalidInputError: The kernel is larger than the padded axis.
+    """
     span = dilation * (kernel - 1) + 1
     n_out = (side + before + after - span) // stride + 1
     if n_out < 1:
@@ -144,7 +160,12 @@ def _affine(
     n_out: int,
     draw: Draw,
 ) -> Moments:
-    """Return moments behind a layer of fresh weights; the second moment of its argument is ``fan_in * planes``."""
+    """Return moments behind a layer of fresh weights; the second moment of its argument is ``fan_in * planes``.
+
+    Raises:
+        NoClosedFormError: The weights are used twice on one path.
+        InvalidInputError: The weights of init="current" are on the meta device.
+    """
     key = id(module.weight)
     if key in moments.layers:
         raise NoClosedFormError("its weights are used twice on one path")

@@ -22,19 +22,28 @@ from .moments import Array, Moments, in_unit, renormalised, scaled
 
 
 def identity(module: Any, moments: Moments, draw: Draw) -> Moments:
-    """Nothing changes (dropout counts as in evaluation mode)."""
+    """Return the moments as they are (dropout counts as in evaluation mode)."""
     return moments
 
 
 def flatten(module: nn.Flatten, moments: Moments, draw: Draw) -> Moments:
-    """Positions become features; their moments stay apart until a linear layer takes the mean."""
+    """Return the moments with positions as features; they stay apart until a linear layer takes the mean.
+
+    Raises:
+        NoClosedFormError: It flattens other dimensions than all but the first.
+    """
     if module.start_dim != 1 or module.end_dim != -1:
         raise NoClosedFormError("only start_dim=1, end_dim=-1 has a rule")
     return moments.replace(is_flat=True)
 
 
 def batch_norm(module: nn.BatchNorm1d | nn.BatchNorm2d, moments: Moments, draw: Draw) -> Moments:
-    """Factor γ²/(running variance + eps): initial statistics for a scheme, the module's own for init="current"."""
+    """Return the moments times γ²/(running variance + eps), of initial statistics or the module's own (init="current").
+
+    Raises:
+        NoClosedFormError: It is in training mode, has no running statistics, acts on the input itself, or, with its own
+            statistics, shifts its argument or scales its channels by different factors.
+    """
     if module.training:
         raise NoClosedFormError("it is in training mode; call model.eval() first")
     if module.running_var is None or module.running_mean is None:
@@ -57,7 +66,11 @@ def batch_norm(module: nn.BatchNorm1d | nn.BatchNorm2d, moments: Moments, draw: 
 
 
 def activation_slope(slope: float, moments: Moments) -> Moments:
-    """Rectifier of the given negative slope, after a check that the pre-activations are normal."""
+    """Return the moments behind a rectifier of the given negative slope.
+
+    Raises:
+        NoClosedFormError: The slope is not 1, and the pre-activations are not normal.
+    """
     if slope == 1:
         return moments
     return rectify(_gaussian(moments), slope)
@@ -75,17 +88,21 @@ def _gaussian(moments: Moments) -> Moments:
 
 
 def relu(module: Any, moments: Moments, draw: Draw) -> Moments:
-    """Arc-cosine kernel of order 1."""
+    """Return the moments by the arc-cosine kernel of order 1."""
     return activation_slope(0.0, moments)
 
 
 def leaky_relu(module: nn.LeakyReLU, moments: Moments, draw: Draw) -> Moments:
-    """Mixture of the identity and the arc-cosine kernel."""
+    """Return the moments by a mixture of the identity and the arc-cosine kernel."""
     return activation_slope(float(module.negative_slope), moments)
 
 
 def prelu(module: nn.PReLU, moments: Moments, draw: Draw) -> Moments:
-    """Leaky ReLU with the module's own slopes if they are equal; 0.25, PyTorch's initial value, on the meta device."""
+    """Return the moments behind a leaky ReLU of the module's own slope; on the meta device 0.25, PyTorch's initial one.
+
+    Raises:
+        NoClosedFormError: Its channels have different slopes, or the pre-activations are not normal.
+    """
     slopes = module.weight.detach()
     if slopes.is_meta:
         return activation_slope(0.25, moments)
@@ -95,7 +112,11 @@ def prelu(module: nn.PReLU, moments: Moments, draw: Draw) -> Moments:
 
 
 def gelu(module: nn.GELU, moments: Moments, draw: Draw) -> Moments:
-    """Closed form of x·Φ(x); the tanh approximation is another function."""
+    """Return the moments by the closed form of x·Φ(x); the tanh approximation is another function.
+
+    Raises:
+        NoClosedFormError: It is that approximation, or the pre-activations are not normal.
+    """
     if module.approximate != "none":
         raise NoClosedFormError(f"approximate={module.approximate!r} has no rule, only 'none'")
     return renormalised(activate(_gaussian(moments), gelu_covariance, is_bounded=False))
@@ -110,12 +131,17 @@ class Erf(nn.Module):
 
 
 def erf(module: Erf, moments: Moments, draw: Draw) -> Moments:
-    """Arcsine kernel."""
+    """Return the moments by the arcsine kernel."""
     return activate(_gaussian(moments), erf_covariance, is_bounded=True)
 
 
 def average_pool(module: nn.AvgPool2d | nn.AdaptiveAvgPool2d, moments: Moments, draw: Draw) -> Moments:
-    """Apply the pooling matrix to both positions of the position-by-position moments."""
+    """Return the moments with the pooling matrix applied to both positions of the position-by-position moments.
+
+    Raises:
+        NoClosedFormError: It acts on the input itself.
+        InvalidInputError: There is no feature map of shape (n, channels, height, width).
+    """
     if moments.is_flat or len(moments.map_shape) != 2:
         raise InvalidInputError("an average pool needs a feature map of shape (n, channels, height, width)")
     if moments.is_input:
