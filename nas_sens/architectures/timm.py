@@ -8,8 +8,7 @@ from __future__ import annotations
 import copy
 import difflib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Annotated, Any, ClassVar
 
@@ -22,6 +21,7 @@ from torch import fx, nn
 from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError, first_line
 from ..core.identity import canonical_json
+from ..core.random_state import global_stream
 from .base import SPEC_CONFIG, ArchitectureSpec, require_images
 from .initialization import SelfInitialized
 
@@ -120,7 +120,7 @@ class TimmNetwork(SelfInitialized):
     def __init__(self, make: Callable[[], nn.Module]) -> None:
         super().__init__()
         self._make = make
-        with _cpu_random_state():
+        with global_stream(None):
             try:
                 self.net = make()
             except RuntimeError as error:
@@ -164,7 +164,7 @@ class TimmNetwork(SelfInitialized):
 
     def _twin(self, seed: int) -> nn.Module:
         # On the CPU whatever the device: the same generator gives the same weights everywhere.
-        with torch.device("cpu"), _cpu_random_state(seed):
+        with torch.device("cpu"), global_stream(seed):
             return self._make()
 
 
@@ -208,18 +208,6 @@ def _misfit(network: TimmNetwork, input_shape: tuple[int, int, int], n_outputs: 
         given = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
         return f"its output must be of shape (1, {n_outputs}), but is {given}"
     return None
-
-
-@contextmanager
-def _cpu_random_state(seed: int | None = None) -> Iterator[None]:
-    """Put the CPU's global random state back afterwards; timm draws from no other."""
-    before = torch.get_rng_state()
-    try:
-        if seed is not None:
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed CUDA, too
-        yield
-    finally:
-        torch.set_rng_state(before)
 
 
 @torch.no_grad()

@@ -117,7 +117,7 @@ def replay(source: str, rules: str, budgets: str, repeats: int, pool_share: floa
 
 
 @click.command(name="list")
-@click.argument("what", type=click.Choice(["spaces", "studies", "metrics", "records", "data", "families", "rules"]))
+@click.argument("what", type=click.Choice(["spaces", "studies", "metrics", "recordings", "data", "families", "rules"]))
 @format_option
 def list_(what: str, form: str) -> None:
     """Show what there is."""
@@ -133,7 +133,7 @@ def list_(what: str, form: str) -> None:
         from ..metrics import metric_names
 
         table = metric_names()
-    elif what == "records":
+    elif what == "recordings":
         from ..recordings import recordings
 
         table = {n: f"{', '.join(r.fields)} ({r.source})" for n, r in recordings().items()}

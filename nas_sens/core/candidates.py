@@ -112,11 +112,11 @@ class TrainedCandidate:
         curve: Mean validation loss after each epoch.
         curve_epochs: Epochs of ``curves``, evenly spaced if there are many.
         curves: Mean ``train_loss``, ``train_error`` and ``val_error`` at these epochs (see `Outcome`).
-        measures: Means of what ``[train] measure`` says of the trained networks, by name, where all are finite.
+        measures: Means of what ``[train] metrics`` says of the trained networks, by name, where all are finite.
         measured_epochs: Epochs after which it was measured, 0 for before training.
         measure_curves: Means of what it said then, by name; None where there is none.
-        records: What ``[train] record`` keeps, of all seeds as each record says (`nas_sens.recordings`): name to epoch
-            to field to nested tuples of numbers, None where there is none. Epoch 0 is before training.
+        records: What ``[train] recordings`` keeps, of all seeds as each recording says (`nas_sens.recordings`): name to
+            epoch to field to nested tuples of numbers, None where there is none. Epoch 0 is before training.
         seconds: Wall-clock time of all trainings together.
         status: "ok", or the reason why it is never ranked.
         number: Number of its trial; None before it is stored.

@@ -1,4 +1,4 @@
-"""A stream of the global random state for code that takes no generator, such as dropout."""
+"""The global random state, for code that takes no generator: seeded for a while, and put back."""
 
 from __future__ import annotations
 
@@ -7,19 +7,29 @@ from contextlib import contextmanager
 
 import torch
 
+CPU = torch.device("cpu")
+
 
 @contextmanager
-def global_stream(device: torch.device, seed: int) -> Iterator[None]:
+def global_stream(seed: int | None, device: torch.device = CPU) -> Iterator[None]:
     """Seed the global random state of the CPU and of ``device`` inside the ``with`` block; it is put back afterwards.
 
     Other devices are left alone, as torch.manual_seed would not.
+
+    Args:
+        seed: The seed; None to go on from the present state.
+        device: An accelerator that is drawn on, too.
     """
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
+    before = stream_state(device)
+    try:
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+            if device.type == "cuda":
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
         yield
+    finally:
+        set_stream_state(device, before)
 
 
 def stream_state(device: torch.device) -> list[torch.Tensor]:

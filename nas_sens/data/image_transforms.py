@@ -10,6 +10,7 @@ import torch
 
 from ..core.declarations import find
 from ..core.errors import InvalidInputError, first_line
+from ..core.random_state import global_stream
 
 PARTS = 8  # of a batch, each with draws of its own: torchvision draws once for all images that it is given together
 
@@ -56,7 +57,7 @@ def check_transforms(declared: Sequence[Mapping[str, Any]], x: torch.Tensor) -> 
     for values in declared:
         apply = make_transforms([values])
         try:
-            with torch.random.fork_rng(devices=[]):
+            with global_stream(None):
                 found = apply(x)
         except Exception as error:  # whatever a transform of another library thinks of it
             raise InvalidInputError(

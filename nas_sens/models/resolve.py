@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..architectures import families, load_spec
+from ..core.device import resolve_device
 from ..core.errors import InfeasibleArchitectureError, InvalidInputError, first_line
 from ..core.module_mode import evaluation_mode
+from ..core.random_state import global_stream
 from .model_folder import read_model
 
 
@@ -87,7 +88,7 @@ def _from_code(module: str, name: str, given: dict[str, Any], generator: torch.G
         ) from error
     if not isinstance(found, nn.Module) and callable(found):
         takes = inspect.signature(found).parameters
-        with _global_stream(generator):
+        with _drawing_from(generator):
             found = found(**{key: value for key, value in given.items() if key in takes})
     if not isinstance(found, nn.Module):
         raise InvalidInputError(
@@ -96,16 +97,12 @@ def _from_code(module: str, name: str, given: dict[str, Any], generator: torch.G
     return found
 
 
-@contextmanager
-def _global_stream(generator: torch.Generator | None) -> Iterator[None]:
-    """Let foreign code draw from ``generator`` by way of the global state, which is put back afterwards."""
+def _drawing_from(generator: torch.Generator | None) -> AbstractContextManager[None]:
+    """Return a context in which foreign code draws from ``generator``, by way of the global state."""
     if generator is None:
-        yield
-        return
+        return nullcontext()
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
+    return global_stream(seed, resolve_device("auto"))
 
 
 def _try(model: nn.Module, text: str, input_shape: tuple[int, ...], n_outputs: int) -> None:

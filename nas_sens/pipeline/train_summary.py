@@ -14,7 +14,7 @@ from ..data import Splits
 from ..metrics.predicted_loss import predicted_loss, predicted_mse
 from ..study.study_spec import StudySpec
 from ..training import Outcome, mean_and_sd
-from ..training.records_in_training import combined_records
+from ..training.recordings_in_training import combined_records
 from ..training.seed_means import compact, mean_curve, mean_measures
 from .plan import Planned
 from .session import Session
@@ -63,7 +63,7 @@ def summarize(session: Session, planned: Planned, outcomes: Sequence[Outcome]) -
         figures["log10_sensitivity_after"] = math.log10(sensitivity)
         figures["predicted_loss"] = _predicted_loss(session, sensitivity)
     figures["records"] = combined_records([o.records for o in outcomes])
-    figures |= _curves(outcomes, is_measured_in_between=session.spec.train.measure_every is not None)
+    figures |= _curves(outcomes, is_measured_in_between=session.spec.train.metrics_every is not None)
     return replace(record, generalization_gap=figures["test_error"] - figures["train_error"], **figures)
 
 

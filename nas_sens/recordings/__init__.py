@@ -1,4 +1,4 @@
-"""Records of trained networks, one kind per file: small arrays that ``[train] record`` keeps beside numbers."""
+"""Records of trained networks, one kind per file: small arrays that ``[train] recordings`` keeps beside numbers."""
 
 from __future__ import annotations
 
@@ -57,6 +57,6 @@ def check_records(names: Iterable[str], splits: Splits, *, n_inputs: int) -> Non
         size = recording.size(n_inputs, splits)
         if size > MOST_NUMBERS:
             raise InvalidInputError(
-                f"record {name!r} in [train] may hold {MOST_NUMBERS:,} numbers; with record_inputs = {n_inputs} it "
-                f"would hold {size:,}; lower record_inputs"
+                f"record {name!r} in [train] may hold {MOST_NUMBERS:,} numbers; with recording_inputs = {n_inputs} it "
+                f"would hold {size:,}; lower recording_inputs"
             )

@@ -1,4 +1,4 @@
-"""What describes a record of a network: arrays that ``[train] record`` keeps of it at some epochs."""
+"""What describes a record of a network: arrays that ``[train] recordings`` keeps of it at some epochs."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def _three(y: torch.Tensor, generator: torch.Generator) -> list[int]:
     classes = y.unique().tolist()
     if len(classes) < 3:
         raise InvalidInputError(
-            f"training inputs of three classes are needed; given {len(classes)}; raise record_inputs"
+            f"training inputs of three classes are needed; given {len(classes)}; raise recording_inputs"
         )
     members = [
         (y == classes[i]).nonzero().flatten().tolist() for i in torch.randperm(len(classes), generator=generator)

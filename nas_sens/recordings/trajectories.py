@@ -91,7 +91,7 @@ def _draw(kind: str, x: torch.Tensor, y: torch.Tensor, generator: torch.Generato
         members = [places for places in members if len(places) >= 3]
     if len(members) < (1 if kind == "same" else 3):
         raise InvalidInputError(
-            "three training inputs of one class, and three classes, are needed; raise record_inputs"
+            "three training inputs of one class, and three classes, are needed; raise recording_inputs"
         )
     order = torch.randperm(len(members), generator=generator).tolist()
     if kind == "same":

@@ -12,6 +12,7 @@ from ..core.errors import InvalidInputError
 from ..core.figures import RANK_BY
 from ..storage.study_storage import StudyStorage
 from ..study.select_spec import ranking_figure
+from ..study.stored_names import with_present_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def read_result(storage: StudyStorage, name: str, *, by: str | None = None) -> S
     if by is not None and by not in RANK_BY:
         raise InvalidInputError(f"a ranking must be by one of {', '.join(RANK_BY)}; given {by!r}")
     attributes = storage.attributes(name)
-    protocol = json.loads(attributes["study"])
+    protocol = with_present_names(json.loads(attributes["study"]))
     protocol["data"]["task"] = attributes.get("task", "classification")  # older studies lack it
     if by is None:
         by = ranking_figure(protocol)

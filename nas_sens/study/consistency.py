@@ -66,8 +66,8 @@ def _check_figures(spec: StudySpec) -> None:
         parameters=sorted({f.name for family in space.families for f in fields(families()[family]) if f.init}),
         training=space.training_names,
         measures=spec.train.measured,
-        epochs=(None, *spec.train.record_epochs),
-        records={name: recordings()[name].fields for name in spec.train.record},
+        epochs=(None, *spec.train.recording_epochs),
+        records={name: recordings()[name].fields for name in spec.train.recordings},
     )
 
 

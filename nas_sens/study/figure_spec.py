@@ -17,26 +17,26 @@ _NEEDS = {
     "paired": ("pair", "y"),
     "curve": ("y",),
     "heat_map": ("x", "y", "colour"),
-    "points": ("record", "x", "y"),
-    "profile": ("record", "x", "lines"),
-    "slice": ("record",),
-    "matrix": ("record", "y"),
-    "distance": ("record", "y"),
+    "points": ("recording", "x", "y"),
+    "profile": ("recording", "x", "lines"),
+    "slice": ("recording",),
+    "matrix": ("recording", "y"),
+    "distance": ("recording", "y"),
 }
 _HAS = {
     "scatter": ("x", "y", "group", "fit", "diagonal", "predicted"),
     "paired": ("pair", "also", "y", "group"),
     "curve": ("x", "y", "lines", "group", "predicted"),
     "heat_map": ("x", "y", "colour"),
-    "points": ("record", "epoch", "x", "y", "group", "bounds"),
-    "profile": ("record", "epoch", "x", "lines", "group"),
-    "slice": ("record", "epoch"),
-    "matrix": ("record", "epochs", "y"),
-    "distance": ("record", "epochs", "y"),
+    "points": ("recording", "epoch", "x", "y", "group", "bounds"),
+    "profile": ("recording", "epoch", "x", "lines", "group"),
+    "slice": ("recording", "epoch"),
+    "matrix": ("recording", "epochs", "y"),
+    "distance": ("recording", "epochs", "y"),
 }
 KEYS = (
     *("x", "y", "group", "pair", "also", "colour", "fit", "diagonal", "predicted"),
-    *("record", "epoch", "epochs", "lines", "bounds"),
+    *("recording", "epoch", "epochs", "lines", "bounds"),
 )
 _BOUNDED = ("jacobian_norm", "class_norm")
 
@@ -56,13 +56,13 @@ class FigureSpec:
             ``pair``, which has two values, against each other, with the diagonal; ``curve``: y, a measure that is taken
             every so many epochs, the mean of an array, or ``val_loss``, ``val_error``, ``train_loss``,
             ``train_error``, against the epoch or, as x, another of the last four at the same epoch; ``heat_map``: mean
-            of ``colour`` over networks by the parameters x and y. Of arrays that ``record`` names: ``points`` of single
-            inputs, y against x; ``profile``: ``lines`` against x, means over networks; ``slice``: the map of region
-            boundaries of one network; ``matrix``: y by two classes at some epochs; ``distance``: y, which is stiffness
-            such as ``train_val_sign``, by the distance of inputs at some epochs, with lines and their zeros; the last
-            two are means over networks.
-        y: Quantity, or array of the record, on the vertical axis.
-        x: Quantity, or array of the record, on the horizontal axis.
+            of ``colour`` over networks by the parameters x and y. Of arrays that ``recording`` names: ``points`` of
+            single inputs, y against x; ``profile``: ``lines`` against x, means over networks; ``slice``: the map of
+            region boundaries of one network; ``matrix``: y by two classes at some epochs; ``distance``: y, which is
+            stiffness such as ``train_val_sign``, by the distance of inputs at some epochs, with lines and their zeros;
+            the last two are means over networks.
+        y: Quantity, or array of the recording, on the vertical axis.
+        x: Quantity, or array of the recording, on the horizontal axis.
         title: Heading of the figure.
         group: Parameter by which points and curves are coloured.
         pair: Parameter that tells the two networks of a pair apart; the smaller value lies on the horizontal axis.
@@ -72,10 +72,10 @@ class FigureSpec:
         diagonal: Whether y = x is drawn.
         where: Parameters and the values that networks must have to be shown.
         max_train_error: Networks with a larger training error are left out; 0 for those that fit all labels.
-        record: Name of a record that the study takes (``[train] record``).
-        epoch: Epoch after which the record was taken, 0 being before training; None for the end.
-        epochs: Epochs that are shown; none for up to four of those at which the record was taken.
-        lines: Arrays of the record, each of which is a line; of a curve, quantities that are drawn beside y.
+        recording: Name of a recording that the study takes (``[train] recordings``).
+        epoch: Epoch after which the recording was taken, 0 being before training; None for the end.
+        epochs: Epochs that are shown; none for up to four of those at which the recording was taken.
+        lines: Arrays of the recording, each of which is a line; of a curve, quantities that are drawn beside y.
         bounds: Whether the bounds of the Jacobian norm by the loss are drawn (novak2018, eq. 5–7); x is then ``loss``
             and y ``jacobian_norm`` or ``class_norm``.
         predicted: Whether the loss predicted by eq. 9 of forouzesh2020 (eq. 7 for regressions) is drawn; y is then
@@ -93,7 +93,7 @@ class FigureSpec:
     fit: bool = False
     diagonal: bool = False
     predicted: bool = False
-    record: str = ""
+    recording: str = ""
     epoch: Annotated[int, Field(ge=0)] | None = None
     epochs: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, max_length=6)] = ()
     lines: Annotated[tuple[str, ...], Field(strict=False)] = ()

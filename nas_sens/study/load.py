@@ -17,6 +17,7 @@ from .full_size import full_table
 from .score_spec import ScoreSpec
 from .search_space import SearchSpace, load_space, space_of_table
 from .select_spec import SelectSpec
+from .stored_names import with_present_names
 from .study_spec import SearchSpec, StudySpec
 from .train_spec import TrainSpec
 
@@ -100,7 +101,7 @@ def _space_of(declared: Any, path: Path, *, name: str) -> SearchSpace:
 
 def from_dict(stored: Mapping[str, Any]) -> StudySpec:
     """Return the study that ``to_dict`` wrote."""
-    values = dict(stored)
+    values = with_present_names(stored)
     space = values.pop("search_space")
     sections: dict[str, Any] = {k: validate(c, values.pop(k), source="stored study") for k, c in _SECTIONS.items()}
     search = validate(SearchSpec, values.pop("search"), source="stored study")

@@ -54,7 +54,7 @@ def check_figures(
             for epoch in (figure.epoch, *figure.epochs):
                 if epoch not in epochs:
                     raise InvalidInputError(
-                        f"figure {i} needs an epoch of [train] record_epochs, or none for the end; given {epoch}"
+                        f"figure {i} needs an epoch of [train] recording_epochs, or none for the end; given {epoch}"
                     )
         curves = (*EPOCH_CURVES, *measures, *arrays)
         for name in (figure.x, figure.y, *figure.lines) if figure.kind == "curve" else ():
@@ -63,14 +63,14 @@ def check_figures(
 
 
 def _check_record(figure: FigureSpec, place: int, records: Mapping[str, Collection[str]]) -> None:
-    if figure.record not in records:
-        there = nearest(figure.record, records) if records else "[train] record names none"
-        raise InvalidInputError(f"figure {place} has no record {figure.record!r}; {there}")
+    if figure.recording not in records:
+        there = nearest(figure.recording, records) if records else "[train] recordings names none"
+        raise InvalidInputError(f"figure {place} has no recording {figure.recording!r}; {there}")
     for name in (figure.x, figure.y, *figure.lines):
-        if name and name not in records[figure.record]:
-            hint = nearest(name, records[figure.record])
-            raise InvalidInputError(f"figure {place} has no array {name!r} of record {figure.record!r}; {hint}")
-    if figure.kind == "distance" and figure.y + BY_DISTANCE not in records[figure.record]:
+        if name and name not in records[figure.recording]:
+            hint = nearest(name, records[figure.recording])
+            raise InvalidInputError(f"figure {place} has no array {name!r} of recording {figure.recording!r}; {hint}")
+    if figure.kind == "distance" and figure.y + BY_DISTANCE not in records[figure.recording]:
         raise InvalidInputError(
             f"figure {place} needs stiffness as y, such as 'train_train_cosine'; given {figure.y!r}"
         )

@@ -91,18 +91,18 @@ class TrainSpec:
             section VI). Weights are stored as trained, the temperature beside them.
         pruner: Optuna's pruner of trainings whose validation loss is worse than that of others after as many epochs:
             ``asha``, ``hyperband``, ``median`` or ``none``. It judges the first seed; the control group is not pruned.
-        measure: Measures of the trained network (``nas-sens list metrics``), stored with it.
-        measure_every: Take them also before training and after every so many epochs; None for the end only.
-        measure_inputs: On how many inputs of ``measure_on``, its classes in proportion, in one pass; the same whenever
+        metrics: Measures of the trained network (``nas-sens list metrics``), stored with it.
+        metrics_every: Take them also before training and after every so many epochs; None for the end only.
+        metrics_inputs: On how many inputs of ``metrics_on``, its classes in proportion, in one pass; the same whenever
             it is measured and for all architectures.
-        measure_on: ``validation``, ``train`` with the labels that are trained on, or ``both``: what is measured on the
+        metrics_on: ``validation``, ``train`` with the labels that are trained on, or ``both``: what is measured on the
             training set then has ``_on_train`` behind its name.
-        record: Arrays of the trained network that are kept for figures, as ``nas-sens list records``
+        recordings: Arrays of the trained network that are kept for figures, as ``nas-sens list recordings``
             has them: ``points`` (loss and Jacobian norm of single inputs), ``bias_variance`` (of single inputs, over
             seeds), ``stiffness`` (by classes and by distance), ``trajectories`` and ``slice`` (near training inputs
             and away from them). They are taken at the end; at most 2,000 numbers each.
-        record_epochs: Take them also after these epochs, 0 being before training; at most 20 of them.
-        record_inputs: Of how many inputs, the classes of their set in proportion.
+        recording_epochs: Take them also after these epochs, 0 being before training; at most 20 of them.
+        recording_inputs: Of how many inputs, the classes of their set in proportion.
         checkpoint_seconds: A training that is killed goes on from a state at most so old. No part of the protocol.
     """
 
@@ -135,13 +135,13 @@ class TrainSpec:
     table: str | None = None
     temperature_scaling: bool = False
     pruner: Pruner = "none"
-    measure: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    measure_every: Positive | None = None
-    measure_inputs: Positive = 64
-    measure_on: Literal["validation", "train", "both"] = "validation"
-    record: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    record_epochs: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, max_length=20)] = ()
-    record_inputs: Positive = 200
+    metrics: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    metrics_every: Positive | None = None
+    metrics_inputs: Positive = 64
+    metrics_on: Literal["validation", "train", "both"] = "validation"
+    recordings: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    recording_epochs: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, max_length=20)] = ()
+    recording_inputs: Positive = 200
     checkpoint_seconds: NotNegative = 30.0
 
     @property
@@ -152,8 +152,8 @@ class TrainSpec:
     @property
     def measured(self) -> tuple[str, ...]:
         """Names under which measures are stored."""
-        more = tuple(name + ON_TRAIN for name in self.measure) if self.measure_on == "both" else ()
-        return (*self.measure, *more)
+        more = tuple(name + ON_TRAIN for name in self.metrics) if self.metrics_on == "both" else ()
+        return (*self.metrics, *more)
 
     def loss_for(self, task: Task) -> Loss:
         """Return the loss that a task is trained with."""
@@ -184,21 +184,23 @@ class TrainSpec:
 
     @model_validator(mode="after")
     def _check_measures(self) -> TrainSpec:
-        for name in self.measure:
+        for name in self.metrics:
             METRICS.get(name)
-        if self.measure_every is not None and not self.measure:
-            raise ValueError(f"needs a list measure for measure_every; given measure_every = {self.measure_every}")
+        if self.metrics_every is not None and not self.metrics:
+            raise ValueError(f"needs a list metrics for metrics_every; given metrics_every = {self.metrics_every}")
         return self
 
     @model_validator(mode="after")
     def _check_records(self) -> TrainSpec:
-        for name in self.record:
+        for name in self.recordings:
             RECORDINGS.get(name)
-        if self.record_epochs and not self.record:
-            raise ValueError(f"needs a list record for record_epochs; given record_epochs = {self.record_epochs}")
-        late = [e for e in self.record_epochs if e > self.n_epochs]
+        if self.recording_epochs and not self.recordings:
+            raise ValueError(
+                f"needs a list recordings for recording_epochs; given recording_epochs = {self.recording_epochs}"
+            )
+        late = [e for e in self.recording_epochs if e > self.n_epochs]
         if late:
-            raise ValueError(f"cannot have record_epochs after the last of {self.n_epochs} epochs; given {late}")
+            raise ValueError(f"cannot have recording_epochs after the last of {self.n_epochs} epochs; given {late}")
         return self
 
     @model_validator(mode="after")

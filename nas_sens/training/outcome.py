@@ -29,11 +29,11 @@ class Outcome:
         curve: Validation loss after each epoch.
         curves: Further figures of each epoch: ``val_error`` after it; ``train_loss`` and ``train_error``, means over
             its batches as they were trained on, with dropout and augmentation.
-        measures: What ``[train] measure`` says of the trained network, by name, where it is finite.
+        measures: What ``[train] metrics`` says of the trained network, by name, where it is finite.
         measured_epochs: Epochs after which it was measured, 0 for before training.
         measure_curves: What it said then, by name; None where it was not finite.
         measure_problems: Why a measure had no value, or a record could not be taken, by name.
-        records: What ``[train] record`` keeps: name to epoch to arrays by field, float64 on the CPU.
+        records: What ``[train] recordings`` keeps: name to epoch to arrays by field, float64 on the CPU.
         seconds: Wall-clock time.
         state: The trained weights, on the CPU.
     """

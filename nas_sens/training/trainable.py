@@ -30,7 +30,7 @@ def check_trainable(spec: TrainSpec, splits: Splits) -> None:
         raise InvalidInputError(
             f"temperature_scaling in [train] needs classes, but data {splits.name!r} is for regression; set it to false"
         )
-    check_records(spec.record, splits, n_inputs=spec.record_inputs)
+    check_records(spec.recordings, splits, n_inputs=spec.recording_inputs)
     declared = "augmentation" if spec.augmentation else "transforms"
     if not getattr(spec, declared):
         return

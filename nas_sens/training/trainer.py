@@ -60,7 +60,7 @@ def train(
     check_trainable(spec, splits)
     splits = _trained_on(splits, spec, seed=seed)
     device = splits.x_train.device
-    with global_stream(device, derive_seed("dropout", architecture.digest, seed)):
+    with global_stream(derive_seed("dropout", architecture.digest, seed), device):
         run = TrainingRun(architecture, splits, spec, seed=seed)
         identity = "" if checkpoint is None else _identity(architecture, splits, spec, seed)
         if checkpoint is not None and (state := checkpoint.read(identity=identity)) is not None:

@@ -19,9 +19,9 @@ from ..study.train_spec import TrainSpec
 from .evaluation import evaluate
 from .gradient_steps import GradientSteps
 from .label_noise import noisy_labels
-from .measures_in_training import measure_in_training
+from .metrics_in_training import measure_in_training
 from .optimizers import make_optimizer
-from .records_in_training import record_in_training
+from .recordings_in_training import record_in_training
 from .schedule import make_schedule
 
 _PIXELS = 400  # from so many on, channels last are on the CPU 4 % faster for plain CNNs, 1.7 times for residual ones
@@ -39,9 +39,9 @@ class TrainingRun:
     Attributes:
         model: The network.
         curves: Figures after each epoch, by the names in ``EPOCH_CURVES``.
-        measured_epochs: Epochs after which ``[train] measure`` was taken; so ``measure_curves`` and
+        measured_epochs: Epochs after which ``[train] metrics`` was taken; so ``measure_curves`` and
             ``measure_problems`` (see `Outcome`).
-        records: What ``[train] record`` keeps (see `Outcome`).
+        records: What ``[train] recordings`` keeps (see `Outcome`).
         is_over: Whether no epoch is left.
         problem: Why the training failed; "" if it did not.
     """
@@ -116,9 +116,9 @@ class TrainingRun:
     def train_epoch(self) -> None:
         """Take one pass over the training set, note its figures, and decide whether it was the last one."""
         spec, splits, loss = self._spec, self._splits, self._spec.loss_for(self._splits.task)
-        if self.n_done == 0 and spec.measure_every is not None:
+        if self.n_done == 0 and spec.metrics_every is not None:
             self._measure()
-        if self.n_done == 0 and 0 in spec.record_epochs:
+        if self.n_done == 0 and 0 in spec.recording_epochs:
             self._record()
         if spec.noisy_epochs is not None and self.n_done == spec.noisy_epochs:
             self._begin_phase()
@@ -139,9 +139,9 @@ class TrainingRun:
         self.is_over = self.n_done >= spec.n_epochs or (is_last_phase and self._may_stop(values))
         if spec.max_seconds is not None and self.seconds >= spec.max_seconds:
             self.is_over = True
-        if spec.measure and (self.is_over or (spec.measure_every and self.n_done % spec.measure_every == 0)):
+        if spec.metrics and (self.is_over or (spec.metrics_every and self.n_done % spec.metrics_every == 0)):
             self._measure()
-        if spec.record and (self.is_over or self.n_done in spec.record_epochs):
+        if spec.recordings and (self.is_over or self.n_done in spec.recording_epochs):
             self._record()
 
     def _measure(self) -> None:

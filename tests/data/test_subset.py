@@ -46,7 +46,7 @@ def test_targets_of_a_regression_are_only_shuffled():
 
 
 def test_a_training_on_some_samples_is_one_on_such_a_training_set(digits):
-    spec = TrainSpec(epochs=3, batch_size=16, label_noise=0.5, measure=("grad_norm",), measure_on="train")
+    spec = TrainSpec(epochs=3, batch_size=16, label_noise=0.5, metrics=("grad_norm",), metrics_on="train")
     some = train(FC, digits, dataclasses.replace(spec, samples=40), seed=2)
     rows = slow_order(digits.y_train.tolist(), make_generator("samples", 2))[:40]
     alone = dataclasses.replace(digits, x_train=digits.x_train[rows], y_train=digits.y_train[rows])

@@ -44,5 +44,5 @@ def test_a_slice_is_the_mean_of_a_finer_map(digits, monkeypatch):
         ]
         assert share == pytest.approx(sum(near) / len(near) / (sum(map(sum, grid)) / 256), rel=1e-12)
     assert float(found["n_units"]) == 9
-    with pytest.raises(ns.InvalidInputError, match="raise record_inputs"):
+    with pytest.raises(ns.InvalidInputError, match="raise recording_inputs"):
         module.slice(model, Recorded(**values, n_inputs=1, generator=torch.Generator()))

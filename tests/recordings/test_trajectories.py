@@ -67,7 +67,7 @@ def test_ellipses_pass_through_the_inputs_they_should(digits):
 def test_what_is_lacking_is_told(digits):
     model = network(digits.input_shape).float()
     values = {"splits": digits, "y_train": digits.y_train, "loss": "mse", "generator": torch.Generator()}
-    with pytest.raises(ns.InvalidInputError, match="raise record_inputs"):
+    with pytest.raises(ns.InvalidInputError, match="raise recording_inputs"):
         trajectories(model, Recorded(**values, n_inputs=2))
     found = trajectories(model, Recorded(**values, n_inputs=50))
     again = trajectories(model, Recorded(**{**values, "generator": torch.Generator()}, n_inputs=50))

@@ -91,37 +91,37 @@ def test_the_top_tenth_is_that_of_a_sorted_list():
 
 
 def test_points_have_statistics_bounds_and_marks():
-    svg = panel(kind="points", record="points", x="loss", y="jacobian_norm", group="depth").svg
+    svg = panel(kind="points", recording="points", x="loss", y="jacobian_norm", group="depth").svg
     for text in ("Spearman 1 to 1 within 2 networks", "wrong: 100 % of the top tenth, 20 % of all", "depth 2"):
         assert text in svg, text  # a norm of 0 and a missing loss are left out: 5 points, 1 of them wrong
     assert "loss of the input (nats)" in svg
-    one = panel(NETWORKS[:1], kind="points", record="points", x="loss", y="class_norm", bounds=True).svg
+    one = panel(NETWORKS[:1], kind="points", recording="points", x="loss", y="class_norm", bounds=True).svg
     shape = [math.exp(-v) * (1 - math.exp(-v)) for v in LOSSES]
     inside = [math.sqrt(40 / 9) * s <= n <= math.sqrt(8) * s for s, n in zip(shape, POINTS["class_norm"], strict=False)]
     assert f"between the bounds: {100 * sum(inside) / 6:.0f} % of points" in one
     assert "lower bound (eq. 5)" in one
-    full = panel(kind="points", record="points", x="loss", y="jacobian_norm", bounds=True, epoch=0).svg
+    full = panel(kind="points", recording="points", x="loss", y="jacobian_norm", bounds=True, epoch=0).svg
     assert full.count("expected (eq. 7)") == 1
-    assert panel(kind="points", record="points", x="loss", y="jacobian_norm", epoch=3).svg is None
+    assert panel(kind="points", recording="points", x="loss", y="jacobian_norm", epoch=3).svg is None
 
 
 def test_profiles_are_means_on_the_axis_that_fits():
     lines = ["norm_random", "norm_same"]
-    svg = panel(kind="profile", record="trajectories", x="position", lines=lines).svg
+    svg = panel(kind="profile", recording="trajectories", x="position", lines=lines).svg
     assert "through three of one class" in svg
     assert ">random<" in svg
     assert "Jacobian norm (per unit of input)" in svg
-    by_depth = panel(kind="profile", record="trajectories", x="position", lines=lines[:1], group="depth").svg
+    by_depth = panel(kind="profile", recording="trajectories", x="position", lines=lines[:1], group="depth").svg
     assert ">depth 1<" in by_depth
-    assert panel(kind="profile", record="trajectories", x="position", lines=["other"]).svg is None
+    assert panel(kind="profile", recording="trajectories", x="position", lines=["other"]).svg is None
 
 
 def test_a_slice_tells_how_few_boundaries_are_near_the_inputs():
-    svg = panel(kind="slice", record="slice", epoch=0).svg
+    svg = panel(kind="slice", recording="slice", epoch=0).svg
     assert "100 units; boundaries near the three inputs: 0.25" in svg
     assert "mean of 2 planes: 0.5" in svg
     assert "class 7" in svg
-    assert panel(kind="slice", record="slice", epoch=1).svg is None
+    assert panel(kind="slice", recording="slice", epoch=1).svg is None
 
 
 def test_arrays_and_their_means_by_name():
@@ -147,16 +147,16 @@ def test_a_curve_can_be_against_a_measure_with_the_prediction():
     [
         ('kind = "points"\nx = "loss"\ny = "class_norm"', "needs record"),
         (
-            'kind = "points"\nrecord = "pints"\nx = "loss"\ny = "class_norm"',
-            "no record 'pints'; did you mean 'points'?",
+            'kind = "points"\nrecording = "pints"\nx = "loss"\ny = "class_norm"',
+            "no recording 'pints'; did you mean 'points'?",
         ),
         (
-            'kind = "points"\nrecord = "points"\nx = "los"\ny = "class_norm"',
-            "no array 'los' of record 'points'; did you",
+            'kind = "points"\nrecording = "points"\nx = "los"\ny = "class_norm"',
+            "no array 'los' of recording 'points'; did you",
         ),
-        ('kind = "points"\nrecord = "points"\nx = "loss"\ny = "loss"\nbounds = true', 'y = "jacobian_norm" or'),
-        ('kind = "slice"\nrecord = "points"\nepoch = 3', "needs an epoch of [train] record_epochs, or none"),
-        ('kind = "profile"\nrecord = "points"\nx = "loss"', "needs lines"),
+        ('kind = "points"\nrecording = "points"\nx = "loss"\ny = "loss"\nbounds = true', 'y = "jacobian_norm" or'),
+        ('kind = "slice"\nrecording = "points"\nepoch = 3', "needs an epoch of [train] recording_epochs, or none"),
+        ('kind = "profile"\nrecording = "points"\nx = "loss"', "needs lines"),
         ('kind = "scatter"\nx = "depth"\ny = "test_loss"\nepoch = 0', "cannot have epoch"),
         ('kind = "scatter"\nx = "depth"\ny = "record_points_los"', "no quantity 'record_points_los'"),
         ('kind = "curve"\nx = "depth"\ny = "val_loss"', "no curve 'depth'"),
@@ -166,7 +166,7 @@ def test_a_curve_can_be_against_a_measure_with_the_prediction():
 def test_wrong_figures_are_told_in_one_line(tmp_path, figure, words):
     path = tmp_path / "mine.toml"
     head = '[search_space.fc]\ndepth = [1, 2]\nwidth = 8\n[data]\nname = "digits"\n'
-    path.write_text(f'{head}[train]\nrecord = ["points"]\nrecord_epochs = [0]\n[[figures]]\n{figure}\n')
+    path.write_text(f'{head}[train]\nrecordings = ["points"]\nrecording_epochs = [0]\n[[figures]]\n{figure}\n')
     with pytest.raises(InvalidInputError) as caught:
         load_study(path)
     assert words in str(caught.value)
@@ -180,8 +180,8 @@ def test_a_figure_of_a_kind_says_what_it_needs():
 
 def test_the_same_networks_give_the_same_pictures_in_any_order():
     figures = [
-        {"kind": "points", "record": "points", "x": "loss", "y": "jacobian_norm", "group": "depth", "bounds": True},
-        {"kind": "profile", "record": "trajectories", "x": "position", "lines": ["norm_same"], "group": "depth"},
+        {"kind": "points", "recording": "points", "x": "loss", "y": "jacobian_norm", "group": "depth", "bounds": True},
+        {"kind": "profile", "recording": "trajectories", "x": "position", "lines": ["norm_same"], "group": "depth"},
     ]
     there, back = (declared_panels({"figures": figures}, t, CLASSIFICATION) for t in (NETWORKS, NETWORKS[::-1]))
     assert [p.svg for p in there] == [p.svg for p in back]

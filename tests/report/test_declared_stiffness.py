@@ -57,7 +57,7 @@ def panel(networks=NETWORKS, **figure):
 
 
 def test_epochs_are_those_asked_for_or_four_from_the_first_to_the_last():
-    spec = {"kind": "matrix", "record": "stiffness", "y": "train_val_sign"}
+    spec = {"kind": "matrix", "recording": "stiffness", "y": "train_val_sign"}
     every = FigureSpec(**spec)
     assert epochs_to_show([3, 0, 2, 0], every) == [0, 2, 3]
     assert epochs_to_show(range(10), every) == [0, 3, 6, 9]
@@ -66,7 +66,7 @@ def test_epochs_are_those_asked_for_or_four_from_the_first_to_the_last():
 
 
 def test_means_over_networks_leave_out_what_is_no_number():
-    spec = FigureSpec(kind="matrix", record="stiffness", y="train_val_sign", epochs=(2,))
+    spec = FigureSpec(kind="matrix", recording="stiffness", y="train_val_sign", epochs=(2,))
     other = trained(10)
     other.records["stiffness"][2]["train_val_sign"] = ((None, 0.5), (0.1, None))
     found = mean_arrays([*NETWORKS, other], spec, ("train_val_sign",))
@@ -74,15 +74,15 @@ def test_means_over_networks_leave_out_what_is_no_number():
 
 
 def test_a_matrix_has_a_panel_an_epoch_and_says_what_it_is_within_and_between():
-    svg = panel(kind="matrix", record="stiffness", y="train_val_sign").svg
+    svg = panel(kind="matrix", recording="stiffness", y="train_val_sign").svg
     for text in ("epoch 0", "epoch 2", "epoch 3", "within 0.53, between −0.19", "training–validation pairs"):
         assert text in svg, text
-    assert "epoch 2" not in panel(kind="matrix", record="stiffness", y="train_val_sign", epochs=[0, 3]).svg
-    assert panel(kind="matrix", record="points", y="loss").svg is None
+    assert "epoch 2" not in panel(kind="matrix", recording="stiffness", y="train_val_sign", epochs=[0, 3]).svg
+    assert panel(kind="matrix", recording="points", y="loss").svg is None
 
 
 def test_distance_tells_the_zero_of_every_line():
-    svg = panel(kind="distance", record="stiffness", y="train_val_sign", epochs=[0, 3]).svg
+    svg = panel(kind="distance", recording="stiffness", y="train_val_sign", epochs=[0, 3]).svg
     for text in ("epoch 0: ξ = 2", "epoch 3: ξ = 0.286", "distance of inputs (1 − cos)"):
         assert text in svg, text
     assert zero_of(np.array([1.0, -4.0])) == 0.25
@@ -115,18 +115,21 @@ def test_curves_of_arrays_beside_each_other():
 @pytest.mark.parametrize(
     ("figure", "words"),
     [
-        ('kind = "matrix"\nrecord = "stiffness"', ["needs y"]),
-        ('kind = "matrix"\nrecord = "stiffness"\ny = "train_val_sine"', ["no array 'train_val_sine'"]),
-        ('kind = "matrix"\nrecord = "stiffness"\ny = "train_val_sign"\nepochs = [2]', ["record_epochs", "given 2"]),
-        ('kind = "matrix"\nrecord = "stiffness"\ny = "train_val_sign"\nx = "distance"', ["cannot have x"]),
-        ('kind = "distance"\nrecord = "stiffness"\ny = "distance"', ["stiffness as y", "'train_train_cosine'"]),
+        ('kind = "matrix"\nrecording = "stiffness"', ["needs y"]),
+        ('kind = "matrix"\nrecording = "stiffness"\ny = "train_val_sine"', ["no array 'train_val_sine'"]),
+        (
+            'kind = "matrix"\nrecording = "stiffness"\ny = "train_val_sign"\nepochs = [2]',
+            ["recording_epochs", "given 2"],
+        ),
+        ('kind = "matrix"\nrecording = "stiffness"\ny = "train_val_sign"\nx = "distance"', ["cannot have x"]),
+        ('kind = "distance"\nrecording = "stiffness"\ny = "distance"', ["stiffness as y", "'train_train_cosine'"]),
         ('kind = "curve"\ny = "val_loss"\nlines = ["record_stiffness_x"]', ["no curve 'record_stiffness_x'"]),
     ],
 )
 def test_wrong_figures_are_told_in_one_line(tmp_path, figure, words):
     path = tmp_path / "mine.toml"
     space = "[search_space.fc]\ndepth = 1\nwidth = 8\n"
-    train = '[train]\nrecord = ["stiffness"]\nrecord_epochs = [0, 1]\n'
+    train = '[train]\nrecordings = ["stiffness"]\nrecording_epochs = [0, 1]\n'
     path.write_text(f'{space}[data]\nname = "digits"\n{train}[[figures]]\n{figure}\n')
     with pytest.raises(InvalidInputError) as caught:
         load_study(path)

@@ -31,7 +31,7 @@ SPECS = {
     "transforms": dataclasses.replace(BASE, transforms=({"name": "RandomErasing", "p": 0.5},)),
     "lbfgs": dataclasses.replace(BASE, optimizer="lbfgs", batch_size="full", learning_rate=1.0),
     "noisy": dataclasses.replace(BASE, epochs=4, label_noise=0.5, noisy_epochs=2, samples=120),
-    "stop": dataclasses.replace(BASE, stop_loss=100.0, stop_epochs=5, measure=("jacobian_norm",), measure_every=1),
+    "stop": dataclasses.replace(BASE, stop_loss=100.0, stop_epochs=5, metrics=("jacobian_norm",), metrics_every=1),
 }
 
 

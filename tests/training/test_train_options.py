@@ -100,7 +100,7 @@ def test_channels_last_change_nothing_but_the_speed(digits, monkeypatch, batch_n
         k: getattr(digits, k).repeat_interleave(3, 2).repeat_interleave(3, 3) for k in ("x_train", "x_val", "x_test")
     }
     splits = dataclasses.replace(digits, **large)
-    spec = TrainSpec(optimizer="sgd", learning_rate=0.1, momentum=0.9, epochs=2, measure=("jacobian_norm", "synflow"))
+    spec = TrainSpec(optimizer="sgd", learning_rate=0.1, momentum=0.9, epochs=2, metrics=("jacobian_norm", "synflow"))
     network = CNNSpec(depth=2, channels=5, batch_norm=batch_norm, init="he_normal")
     fast = train(network, splits, spec, seed=1)
     monkeypatch.setattr("nas_sens.training.training_run._PIXELS", 10**9)
@@ -261,9 +261,9 @@ def test_random_streams_of_other_devices_are_left_alone(digits, monkeypatch, sam
     for name in ("torch.manual_seed", "torch.cuda.manual_seed", "torch.cuda.manual_seed_all"):
         monkeypatch.setattr(name, refuse)
     assert train(FCSpec(depth=1, width=4, dropout=0.5), digits, TrainSpec(epochs=1), seed=0).status == STATUS_OK
-    with global_stream(torch.device("cpu"), 5):
+    with global_stream(5):
         first = torch.rand(3)
-    with global_stream(torch.device("cpu"), 5):
+    with global_stream(5):
         assert torch.equal(torch.rand(3), first)
 
 

@@ -44,7 +44,9 @@ def declared_panels(protocol: Mapping[str, Any], trained: Sequence[TrainedCandid
         shown = [t for t in trained if _is_shown(t, spec)]
         svg = _DRAWERS[spec.kind](f"declared-{i}", spec, shown, wording)
         missing = f"No network, or no pair of networks, has all that this figure shows ({len(shown)} looked at)."
-        panels.append(Panel(heading=spec.title or f"{spec.y or spec.record} ({spec.kind})", svg=svg, missing=missing))
+        panels.append(
+            Panel(heading=spec.title or f"{spec.y or spec.recording} ({spec.kind})", svg=svg, missing=missing)
+        )
     return panels
 
 

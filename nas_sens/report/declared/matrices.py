@@ -46,10 +46,10 @@ def mean_arrays(
         names: The arrays.
     """
     networks = sorted(trained, key=lambda t: t.digest)
-    epochs = epochs_to_show([e for t in networks for e in t.records.get(spec.record, {})], spec)
+    epochs = epochs_to_show([e for t in networks for e in t.records.get(spec.recording, {})], spec)
     means: dict[int, dict[str, np.ndarray]] = {}
     for epoch in epochs:
-        found = [a for t in networks if all(name in (a := arrays_of(t, spec.record, epoch)) for name in names)]
+        found = [a for t in networks if all(name in (a := arrays_of(t, spec.recording, epoch)) for name in names)]
         if found:
             stacks = {name: np.array([a[name] for a in found], dtype=float) for name in names}  # None becomes nan
             means[epoch] = {name: _mean(stack) for name, stack in stacks.items()}

@@ -1,4 +1,4 @@
-"""Figures of single inputs of trained networks, of what ``[train] record`` keeps of them."""
+"""Figures of single inputs of trained networks, of what ``[train] recordings`` keeps of them."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def expected_norm(losses: np.ndarray, *, mean_square: float, n_classes: float) -
 
 
 def _points(t: TrainedCandidate, spec: FigureSpec) -> Points | None:
-    arrays = arrays_of(t, spec.record, spec.epoch)
+    arrays = arrays_of(t, spec.recording, spec.epoch)
     if spec.x not in arrays or spec.y not in arrays:
         return None
     x, y = (np.array(arrays[name], dtype=float) for name in (spec.x, spec.y))

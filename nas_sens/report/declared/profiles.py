@@ -19,7 +19,7 @@ from .groups import grouped, level_text, style_of
 
 def profile_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], wording: Wording) -> str | None:
     """Return arrays of a record against another, each line the mean over the networks of a group."""
-    found = [(t, arrays_of(t, spec.record, spec.epoch)) for t in sorted(trained, key=lambda t: t.digest)]
+    found = [(t, arrays_of(t, spec.recording, spec.epoch)) for t in sorted(trained, key=lambda t: t.digest)]
     having = [(t, arrays) for t, arrays in found if all(name in arrays for name in (spec.x, *spec.lines))]
     if not having:
         return None

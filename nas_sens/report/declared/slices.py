@@ -22,7 +22,7 @@ def slice_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], w
     having = [
         arrays
         for t in sorted(trained, key=lambda t: t.digest)
-        if "counts" in (arrays := arrays_of(t, spec.record, spec.epoch))
+        if "counts" in (arrays := arrays_of(t, spec.recording, spec.epoch))
     ]
     if not having:
         return None

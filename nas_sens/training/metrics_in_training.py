@@ -19,7 +19,7 @@ from ..study.train_spec import TrainSpec
 def measure_in_training(
     model: nn.Module, splits: Splits, spec: TrainSpec, *, y_train: torch.Tensor, seed: int
 ) -> tuple[dict[str, float | None], dict[str, str]]:
-    """Return what ``[train] measure`` says of a network as it is, and what it cannot say.
+    """Return what ``[train] metrics`` says of a network as it is, and what it cannot say.
 
     Inputs and noise are the same whenever it is asked, so that a course over epochs is one of the network alone.
 
@@ -37,15 +37,15 @@ def measure_in_training(
         "validation": {"": (splits.x_val, splits.y_val)},
         "train": {"": (splits.x_train, y_train)},
         "both": {"": (splits.x_val, splits.y_val), ON_TRAIN: (splits.x_train, y_train)},
-    }[spec.measure_on]
+    }[spec.metrics_on]
     values: dict[str, float | None] = {}
     problems: dict[str, str] = {}
     reference = splits.x_train[0]  # whichever set is measured
     for ending, (x, y) in sets.items():
         generator = make_generator("measures in training", seed)
-        x, y = part_of(x, y, spec.measure_inputs, generator=make_generator("inputs of measures", seed))
+        x, y = part_of(x, y, spec.metrics_inputs, generator=make_generator("inputs of measures", seed))
         with shared_cosines():  # by far the dearest part of all measures that take them
-            found = measure(model, x, y, metrics=spec.measure, reference=reference, generator=generator)
+            found = measure(model, x, y, metrics=spec.metrics, reference=reference, generator=generator)
         for m in found:
             values[m.name + ending] = m.value if m.value is not None and math.isfinite(m.value) else None
             if values[m.name + ending] is None:

@@ -23,7 +23,7 @@ from .outcome import Records
 def record_in_training(
     model: nn.Module, splits: Splits, spec: TrainSpec, *, y_train: torch.Tensor, seed: int
 ) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, str]]:
-    """Return what ``[train] record`` keeps of a network as it is, and what it cannot keep.
+    """Return what ``[train] recordings`` keeps of a network as it is, and what it cannot keep.
 
     Args:
         model: The network; left as it is.
@@ -36,11 +36,11 @@ def record_in_training(
         Name to arrays by field, float64 on the CPU; name to the reason, in one line, for those that cannot be taken.
     """
     records, problems = {}, {}
-    for name in spec.record:
+    for name in spec.recordings:
         recorded = Recorded(
             splits=splits,
             y_train=y_train,
-            n_inputs=spec.record_inputs,
+            n_inputs=spec.recording_inputs,
             loss=spec.loss_for(splits.task),
             generator=make_generator("records in training", name, seed),
         )
@@ -50,7 +50,7 @@ def record_in_training(
         except InvalidInputError as error:
             problems[name] = str(error)
         except OutOfMemoryError:
-            problems[name] = "out of memory; lower record_inputs"
+            problems[name] = "out of memory; lower recording_inputs"
         except (RuntimeError, ValueError) as error:  # as of measures: what PyTorch's layers cannot do
             problems[name] = first_line(error)
         else:

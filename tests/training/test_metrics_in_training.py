@@ -18,7 +18,7 @@ from nas_sens.training.label_noise import noisy_labels
 from nas_sens.training.seed_means import MOST_POINTS, compact, mean_curve, mean_measures
 
 FC = ns.FCSpec(depth=1, width=8, init="he_normal", dropout=0.2)
-SPEC = TrainSpec(epochs=5, measure=("jacobian_norm", "l2_norm"), measure_every=2, measure_inputs=16)
+SPEC = TrainSpec(epochs=5, metrics=("jacobian_norm", "l2_norm"), metrics_every=2, metrics_inputs=16)
 
 
 def test_measures_are_those_of_the_network_as_it_was(digits):
@@ -34,7 +34,7 @@ def test_measures_are_those_of_the_network_as_it_was(digits):
         generator = make_generator("measures in training", 1)
         rows = stratified_order(digits.y_val, generator=make_generator("inputs of measures", 1))[:16]
         x, y = digits.x_val[rows], digits.y_val[rows]
-        for found in ns.measure(model, x, y, metrics=SPEC.measure, generator=generator):
+        for found in ns.measure(model, x, y, metrics=SPEC.metrics, generator=generator):
             assert outcome.measure_curves[found.name][i] == found.value
     assert outcome.measures == {name: curve[-1] for name, curve in outcome.measure_curves.items()}
 
@@ -43,23 +43,23 @@ def test_measures_are_those_of_the_network_as_it_was(digits):
 def test_training_does_not_depend_on_what_is_measured(digits, measure):
     spec = TrainSpec(epochs=2, batch_size=50)
     plain = train(FC, digits, spec, seed=1)
-    measured = train(FC, digits, dataclasses.replace(spec, measure=(measure,), measure_every=1), seed=1)
+    measured = train(FC, digits, dataclasses.replace(spec, metrics=(measure,), metrics_every=1), seed=1)
     assert all(torch.equal(plain.state[k], measured.state[k]) for k in plain.state)
     assert plain.curve == measured.curve
     assert list(measured.measures) == [measure]
 
 
 def test_measures_can_be_taken_on_the_training_set(digits):
-    spec = TrainSpec(epochs=1, measure=("jacobian_norm",))
+    spec = TrainSpec(epochs=1, metrics=("jacobian_norm",))
     held_out, seen = (
-        train(FC, digits, dataclasses.replace(spec, measure_on=on), seed=1) for on in ("validation", "train")
+        train(FC, digits, dataclasses.replace(spec, metrics_on=on), seed=1) for on in ("validation", "train")
     )
     assert held_out.measures != seen.measures
     assert held_out.measured_epochs == (1,)
 
 
 def test_measures_of_the_training_set_see_the_labels_that_were_trained_on(digits):
-    spec = TrainSpec(epochs=1, measure=("grad_norm",), measure_on="train", measure_inputs=200, label_noise=0.9)
+    spec = TrainSpec(epochs=1, metrics=("grad_norm",), metrics_on="train", metrics_inputs=200, label_noise=0.9)
     outcome = train(FC, digits, spec, seed=1)
     model = FC.build(digits.input_shape, 10)
     model.load_state_dict(outcome.state)
@@ -73,7 +73,7 @@ def test_measures_of_the_training_set_see_the_labels_that_were_trained_on(digits
 
 
 def test_both_sets_are_normalised_by_the_same_output(digits):
-    spec = TrainSpec(epochs=1, measure=("output_normalized_loss",), measure_on="both", measure_inputs=200)
+    spec = TrainSpec(epochs=1, metrics=("output_normalized_loss",), metrics_on="both", metrics_inputs=200)
     outcome = train(FC, digits, spec, seed=1)
     model = FC.build(digits.input_shape, 10)
     model.load_state_dict(outcome.state)
@@ -87,14 +87,14 @@ def test_both_sets_are_normalised_by_the_same_output(digits):
 
 def test_regressions_can_be_measured():
     data = ns.load_data(ns.DataSpec(name="diabetes", train_samples=60, standardize=True))
-    outcome = train(FC, data, TrainSpec(epochs=2, measure=("stiffness", "jacobian_norm")), seed=1)
+    outcome = train(FC, data, TrainSpec(epochs=2, metrics=("stiffness", "jacobian_norm")), seed=1)
     assert outcome.measures["stiffness"] or outcome.measure_problems["stiffness"]
     assert set(outcome.measures) | set(outcome.measure_problems) == {"stiffness", "jacobian_norm"}
 
 
 def test_a_measure_that_cannot_be_taken_gives_a_line_and_others_still_run(digits):
     tanh = ns.CNNSpec(depth=1, channels=2)
-    spec = TrainSpec(epochs=2, measure=("stiffness", "l2_norm"), measure_inputs=1, measure_every=1)
+    spec = TrainSpec(epochs=2, metrics=("stiffness", "l2_norm"), metrics_inputs=1, metrics_every=1)
     outcome = train(tanh, digits, spec, seed=1)
     assert outcome.measure_curves["stiffness"] == (None, None, None)
     assert list(outcome.measures) == ["l2_norm"]
@@ -105,8 +105,8 @@ def test_a_measure_that_cannot_be_taken_gives_a_line_and_others_still_run(digits
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"measure": ["jacobian_nrom"]}, "unknown metric 'jacobian_nrom'; did you mean 'jacobian_norm'?"),
-        ({"measure_every": 2}, "needs a list measure for measure_every; given measure_every = 2"),
+        ({"metrics": ["jacobian_nrom"]}, "unknown metric 'jacobian_nrom'; did you mean 'jacobian_norm'?"),
+        ({"metrics_every": 2}, "needs a list metrics for metrics_every; given metrics_every = 2"),
     ],
 )
 def test_wrong_declarations_are_one_line(values, text):
@@ -153,7 +153,7 @@ def test_measures_and_curves_come_back_from_the_database(tmp_path):
         for s in (ns.core.identity.derive_seed("training", 0, 0), ns.core.identity.derive_seed("training", 0, 1))
     ]
     assert trial.measured_epochs == (0, 2, 3)
-    for name in SPEC.measure:
+    for name in SPEC.metrics:
         means = [sum(values) / 2 for values in zip(*(o.measure_curves[name] for o in outcomes), strict=True)]
         assert trial.measure_curves[name] == pytest.approx(means, rel=1e-5)
         assert trial.measures[name] == trial.measure_curves[name][-1]

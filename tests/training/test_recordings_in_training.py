@@ -19,10 +19,10 @@ from nas_sens.storage.study_storage import StudyStorage
 from nas_sens.study.train_spec import TrainSpec
 from nas_sens.training import train
 from nas_sens.training.checkpoint import Checkpoint
-from nas_sens.training.records_in_training import combined_records
+from nas_sens.training.recordings_in_training import combined_records
 
 FC = ns.FCSpec(depth=1, width=8, init="he_normal", dropout=0.2)
-SPEC = TrainSpec(epochs=4, record=("points",), record_epochs=(0, 2), record_inputs=12)
+SPEC = TrainSpec(epochs=4, recordings=("points",), recording_epochs=(0, 2), recording_inputs=12)
 
 
 def recorded(splits, **more) -> Recorded:
@@ -51,7 +51,7 @@ def test_records_are_those_of_the_network_as_it_was(digits):
         stream = make_generator("initial weights", FC.digest, 1)
         model = FC.build(digits.input_shape, 10, generator=stream)
         if epoch:
-            spec = dataclasses.replace(SPEC, epochs=epoch, record_epochs=())
+            spec = dataclasses.replace(SPEC, epochs=epoch, recording_epochs=())
             model.load_state_dict(train(FC, digits, spec, seed=1).state)
         expected = recordings()["points"].function(model, recorded(digits))
         assert all(torch.equal(found[field], expected[field].double()) for field in expected)
@@ -61,7 +61,7 @@ def test_records_are_those_of_the_network_as_it_was(digits):
 def test_training_does_not_depend_on_what_is_recorded(digits, name):
     spec = TrainSpec(epochs=2, batch_size=50)
     plain = train(FC, digits, spec, seed=1)
-    more = dataclasses.replace(spec, record=(name,), record_epochs=(0, 1), record_inputs=40)
+    more = dataclasses.replace(spec, recordings=(name,), recording_epochs=(0, 1), recording_inputs=40)
     found = train(FC, digits, more, seed=1)
     assert all(torch.equal(plain.state[k], found.state[k]) for k in plain.state)
     assert plain.curve == found.curve
@@ -117,7 +117,7 @@ def test_several_trainings_are_one_record(monkeypatch):
         name: Recording(function=len, fields=("a",), size=lambda n, splits: n, source="", combine=combine)
         for name, combine in (("mean", mean_over_seeds), ("first", first_seed))
     }
-    monkeypatch.setattr("nas_sens.training.records_in_training.recordings", lambda: table)
+    monkeypatch.setattr("nas_sens.training.recordings_in_training.recordings", lambda: table)
 
     def one(**epochs):
         taken = {int(e[1:]): {"a": torch.tensor(v, dtype=torch.float64)} for e, v in epochs.items()}
@@ -165,7 +165,7 @@ def study(**train_keys):
 
 def test_records_come_back_from_the_database_and_others_store_as_before(tmp_path):
     url = f"sqlite:///{tmp_path}/a.db"
-    spec = study(record=["points"], record_epochs=[0], record_inputs=12)
+    spec = study(recordings=["points"], recording_epochs=[0], recording_inputs=12)
     result = ns.search(spec, storage=url)
     (trial,) = StudyStorage(url).trained("tiny")
     assert trial == result.trials[0]
@@ -193,11 +193,11 @@ def test_records_come_back_from_the_database_and_others_store_as_before(tmp_path
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"record": ["point"]}, "unknown recording 'point'; did you mean 'points'?"),
-        ({"record_epochs": [1]}, "needs a list record for record_epochs; given record_epochs = (1,)"),
-        ({"record": ["points"], "record_epochs": [61], "epochs": 60}, "after the last of 60 epochs; given [61]"),
-        ({"record": ["points"], "record_epochs": list(range(21))}, "20"),
-        ({"record_inputs": 0}, "record_inputs"),
+        ({"recordings": ["point"]}, "unknown recording 'point'; did you mean 'points'?"),
+        ({"recording_epochs": [1]}, "needs a list recordings for recording_epochs; given recording_epochs = (1,)"),
+        ({"recordings": ["points"], "recording_epochs": [61], "epochs": 60}, "after the last of 60 epochs; given [61]"),
+        ({"recordings": ["points"], "recording_epochs": list(range(21))}, "20"),
+        ({"recording_inputs": 0}, "recording_inputs"),
     ],
 )
 def test_wrong_declarations_are_one_line(values, text):
@@ -208,9 +208,9 @@ def test_wrong_declarations_are_one_line(values, text):
 
 
 def test_too_large_records_and_data_that_lack_something_are_told_before_the_training(digits):
-    spec = dataclasses.replace(SPEC, record_inputs=600)
+    spec = dataclasses.replace(SPEC, recording_inputs=600)
     many = dataclasses.replace(digits, x_test=digits.x_test.repeat(20, 1, 1, 1), y_test=digits.y_test.repeat(20))
-    with pytest.raises(ns.InvalidInputError, match="may hold 2,000 numbers; with record_inputs = 600 it would"):
+    with pytest.raises(ns.InvalidInputError, match="may hold 2,000 numbers; with recording_inputs = 600 it would"):
         train(FC, many, spec, seed=1)
     data = ns.load_data(ns.DataSpec(name="diabetes", train_samples=60, standardize=True))
     with pytest.raises(ns.InvalidInputError, match=r"record 'points' in \[train\] needs classes"):
