@@ -53,7 +53,7 @@ def gradient_gram(
 
 
 def _gram_of_factored_layers(
-    model: nn.Module, x: torch.Tensor, vectors: torch.Tensor
+    model: nn.Module, x: torch.Tensor, vectors: torch.Tensor, *, most_numbers: int = _NUMBERS
 ) -> tuple[torch.Tensor, frozenset[str]]:
     """Return the Gram matrix of the parameters of layers with few positions, and these parameters' names."""
     uses = Counter(id(p) for m in model.modules() for p in m.parameters(recurse=False))
@@ -97,7 +97,7 @@ def _gram_of_factored_layers(
         if len(found) != n_passes:
             continue  # not called, called more than once, or at many positions: it goes with the others
         u, b = (torch.cat([pair[i] for pair in found]) for i in range(2))
-        _add_products_(gram, u, b)
+        _add_products_(gram, u, b, most_numbers)
         if layers[name].bias is not None:
             gram += b.sum(dim=1) @ b.sum(dim=1).T
         done |= {f"{name}.{p}" if name else p for p, _ in layers[name].named_parameters()}
@@ -123,10 +123,10 @@ def _multiplied(module: nn.Module, given: torch.Tensor, output: torch.Tensor) ->
     return patches.mT
 
 
-def _add_products_(gram: torch.Tensor, u: torch.Tensor, b: torch.Tensor) -> None:
+def _add_products_(gram: torch.Tensor, u: torch.Tensor, b: torch.Tensor, most_numbers: int) -> None:
     """Add Σ_pq (U_ip · U_jq)(B_ip · B_jq) to the matrix, some rows at a time."""
     n, n_positions, _ = u.shape
-    rows = max(1, _NUMBERS // (n * n_positions**2))
+    rows = max(1, most_numbers // (n * n_positions**2))
     for i in range(0, n, rows):
         left_u, left_b = u[i : i + rows].flatten(0, 1), b[i : i + rows].flatten(0, 1)
         products = (left_u @ u.flatten(0, 1).T).mul_(left_b @ b.flatten(0, 1).T)

@@ -14,7 +14,15 @@ N_PLANES, N_POINTS = 12, 168  # planes that are looked at, the first being the m
 NEAR = 0.15  # from a training input, in coordinates of the plane, in which it lies 0.8 from the centre
 
 
-def slice(model: nn.Module, recorded: Recorded) -> Arrays:
+def slice(
+    model: nn.Module,
+    recorded: Recorded,
+    *,
+    n_cells: int = N_CELLS,
+    n_parts: int = N_PARTS,
+    n_planes: int = N_PLANES,
+    n_points: int = N_POINTS,
+) -> Arrays:
     """Return a map of the boundaries of linear regions about three training inputs of different classes.
 
     Source: novak2018 (arXiv:1802.08760), figure 3 and section A.5.3; see
@@ -28,15 +36,23 @@ def slice(model: nn.Module, recorded: Recorded) -> Arrays:
       divided by the mean of all; below 1 where training inputs lie in regions of lower transition density.
     - ``n_units`` (): units of that layer.
 
+    Args:
+        model: The network.
+        recorded: What it is taken of.
+        n_cells: Cells a side of the map that is kept.
+        n_parts: Points of the grid a side of a cell.
+        n_planes: Planes that are looked at, the first being the map's.
+        n_points: Points of their grids a side.
+
     Raises:
         InvalidInputError: There are fewer than three classes, or the network has no linear regions.
     """
     x, y = recorded.train
-    planes = [_three(y, recorded.generator) for _ in range(N_PLANES)]
-    found = region_boundaries(model, x[planes[0]], n_points=N_CELLS * N_PARTS)
-    near = [nearness(region_boundaries(model, x[rows], n_points=N_POINTS)) for rows in planes]
+    planes = [_three(y, recorded.generator) for _ in range(n_planes)]
+    found = region_boundaries(model, x[planes[0]], n_points=n_cells * n_parts)
+    near = [nearness(region_boundaries(model, x[rows], n_points=n_points)) for rows in planes]
     return {
-        "counts": found.counts.double().view(N_CELLS, N_PARTS, N_CELLS, N_PARTS).mean(dim=(1, 3)),
+        "counts": found.counts.double().view(n_cells, n_parts, n_cells, n_parts).mean(dim=(1, 3)),
         "corners": found.corners,
         "labels": y[planes[0]],
         "near": torch.stack(near),

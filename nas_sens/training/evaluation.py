@@ -12,8 +12,7 @@ from ..core.module_mode import evaluation_mode
 from ..data import Task
 from ..metrics.temperature import temperature as temperature_of
 from ..study.train_spec import Loss
-
-_BATCH = 2048
+from .limits import LIMITS
 
 
 def loss_of(outputs: torch.Tensor, y: torch.Tensor, loss: Loss, reduction: str = "mean") -> torch.Tensor:
@@ -50,7 +49,14 @@ def error_scale(y: torch.Tensor, task: Task) -> torch.Tensor | int:
 
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, task: Task, loss: Loss, temperature: float = 1.0
+    model: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    task: Task,
+    loss: Loss,
+    temperature: float = 1.0,
+    batch_size: int = LIMITS.evaluation_batch,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mean loss and the error (see `Outcome`) in evaluation mode, as float64 scalars on the device.
 
@@ -61,11 +67,12 @@ def evaluate(
         task: What it is trained for.
         loss: Which loss.
         temperature: What outputs are divided by before the loss.
+        batch_size: Inputs of a pass.
     """
     total = torch.zeros((), device=x.device, dtype=torch.float64)
     wrong = torch.zeros((), device=x.device, dtype=torch.float64)
     with evaluation_mode(model):
-        for xs, ys in zip(x.split(_BATCH), y.split(_BATCH), strict=True):
+        for xs, ys in zip(x.split(batch_size), y.split(batch_size), strict=True):
             outputs = model(xs)
             total += loss_of(outputs.double() / temperature, ys, loss, "sum")
             wrong += n_wrong(outputs, ys, task)
@@ -73,9 +80,11 @@ def evaluate(
 
 
 @torch.inference_mode()
-def fitted_temperature(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+def fitted_temperature(
+    model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, batch_size: int = LIMITS.evaluation_batch
+) -> float:
     """Return the temperature that minimises the cross-entropy on a set; 1 where none does (all right, or all wrong)."""
     with evaluation_mode(model):
-        logits = torch.cat([model(xs) for xs in x.split(_BATCH)])
+        logits = torch.cat([model(xs) for xs in x.split(batch_size)])
     value = temperature_of(logits, y)
     return value if 0 < value < math.inf else 1.0

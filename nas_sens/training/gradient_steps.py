@@ -13,9 +13,7 @@ from ..data.augmentation import augment
 from ..data.image_transforms import make_transforms
 from ..study.train_spec import TrainSpec
 from .evaluation import error_scale, loss_of, n_wrong
-
-_GATHERED = 2**24  # numbers of a training set that is put in order at once, 64 MB; larger ones batch by batch
-_FOLDED = 64  # batches whose outputs are kept until their errors are counted together
+from .limits import LIMITS, Limits
 
 
 class GradientSteps:
@@ -28,6 +26,7 @@ class GradientSteps:
         task: What is learnt.
         order: Source of the order of samples, on the device.
         moves: Source of augmentation, on the device.
+        limits: How the work is cut up.
     """
 
     def __init__(
@@ -39,9 +38,10 @@ class GradientSteps:
         task: Task,
         order: torch.Generator,
         moves: torch.Generator,
+        limits: Limits = LIMITS,
     ) -> None:
         self.model, self.optimizer, self.spec, self.task = model, optimizer, spec, task
-        self._order, self._moves = order, moves
+        self._order, self._moves, self._limits = order, moves, limits
         self._transform = make_transforms(spec.transforms) if spec.transforms else None
         self._parameters = list(model.parameters())
         self._loss = spec.loss_for(task)
@@ -71,7 +71,7 @@ class GradientSteps:
             counts.append(len(ys))
             outputs.append(output)
             targets.append(ys)
-            if len(outputs) == _FOLDED:
+            if len(outputs) == self._limits.folded_batches:
                 wrong.append(n_wrong(torch.cat(outputs), torch.cat(targets), self.task))
                 outputs, targets = [], []
         if outputs:
@@ -84,7 +84,7 @@ class GradientSteps:
     def _batches(self, x: torch.Tensor, y: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         permutation = torch.randperm(len(x), generator=self._order, device=x.device)
         ys = y.index_select(0, permutation).split(size)
-        if x.numel() <= _GATHERED:
+        if x.numel() <= self._limits.gathered_numbers:
             return zip(x.index_select(0, permutation).split(size), ys, strict=True)
         return zip((x.index_select(0, rows) for rows in permutation.split(size)), ys, strict=True)
 

@@ -19,6 +19,7 @@ from ..data.subset import part_of
 from ..study.train_spec import TrainSpec
 from .checkpoint import Checkpoint
 from .evaluation import evaluate, fitted_temperature
+from .limits import LIMITS, Limits
 from .outcome import Outcome, mean_and_sd
 from .trainable import check_trainable
 from .training_run import TrainingRun
@@ -36,6 +37,7 @@ def train(
     on_epoch: Callable[[], None] | None = None,
     checkpoint: Checkpoint | None = None,
     prune: Callable[[Sequence[float]], bool] | None = None,
+    limits: Limits = LIMITS,
 ) -> Outcome:
     """Return the outcome of training one architecture from its own initialisation.
 
@@ -53,6 +55,7 @@ def train(
         checkpoint: Where to go on from, if it is of this training, and where to write states to; None for nowhere.
         prune: Given the validation loss after each epoch so far, says whether to end the training; asked before every
             epoch but the first. The outcome's status then begins with "pruned".
+        limits: How the work is cut up.
 
     Raises:
         InvalidInputError: The data cannot be trained on as declared.
@@ -61,7 +64,7 @@ def train(
     splits = _trained_on(splits, spec, seed=seed)
     device = splits.x_train.device
     with global_stream(derive_seed("dropout", architecture.digest, seed), device):
-        run = TrainingRun(architecture, splits, spec, seed=seed)
+        run = TrainingRun(architecture, splits, spec, seed=seed, limits=limits)
         identity = "" if checkpoint is None else _identity(architecture, splits, spec, seed)
         if checkpoint is not None and (state := checkpoint.read(identity=identity)) is not None:
             run.restore(state)
@@ -78,7 +81,7 @@ def train(
     common: dict[str, Any] = {"curve": curves.pop("val_loss"), "curves": curves}
     if run.problem:
         return Outcome(status=run.problem, seconds=run.seconds, **common)
-    figures = _figures(run, splits, spec)
+    figures = _figures(run, splits, spec, limits.evaluation_batch)
     figures["measures"] = {n: c[-1] for n, c in run.measure_curves.items() if c and c[-1] is not None}
     figures["measured_epochs"], figures["measure_problems"] = tuple(run.measured_epochs), run.measure_problems
     figures["measure_curves"] = {name: tuple(curve) for name, curve in run.measure_curves.items()}
@@ -110,8 +113,10 @@ def _identity(architecture: ArchitectureSpec, splits: Splits, spec: TrainSpec, s
     return digest([architecture.digest, protocol, seed, splits.fingerprint, *where])
 
 
-def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec) -> dict[str, Any]:
-    temperature = fitted_temperature(run.model, splits.x_val, splits.y_val) if spec.temperature_scaling else 1.0
+def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec, size: int) -> dict[str, Any]:
+    temperature = 1.0
+    if spec.temperature_scaling:
+        temperature = fitted_temperature(run.model, splits.x_val, splits.y_val, batch_size=size)
     figures: dict[str, Any] = {"temperature": temperature}
     loss_kind = spec.loss_for(splits.task)
     parts = {
@@ -120,6 +125,8 @@ def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec) -> dict[str, Any
         "test": (splits.x_test, splits.y_test),
     }
     for part, (x, y) in parts.items():
-        loss, error = evaluate(run.model, x, y, task=splits.task, loss=loss_kind, temperature=temperature)
+        loss, error = evaluate(
+            run.model, x, y, task=splits.task, loss=loss_kind, temperature=temperature, batch_size=size
+        )
         figures[f"{part}_loss"], figures[f"{part}_error"] = float(loss), float(error)
     return figures

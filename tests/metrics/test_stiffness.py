@@ -108,13 +108,16 @@ def test_convolutions_of_all_kinds(conv, y):
     np.testing.assert_allclose(gradient_cosines(model, x, y).numpy(), slow_cosines(model, x, y), rtol=1e-8, atol=1e-10)
 
 
-def test_factors_of_few_positions_are_taken_and_in_parts(monkeypatch, y):
+def test_factors_of_few_positions_are_taken_and_in_parts(y):
     from nas_sens.metrics import _gradient_gram
 
     model = nn.Sequential(nn.Conv2d(5, 6, 3, stride=2), nn.Flatten(), nn.Linear(6, 3)).double()
     x = torch.randn(6, 5, 4, 4, generator=seeded(), dtype=torch.float64)
-    monkeypatch.setattr(_gradient_gram, "_NUMBERS", 12)  # two rows at a time
-    _, done = _gradient_gram._gram_of_factored_layers(model, x, x.new_ones(6, 3))
+    gram, done = _gradient_gram._gram_of_factored_layers(model, x, x.new_ones(6, 3))
+    parts, _ = _gradient_gram._gram_of_factored_layers(
+        model, x, x.new_ones(6, 3), most_numbers=12
+    )  # two rows at a time
+    torch.testing.assert_close(parts, gram, rtol=1e-12, atol=1e-12)
     assert done == {"0.weight", "0.bias", "2.weight", "2.bias"}
     np.testing.assert_allclose(gradient_cosines(model, x, y).numpy(), slow_cosines(model, x, y), rtol=1e-8, atol=1e-10)
 

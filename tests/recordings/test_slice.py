@@ -13,16 +13,12 @@ from nas_sens.metrics.region_boundaries import region_boundaries
 from nas_sens.recordings import Recorded
 
 
-def test_a_slice_is_the_mean_of_a_finer_map(digits, monkeypatch):
-    monkeypatch.setattr(module, "N_CELLS", 5)
-    monkeypatch.setattr(module, "N_PARTS", 4)
-    monkeypatch.setattr(module, "N_PLANES", 3)
-    monkeypatch.setattr(module, "N_POINTS", 16)
+def test_a_slice_is_the_mean_of_a_finer_map(digits):
     spec = ns.FCSpec(depth=2, width=9, init="he_normal", bias=False)
     model = spec.build(digits.input_shape, 10, generator=torch.Generator().manual_seed(1))
     values = {"splits": digits, "y_train": digits.y_train, "loss": "mse"}
     recorded = Recorded(**values, n_inputs=40, generator=torch.Generator().manual_seed(2))
-    found = module.slice(model, recorded)
+    found = module.slice(model, recorded, n_cells=5, n_parts=4, n_planes=3, n_points=16)
     x, y = recorded.train
     again = torch.Generator().manual_seed(2)
     planes = [module._three(y, again) for _ in range(3)]

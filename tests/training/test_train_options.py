@@ -17,6 +17,7 @@ from nas_sens.core.random_state import global_stream
 from nas_sens.study.train_spec import TrainSpec
 from nas_sens.training import train
 from nas_sens.training.label_noise import noisy_labels
+from nas_sens.training.limits import Limits
 from nas_sens.training.optimizers import make_optimizer
 from nas_sens.training.schedule import make_schedule
 
@@ -95,7 +96,7 @@ def test_lbfgs_is_pytorchs(digits):
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_channels_last_change_nothing_but_the_speed(digits, monkeypatch, batch_norm):
+def test_channels_last_change_nothing_but_the_speed(digits, batch_norm):
     large = {
         k: getattr(digits, k).repeat_interleave(3, 2).repeat_interleave(3, 3) for k in ("x_train", "x_val", "x_test")
     }
@@ -103,8 +104,7 @@ def test_channels_last_change_nothing_but_the_speed(digits, monkeypatch, batch_n
     spec = TrainSpec(optimizer="sgd", learning_rate=0.1, momentum=0.9, epochs=2, metrics=("jacobian_norm", "synflow"))
     network = CNNSpec(depth=2, channels=5, batch_norm=batch_norm, init="he_normal")
     fast = train(network, splits, spec, seed=1)
-    monkeypatch.setattr("nas_sens.training.training_run._PIXELS", 10**9)
-    plain = train(network, splits, spec, seed=1)
+    plain = train(network, splits, spec, seed=1, limits=Limits(channels_last_numbers=10**9))
     for name, weights in plain.state.items():
         torch.testing.assert_close(fast.state[name], weights, atol=1e-5, rtol=1e-4)
         assert fast.state[name].is_contiguous()
@@ -240,11 +240,10 @@ def test_augmentation_changes_training_but_no_evaluation(digits):
     assert moved.train_loss == pytest.approx(float(loss.detach()), rel=1e-5)
 
 
-def test_a_large_training_set_is_gathered_batch_by_batch(digits, monkeypatch):
+def test_a_large_training_set_is_gathered_batch_by_batch(digits):
     whole = train(FC, digits, TrainSpec(epochs=2, batch_size=33), seed=1)
-    monkeypatch.setattr("nas_sens.training.gradient_steps._GATHERED", 0)
-    monkeypatch.setattr("nas_sens.training.gradient_steps._FOLDED", 2)
-    parts = train(FC, digits, TrainSpec(epochs=2, batch_size=33), seed=1)
+    limits = Limits(gathered_numbers=0, folded_batches=2)
+    parts = train(FC, digits, TrainSpec(epochs=2, batch_size=33), seed=1, limits=limits)
     assert whole.curve == parts.curve
     assert whole.curves["train_error"] == pytest.approx(parts.curves["train_error"])
 

@@ -15,6 +15,7 @@ from nas_sens.architectures.fc import FCSpec
 from nas_sens.core.candidates import STATUS_OK
 from nas_sens.study.train_spec import TrainSpec
 from nas_sens.training import mean_and_sd, train
+from nas_sens.training.limits import Limits
 
 FC = FCSpec(depth=1, width=16, init="he_normal")
 DROPOUT = FCSpec(depth=2, width=12, dropout=0.3, batch_norm=True)
@@ -98,10 +99,9 @@ def test_figures_are_those_of_the_returned_weights(digits, architecture):
     assert all(not v.requires_grad and v.device.type == "cpu" for v in outcome.state.values())
 
 
-def test_evaluation_in_parts_is_evaluation_at_once(digits, monkeypatch):
+def test_evaluation_in_parts_is_evaluation_at_once(digits):
     whole = train(FC, digits, SPEC, seed=1)
-    monkeypatch.setattr("nas_sens.training.evaluation._BATCH", 7)
-    parts = train(FC, digits, SPEC, seed=1)
+    parts = train(FC, digits, SPEC, seed=1, limits=Limits(evaluation_batch=7))
     assert parts.val_loss == pytest.approx(whole.val_loss, rel=RTOL)
     assert parts.test_error == whole.test_error
 

@@ -163,12 +163,14 @@ class InputMoments:
         noise_std: Standard deviation σ of the input noise.
         n_pairs: Number of pairs that stand for all pairs of different inputs.
         n_noise: Noise draws for every input, for networks with average pooling only.
+        cross_bytes: Memory for position-by-position moments that are held at a time.
     """
 
     x: Array
     noise_std: float
     n_pairs: int
     n_noise: int
+    cross_bytes: int = CROSS_BYTES
 
     @classmethod
     def from_inputs(
@@ -254,7 +256,7 @@ class InputMoments:
                 order[i], order[i + 1] = order[i + 1], order[i]
         x = self.x[order]
         noisy = x + self.noise_std * rng.standard_normal(x.shape)
-        size = max(2, CROSS_BYTES // (64 * min(math.prod(x.shape[2:]), MAX_POSITIONS) ** 2))
+        size = max(2, self.cross_bytes // (64 * min(math.prod(x.shape[2:]), MAX_POSITIONS) ** 2))
         n_parts = max(1, min(math.ceil(len(x) / size), len(x) // 2))
         parts = []
         for z in np.array_split(np.stack([x, noisy]), n_parts, axis=1):
