@@ -7,6 +7,7 @@ leases go by host names, process identifiers and the machines' own clocks, and a
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
@@ -120,15 +121,30 @@ def check_once(folder: Path) -> None:
     assert len(finished(folder)) == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="process identifiers of another container are taken for those of this one",
-)
+@contextlib.contextmanager
+def paused(first: subprocess.Popen[str]) -> Iterator[None]:
+    """Stop a search in the middle of its training for a while, as a slow epoch or a busy machine would."""
+    (worker,) = map(int, Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split())  # of unshare
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
+def give_time(process: subprocess.Popen[str], seconds: float = 40.0) -> None:
+    """Wait until a process ends, or long enough for it to have taken over what it should leave alone."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+
+
+@fails_today("process identifiers of another container are taken for those of this one")
 def test_a_container_with_the_same_host_name_is_left_alone(folder: Path) -> None:
     first = start(folder, CONTAINER)
     wait_for(lambda: is_training(folder))
-    second = start(folder, [])
+    with paused(first):
+        second = start(folder, [])
+        give_time(second)
     succeed(first, second)
     check_once(folder)
 
@@ -137,25 +153,20 @@ def test_a_container_with_the_same_host_name_is_left_alone(folder: Path) -> None
 def test_a_clock_700_seconds_ahead_takes_nothing_over(folder: Path) -> None:
     first = start(folder, HOST)
     wait_for(lambda: is_training(folder))
-    second = start(folder, [], clock=700.0)
+    with paused(first):
+        second = start(folder, [], clock=700.0)
+        give_time(second)
     succeed(first, second)
     check_once(folder)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="who wakes up after its lease has been taken over stores its training, too",
-)
+@fails_today("who wakes up after its lease has been taken over stores its training, too")
 def test_who_wakes_up_after_its_lease_is_over_stores_nothing(folder: Path) -> None:
     first = start(folder, HOST)
     wait_for(lambda: is_training(folder))
-    children = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
-    worker = int(children[0])  # of unshare
-    os.kill(worker, signal.SIGSTOP)
-    pause_for_601_seconds(folder)
-    second = start(folder, [])
-    succeed(second)
-    os.kill(worker, signal.SIGCONT)
+    with paused(first):
+        pause_for_601_seconds(folder)
+        second = start(folder, [])
+        succeed(second)
     succeed(first)
     check_once(folder)
