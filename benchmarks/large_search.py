@@ -8,26 +8,23 @@ Every step is a process of its own, as a user would type it; the database lies i
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-import optuna
-import sqlalchemy
-import torch
+import harness
 
-RESULT = Path(__file__).parent / "results" / "large_search.json"
 STUDY = """
 search_space = "space.toml"
 [data]
 name = "digits"
 [search]
 n_candidates = {n}
+seed = {seed}
 [select]
 top_k = 2
 control = 2
@@ -37,20 +34,18 @@ seeds = 1
 """
 SPACE = """
 [fc]
-depth = { type = "int", low = 1, high = 12 }
-width = { type = "int", low = 4, high = 4096 }
+depth = {{ type = "int", low = 1, high = 12 }}
+width = {{ type = "int", low = 4, high = {width} }}
 init = ["he_normal", "standard_normal", "xavier_uniform", "he_uniform"]
 """
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=100_000)
-    n = parser.parse_args().n
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the seconds and the memory of every step."""
     steps = {}
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "large.toml").write_text(STUDY.format(n=n))
-        (Path(folder) / "space.toml").write_text(SPACE)
+        (Path(folder) / "large.toml").write_text(STUDY.format(n=arguments.n, seed=arguments.seed))
+        (Path(folder) / "space.toml").write_text(SPACE.format(width=arguments.width))
         for step in ("score large.toml --format csv", "rank large --scored -n 10", "train large", "report large"):
             began = time.perf_counter()
             command = [sys.executable, "-m", "nas_sens", *step.split(), "--storage", "sqlite:///large.db"]
@@ -59,22 +54,11 @@ def main() -> None:
             steps[step] = {"seconds": round(time.perf_counter() - began, 1), "peak_megabytes_so_far": round(peak)}
             print(step, steps[step], flush=True)
         megabytes = round((Path(folder) / "large.db").stat().st_size / 1e6, 1)
-    result = {
-        "n_candidates": n,
-        "steps": steps,
-        "database_megabytes": megabytes,
-        "environment": {
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "optuna": optuna.__version__,
-            "sqlalchemy": sqlalchemy.__version__,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-        },
-    }
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(f"written to {RESULT}")
+    return {"n_candidates": arguments.n, "steps": steps, "database_megabytes": megabytes}
 
 
 if __name__ == "__main__":
-    main()
+    parser = harness.Parser(__file__, __doc__)
+    parser.add_argument("--n", type=int, default=100_000, help="candidates")
+    parser.set_defaults(width=4096)
+    harness.run(parser, measure, quick={"n": 20, "width": 64})

@@ -11,23 +11,21 @@ compared, where nothing is drawn.
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import harness
 import public_measures
 import torch
+from timing import seconds
 from torch import nn
 
 import nas_sens as ns
-from nas_sens.core.identity import make_generator
 from nas_sens.metrics import metrics
 
-SHAPE, CLASSES, N = (3, 32, 32), 10, 64
+SHAPE, CLASSES = (3, 32, 32), 10
 NETWORKS: dict[str, ns.ArchitectureSpec] = {
     "FC 4×300": ns.FCSpec(depth=4, width=300, init="he_normal"),
     "CNN 4 conv + 300": ns.CNNSpec(depth=4, channels=16, kernel=3, hidden_units=300, init="he_normal"),
@@ -42,17 +40,17 @@ NOTES = {
     "output_sensitivity, params": "the same work in both, and equal times but for noise",
 }
 TURN_SECONDS = 2.5  # for all turns of one of both ways, unless one takes longer
-RESULT = Path(__file__).parent / "results" / "measure_cost.json"
+Pair = tuple[Callable[[], float], Callable[[], float]]
 
 
-def pairs_for(model: nn.Module) -> dict[str, tuple[Callable[[], float], Callable[[], float]]]:
-    """Return ours and the straightforward way of every measure, on the same inputs."""
-    g = make_generator("benchmark")
-    x = torch.rand((N, *SHAPE), generator=g)
-    y = torch.randint(CLASSES, (N,), generator=g)
-    draws = make_generator("draws")
+def pairs_for(model: nn.Module, *, n: int, seed: int) -> dict[str, Pair]:
+    """Return ours and the straightforward way of every measure, on the same ``n`` inputs."""
+    g = harness.generator("benchmark", seed=seed)
+    x = torch.rand((n, *SHAPE), generator=g)
+    y = torch.randint(CLASSES, (n,), generator=g)
+    draws = harness.generator("draws", seed=seed)
 
-    def pair(name: str) -> tuple[Callable[[], float], Callable[[], float]]:
+    def pair(name: str) -> Pair:
         ours, theirs = metrics()[name].function, getattr(public_measures, name)
         few = slice(None) if name != "linear_regions" else slice(2)  # it takes 256 passes for each
         return lambda: ours(model, x[few], y[few], generator=draws), lambda: theirs(model, x[few], y[few])
@@ -60,77 +58,71 @@ def pairs_for(model: nn.Module) -> dict[str, tuple[Callable[[], float], Callable
     return {name: pair(name) for name in metrics() if hasattr(public_measures, name)}
 
 
-def seconds(function: Callable[[], float]) -> tuple[float, float]:
-    began = time.perf_counter()
-    value = function()
-    return time.perf_counter() - began, value
-
-
-def compare(pair: tuple[Callable[[], float], Callable[[], float]], rounds: int) -> dict[str, Any]:
+def compare(pair: Pair, rounds: int) -> dict[str, Any]:
     """Return milliseconds of both, their ratio, and both values."""
-    first = [seconds(f) for f in pair]  # warms up, too
+    values: list[float] = []
+    slowest = max(seconds(lambda f=f: values.append(f())) for f in pair)  # warms up, too
     times: list[list[float]] = [[], []]
-    slowest = max(t for t, _ in first)
     for i in range(max(1, min(rounds, int(TURN_SECONDS / slowest)))):
         for k in ((0, 1), (1, 0))[i % 2]:  # neither always comes first
-            times[k].append(seconds(pair[k])[0])
+            times[k].append(seconds(pair[k]))
     ours, theirs = (min(t) * 1e3 for t in times)
     return {
         "ours_ms": round(ours, 3),
         "straightforward_ms": round(theirs, 3),
         "times_faster": round(theirs / ours, 2),
-        "values": [float(f"{value:.6g}") for _, value in first],
+        "values": [float(f"{value:.6g}") for value in values],
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", help="one measure; nothing is written")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    began = time.perf_counter()
+def table_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return the comparison of every measure by network and name."""
     table: dict[str, dict[str, Any]] = {}
-    slower, disagree = [], []
-    for network, spec in NETWORKS.items():
-        model = spec.build(SHAPE, CLASSES, generator=make_generator("weights")).eval()
+    for network in arguments.networks:
+        weights = harness.generator("weights", seed=arguments.seed)
+        model = NETWORKS[network].build(SHAPE, CLASSES, generator=weights).eval()
         print(f"\n{network} ({sum(p.numel() for p in model.parameters()):,} parameters)")
         table[network] = {}
-        for name, pair in pairs_for(model).items():
-            if arguments.only not in (None, name):
-                continue
-            row = table[network][name] = compare(pair, arguments.rounds)
+        for name, pair in pairs_for(model, n=arguments.n, seed=arguments.seed).items():
+            if arguments.only in (None, name):
+                row = table[network][name] = compare(pair, arguments.rounds)
+                print(
+                    f"  {name:<20}{row['ours_ms']:>11.3f} ms{row['straightforward_ms']:>11.3f} ms"
+                    f"{row['times_faster']:>8.2f} ×  {row['values']}",
+                    flush=True,
+                )
+    return table
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """Return the table, and in words where the straightforward way is faster or has another value."""
+    began = time.perf_counter()
+    table = table_of(arguments)
+    slower, disagree = [], []
+    for network, rows in table.items():
+        for name, row in rows.items():
             if row["times_faster"] < 1:
                 slower.append(f"{name}, {network}: {row['times_faster']}")
             if name not in DRAWN and not math.isclose(*row["values"], rel_tol=TOLERANCE.get(name, 1e-3)):
                 disagree.append(f"{name}, {network}: {row['values']}")
-            print(
-                f"  {name:<20}{row['ours_ms']:>11.3f} ms{row['straightforward_ms']:>11.3f} ms"
-                f"{row['times_faster']:>8.2f} ×  {row['values']}",
-                flush=True,
-            )
     print("\nslower than the straightforward way:", slower or "none")
     print("values that differ:", disagree or "none")
     if arguments.only:
-        return
-    result = {
-        "inputs": N,
+        return None
+    return {
+        "inputs": arguments.n,
         "rounds": arguments.rounds,
         "table": table,
         "slower_than_straightforward": slower,
         "values_that_differ": disagree,
         "notes": NOTES,
         "run_seconds": round(time.perf_counter() - began, 1),
-        "environment": {
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "threads": torch.get_num_threads(),
-            "machine": platform.machine(),
-        },
     }
-    RESULT.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"written to {RESULT}")
 
 
 if __name__ == "__main__":
-    main()
+    parser = harness.Parser(__file__, __doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", help="one measure; nothing is written")
+    parser.set_defaults(n=64, networks=list(NETWORKS))
+    harness.run(parser, measure, quick={"rounds": 1, "n": 8, "networks": ["FC 4×300"]}, threads=1)

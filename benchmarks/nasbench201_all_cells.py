@@ -12,23 +12,24 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
-from nasbench201_scores import ACCURACY, read
+import harness
+from csv_rows import accuracies, read_rows
 from scipy.stats import spearmanr
 
 import nas_sens as ns
+from nas_sens.core.candidates import ScoredCandidate
 from nas_sens.results.search_result import read_result
 from nas_sens.storage.study_storage import StudyStorage
 
-RESULT = Path(__file__).parent / "results" / "nasbench201_all_cells.json"
 STUDY = """
 name = "all_cells"
 search_space = "nasbench201"
@@ -41,7 +42,8 @@ n_inputs = 32
 reduced = {{ cells_per_stage = 1, channels = 8 }}
 [search]
 sampler = "enumerate"
-n_candidates = 15625
+n_candidates = {n}
+seed = {seed}
 """
 
 
@@ -60,27 +62,35 @@ def run(command: list[str], jobs: int, kill_after: float | None = None) -> float
     return time.perf_counter() - start
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="npz file; without it, the result that is there is printed")
-    parser.add_argument("--cells", type=Path)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--kill-after", type=float, default=60.0)
-    parser.add_argument("--note", default="", help="what else ran on the machine, for the result")
-    arguments = parser.parse_args()
-    if arguments.data is None:
-        print(RESULT.read_text(encoding="utf-8"), end="")
-        return
+def n_stored(url: str) -> int:
+    """Return how many candidates are stored; none if the processes were killed before there was a study."""
+    storage = StudyStorage(url)
+    return len(storage.scored("all_cells")) if storage.exists("all_cells") else 0
+
+
+def against_accuracy(candidates: Sequence[ScoredCandidate], cells: Path) -> dict[str, Any]:
+    """Return the rank correlation of log S with the accuracy, dead cells last."""
+    scores = {ns.load_spec(c.architecture).known_as[0]: c.log10_sensitivity for c in candidates}
+    known = {arch: value for arch, value in accuracies(read_rows(cells)).items() if arch in scores}
+    pairs = [(-1e9 if scores[arch] is None else scores[arch], value) for arch, value in known.items()]
+    rho = float(spearmanr(*zip(*pairs, strict=True)).statistic) if pairs else None
+    return {"spearman_with_accuracy": rho and round(rho, 4), "n_compared": len(pairs)}
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return numbers, times and memory of both runs."""
     with tempfile.TemporaryDirectory() as folder:
         study, url = Path(folder) / "study.toml", f"sqlite:///{folder}/study.db"
-        study.write_text(STUDY.format(data=arguments.data.resolve()))
+        study.write_text(STUDY.format(data=arguments.data.resolve(), n=arguments.n, seed=arguments.seed))
         command = [sys.executable, "-m", "nas_sens", "score", str(study), "--storage", url, "--quiet"]
         killed = run(command, arguments.jobs, arguments.kill_after)
-        n_before = len(StudyStorage(url).scored("all_cells"))
+        n_before = n_stored(url)
         resumed = run(command, arguments.jobs)
         candidates = read_result(StudyStorage(url), "all_cells").candidates
+        protocol = study.read_text().split("[score]\n")[1].splitlines()
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    document = {
+    of_run = {"jobs": arguments.jobs, "threads of each": 1, "note": arguments.note}
+    result = {
         "n_cells": len(candidates),
         "n_ranked": sum(c.is_ok for c in candidates),
         "n_distinct_scores": len({c.log10_sensitivity for c in candidates}),
@@ -88,21 +98,21 @@ def main() -> None:
         "seconds": {"until the kill": round(killed), "resumed": round(resumed)},
         "cpu_minutes": round((usage.ru_utime + usage.ru_stime) / 60, 1),
         "largest_process_megabytes": round(usage.ru_maxrss / 1024),
-        "protocol": STUDY.split("[score]\n")[1].format().splitlines(),
-        "environment": {
-            **{"python": platform.python_version(), "torch": torch.__version__, "jobs": arguments.jobs},
-            **{"threads of each": 1, "cores": os.cpu_count(), "note": arguments.note},
-        },
+        "protocol": protocol,
+        "environment": harness.environment() | of_run,
     }
     if arguments.cells is not None:
-        accuracy = {row["arch"]: float(row[ACCURACY]) for row in read(arguments.cells)}
-        scores = {ns.load_spec(c.architecture).known_as[0]: c.log10_sensitivity for c in candidates}
-        pairs = [(-1e9 if scores[arch] is None else scores[arch], value) for arch, value in accuracy.items()]
-        document["spearman_with_accuracy"] = round(float(spearmanr(*zip(*pairs, strict=True)).statistic), 4)
-        document["n_compared"] = len(pairs)
-    RESULT.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(json.dumps(document, indent=1, ensure_ascii=False))
+        result |= against_accuracy(candidates, arguments.cells)
+    print(json.dumps(result, indent=2, ensure_ascii=False))
+    return result
 
 
 if __name__ == "__main__":
-    main()
+    parser = harness.Parser(__file__, __doc__)
+    parser.add_file("data", "npz file of CIFAR-10 with x_train, y_train, x_test, y_test")
+    parser.add_file("cells", "CSV file of accuracies to compare with", is_needed=False)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--kill-after", type=float, default=60.0)
+    parser.add_argument("--note", default="", help="what else ran on the machine, for the result")
+    parser.set_defaults(n=15625)
+    harness.run(parser, measure, quick={"n": 20, "jobs": 1, "kill_after": 4.0}, threads=1)

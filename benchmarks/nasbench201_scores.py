@@ -5,7 +5,8 @@
 ``--cells`` is a CSV with the columns ``arch`` (the benchmark's own string) and, if the correlations are wanted,
 ``cifar10_test_accuracy_percent``. ``--data`` is an npz file with CIFAR-10's ``x_test``, uint8 (n, 32, 32, 3); pixels
 are taken raw, in [0, 1]. Networks are smaller than the benchmark's, by ``--channels``, ``--cells-per-stage`` and
-``--side``. Cells that compute the same function are scored once. Run again, it goes on where the result file ends.
+``--side``. Cells that compute the same function are scored once. Run again, it goes on where its table ends, the CSV
+file beside the result.
 
 Columns, all logarithms to base 10, of values at noise 0.1 if not said otherwise (``_001``: 0.01, ``_1``: 1.0):
 
@@ -23,19 +24,18 @@ Columns, all logarithms to base 10, of values at noise 0.1 if not said otherwise
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
 import json
 import math
-import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
 import torch
+from csv_rows import ACCURACY, accuracies, append_row, read_rows
 from scipy.stats import spearmanr
 from torch import nn
 
@@ -43,12 +43,9 @@ from nas_sens.architectures import count_flops, count_params
 from nas_sens.architectures.cell import OPERATIONS, CellSpec
 from nas_sens.architectures.cell_paths import path_counts
 from nas_sens.architectures.initialization import initialize_
-from nas_sens.core.identity import make_generator
 from nas_sens.metrics.naswot import naswot
 from nas_sens.metrics.synflow import synflow
 
-RESULT = Path(__file__).parent / "results" / "nasbench201_dev_scores.csv"
-ACCURACY = "cifar10_test_accuracy_percent"
 NOISES = {"": 0.1, "_001": 0.01, "_1": 1.0}
 NETWORK_COLUMNS = ("s_", "rel_", "naswot", "synflow")
 N_OUTPUTS = 10
@@ -63,17 +60,19 @@ class Inputs:
         n: Number of images.
         side: Height and width, to which images are averaged.
         n_networks: Number of networks.
+        seed: Seed of images, noise and networks.
     """
 
-    def __init__(self, data: Path, *, n: int, side: int, n_networks: int) -> None:
+    def __init__(self, data: Path, *, n: int, side: int, n_networks: int, seed: int) -> None:
+        self.seed = seed
         images = torch.from_numpy(np.load(data)["x_test"])
-        chosen = torch.randperm(len(images), generator=make_generator("images"))
+        chosen = torch.randperm(len(images), generator=harness.generator("images", seed=seed))
         images = nn.functional.avg_pool2d(images[chosen].permute(0, 3, 1, 2) / 255, images.shape[1] // side)
         self.x = images[:n].contiguous(memory_format=torch.channels_last)
         self.many = images[:N_NASWOT].contiguous(memory_format=torch.channels_last)
         self.noisy = []
         for i in range(n_networks):
-            noise = torch.randn(self.x.shape, generator=make_generator("noise", i))
+            noise = torch.randn(self.x.shape, generator=harness.generator("noise", i, seed=seed))
             self.noisy.append({level: self.x + std * noise for level, std in NOISES.items()})
 
 
@@ -108,7 +107,8 @@ def network_features(spec: CellSpec, inputs: Inputs) -> dict[str, float]:
     others: dict[str, list[float]] = {}
     for i, noisy in enumerate(inputs.noisy):
         for name, scheme in (("sn", "standard_normal"), ("he", "he_normal")):
-            initialize_(model, scheme, generator=make_generator("network", spec.arch_string, name, i))
+            generator = harness.generator("network", spec.arch_string, name, i, seed=inputs.seed)
+            initialize_(model, scheme, generator=generator)
             for level, values in sensitivities(model.eval(), inputs.x, noisy).items():
                 found.setdefault(name + level, []).append(values)
         if i < N_COMPARED:
@@ -141,25 +141,8 @@ def architecture_features(spec: CellSpec) -> dict[str, float]:
     return {**counts, **path_counts(spec.operations), "is_dead": int(spec.is_dead)}
 
 
-def environment() -> dict[str, Any]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
-    except OSError:
-        cpu = platform.processor()
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
-    return {**versions, "cpu": cpu, "threads": torch.get_num_threads(), "device": "cpu"}
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    content = path.read_bytes()
-    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
-    return list(csv.DictReader(text.splitlines()))
-
-
-def correlations(rows: list[dict[str, str]], cells: list[dict[str, str]]) -> dict[str, float]:
+def correlations(rows: list[dict[str, str]], accuracy: Mapping[str, float]) -> dict[str, float]:
     """Return the Spearman correlation of every feature with the accuracy, a dead cell's as the smallest value."""
-    accuracy = {cell["arch"]: float(cell[ACCURACY]) for cell in cells}
     rows = [row for row in rows if row["arch"] in accuracy]
     y = [accuracy[row["arch"]] for row in rows]
     result = {}
@@ -171,9 +154,9 @@ def correlations(rows: list[dict[str, str]], cells: list[dict[str, str]]) -> dic
     return result
 
 
-def score_cells(arguments: argparse.Namespace, cells: list[dict[str, str]]) -> None:
-    """Append a row for every cell that the result file does not have yet."""
-    done = read(arguments.output) if arguments.output.exists() else []
+def score_cells(arguments: argparse.Namespace, cells: list[dict[str, str]], path: Path) -> None:
+    """Append a row for every cell that the table does not have yet."""
+    done = read_rows(path)
     scored = {row["canonical"]: {k: row[k] for k in row if k.startswith(NETWORK_COLUMNS)} for row in done}
     names = {row["arch"] for row in done}
     options = {"channels": arguments.channels, "cells_per_stage": arguments.cells_per_stage}
@@ -183,13 +166,9 @@ def score_cells(arguments: argparse.Namespace, cells: list[dict[str, str]]) -> N
     shape = (3, 32, 32)
     params = affine_in_convolutions(lambda spec: count_params(spec.skeleton(shape, N_OUTPUTS)))
     flops = affine_in_convolutions(lambda spec: count_flops(spec.build(shape, N_OUTPUTS), shape))
-    sizes = {"n": arguments.inputs, "side": arguments.side, "n_networks": arguments.networks}
-    with (
-        ProcessPoolExecutor(arguments.jobs, initializer=prepare, initargs=(arguments.data, sizes)) as pool,
-        open(arguments.output, "a", encoding="utf-8", newline="") as file,
-    ):
+    sizes = {"n": arguments.inputs, "side": arguments.side, "n_networks": arguments.networks, "seed": arguments.seed}
+    with ProcessPoolExecutor(arguments.jobs, initializer=prepare, initargs=(arguments.data, sizes)) as pool:
         results = zip(to_score, pool.map(timed_features, to_score), strict=True)
-        writer: csv.DictWriter[str] | None = csv.DictWriter(file, list(done[0])) if done else None
         for spec in missing:
             name, seconds = spec.canonical.arch_string, 0.0
             while name not in scored:
@@ -199,12 +178,7 @@ def score_cells(arguments: argparse.Namespace, cells: list[dict[str, str]]) -> N
             counted = architecture_features(spec)
             sizes_of = counted["n_nor_conv_1x1"], counted["n_nor_conv_3x3"]
             row |= {"params": math.log10(params(*sizes_of)), "flops": math.log10(flops(*sizes_of)), **counted}
-            row = {k: v if isinstance(v, str) else f"{v:.6g}" for k, v in {**row, "seconds": seconds}.items()}
-            if writer is None:
-                writer = csv.DictWriter(file, list(row))
-                writer.writeheader()
-            writer.writerow(row)
-            file.flush()
+            append_row(path, {**row, "seconds": seconds}, columns=list(done[0]) if done else None)
 
 
 _inputs: Inputs | None = None  # of a worker process
@@ -223,14 +197,16 @@ def timed_features(spec: CellSpec) -> tuple[dict[str, float], float]:
     return features, time.process_time() - start
 
 
-def summarize(arguments: argparse.Namespace, cells: list[dict[str, str]]) -> dict[str, Any]:
-    """Return environment, protocol, cost and, where accuracies are given, rank correlations."""
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return protocol, cost and, where accuracies are given, rank correlations; the scores are in the table."""
+    path = arguments.output.with_suffix(".csv")
+    cells = read_rows(arguments.cells)[: arguments.limit]
+    score_cells(arguments, cells, path)
     wanted = {cell["arch"] for cell in cells}
-    rows = [row for row in read(arguments.output) if row["arch"] in wanted]
+    rows = [row for row in read_rows(path) if row["arch"] in wanted]
     seconds = np.array([float(row["seconds"]) for row in rows])
     protocol = ("channels", "cells_per_stage", "side", "inputs", "networks")
-    summary = {
-        "environment": environment(),
+    result = {
         "protocol": {name: getattr(arguments, name) for name in protocol},
         "n_cells": len(rows),
         "n_scored": len({row["canonical"] for row in rows}),
@@ -238,15 +214,15 @@ def summarize(arguments: argparse.Namespace, cells: list[dict[str, str]]) -> dic
         "cpu_seconds_per_cell": round(float(seconds.mean()), 4),
     }
     if ACCURACY in cells[0]:
-        summary["spearman_with_accuracy"] = correlations(rows, cells)
-    return summary
+        result["spearman_with_accuracy"] = correlations(rows, accuracies(cells))
+    print(json.dumps(result, indent=2))
+    return result
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=Path, help="without it, the results that are there are printed")
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--output", type=Path, default=RESULT)
+if __name__ == "__main__":
+    parser = harness.Parser(__file__, __doc__)
+    parser.add_file("cells", "CSV file of cells")
+    parser.add_file("data", "npz file with CIFAR-10's x_test")
     parser.add_argument("--limit", type=int, help="only the first cells of the list")
     parser.add_argument("--channels", type=int, default=16)
     parser.add_argument("--cells-per-stage", type=int, default=1)
@@ -254,19 +230,5 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=16, help="number of images")
     parser.add_argument("--networks", type=int, default=8, help="untrained networks for every cell and probe")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    arguments = parser.parse_args()
-    if arguments.cells is None:
-        print(arguments.output.with_suffix(".json").read_text(), end="")
-        return
-    if arguments.data is None:
-        parser.error("--cells needs --data, an npz file with CIFAR-10's x_test")
-    torch.set_num_threads(1)
-    cells = read(arguments.cells)[: arguments.limit]
-    score_cells(arguments, cells)
-    text = json.dumps(summarize(arguments, cells), indent=1)
-    arguments.output.with_suffix(".json").write_text(text + "\n")
-    print(text)
-
-
-if __name__ == "__main__":
-    main()
+    small = {"limit": 4, "channels": 4, "side": 8, "inputs": 4, "networks": 1}
+    harness.run(parser, measure, quick=small, threads=1, name="nasbench201_dev_scores")

@@ -1,10 +1,10 @@
 """The measures as one writes them first: a loop, a copy of the network, backward passes, as their public code does.
 
-What `measure_cost.py` compares nas_sens with. Each takes a network, inputs and labels, and returns the number that the
-measure of the same name in nas_sens returns (`zen`, `near` and `output_sensitivity` but for what is drawn). Copies of
-the network are made where public code makes them, since it leaves gradients, masks or other weights in it. Networks
-come in evaluation mode; those that the literature measures with batch statistics put their copy into training mode
-(the networks here have no dropout).
+What `measure_cost.py` compares nas_sens with, and `scoring_cost.py` for the Jacobian. Each takes a network, inputs and
+labels, and returns the number that the measure of the same name in nas_sens returns (`zen`, `near` and
+`output_sensitivity` but for what is drawn). Copies of the network are made where public code makes them, since it
+leaves gradients, masks or other weights in it. Networks come in evaluation mode; those that the literature measures
+with batch statistics put their copy into training mode (the networks here have no dropout).
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def jacobian_norm(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
     """One backward pass for each class."""
     inputs = x.clone().requires_grad_()
     outputs = model(inputs).softmax(dim=1)
-    squares = torch.zeros(len(x))
+    squares = torch.zeros(len(x), device=x.device)
     for k in range(outputs.shape[1]):
         (gradient,) = torch.autograd.grad(outputs[:, k].sum(), inputs, retain_graph=True)
         squares += gradient.flatten(1).square().sum(dim=1)

@@ -17,18 +17,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import json
 import math
-import platform
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
 import pandas as pd
-import scipy
-import sklearn
+from csv_rows import ACCURACY
 from scipy import stats
 
 from nas_sens.architectures.cell_paths import path_counts
@@ -38,7 +35,6 @@ from nas_sens.selection.calibration import calibrate
 from nas_sens.selection.candidates import Candidate
 from nas_sens.selection.replay import replay
 
-RESULTS = Path(__file__).parent / "results"
 NAMES = {"s_sn": "log10_sensitivity", "rel_he": "log10_relative_sensitivity"} | {
     k: f"log10_{k}" for k in ("params", "flops")
 }
@@ -58,11 +54,11 @@ RULES = ("calibrated", "random", "params", "lowest", "highest", "pareto", "+log1
 RULES += ("-log10_flops", "+naswot", "+synflow")
 
 
-def read(data: str, scores: str) -> tuple[pd.DataFrame, np.ndarray]:
+def read(data: Path, scores: Path) -> tuple[pd.DataFrame, np.ndarray]:
     """Return features and errors (fractions) of the cells that are in both files."""
     cells = pd.read_csv(scores).rename(columns=NAMES)
-    cells = cells.merge(pd.read_csv(data)[["arch", "cifar10_test_accuracy_percent"]], on="arch", validate="1:1")
-    return cells, 1 - cells.pop("cifar10_test_accuracy_percent").to_numpy(float) / 100
+    cells = cells.merge(pd.read_csv(data)[["arch", ACCURACY]], on="arch", validate="1:1")
+    return cells, 1 - cells.pop(ACCURACY).to_numpy(float) / 100
 
 
 def candidates(cells: pd.DataFrame, features: Sequence[str]) -> list[Candidate]:
@@ -74,7 +70,7 @@ def candidates(cells: pd.DataFrame, features: Sequence[str]) -> list[Candidate]:
 
 
 def ranking(
-    pool: list[Candidate], errors: np.ndarray, dead: np.ndarray, *, n: int, design: str, repeats: int
+    pool: list[Candidate], errors: np.ndarray, dead: np.ndarray, *, n: int, design: str, repeats: int, seed: int
 ) -> dict[str, float]:
     """Return mean and standard deviation over repeats of the correlation on the cells that are not trained.
 
@@ -85,10 +81,11 @@ def ranking(
         n: Number of trained cells.
         design: How these are drawn.
         repeats: How often.
+        seed: Which repeats: every seed has others.
     """
     known = {c.digest: float(e) for c, e in zip(pool, errors, strict=True)}
     found = []
-    for repeat in range(repeats):
+    for repeat in range(seed * repeats, (seed + 1) * repeats):
         if design == "random":
             rng = np.random.default_rng(derive_seed("ranking", n, repeat))
             trained = [pool[i].digest for i in rng.choice(len(pool), n, replace=False)]
@@ -108,60 +105,58 @@ def ranking(
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", help="CSV file of accuracies; without it, the result that is there is printed")
-    parser.add_argument("--scores", default=str(RESULTS / "nasbench201_dev_scores.csv"), help="CSV file of scores")
-    parser.add_argument("--repeats", type=int, default=60, help="of each ranking and replay")
-    parser.add_argument("--output", default=str(RESULTS / "replay_nasbench201.json"))
-    arguments = parser.parse_args()
-    if arguments.data is None:
-        print(Path(arguments.output).read_text(), end="")
-        return
-    start = time.perf_counter()
-    cells, errors = read(arguments.data, arguments.scores)
-    is_live = cells["is_dead"].to_numpy() == 0
-    rankings: list[dict[str, Any]] = []
-    for (name, features), with_dead in itertools.product(FEATURES.items(), (True, False)):
-        pool = candidates(cells[is_live], features)
+def rankings(cells: pd.DataFrame, errors: np.ndarray, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return the rank correlation by features, cells, design and number of trainings."""
+    is_live, rows = cells["is_dead"].to_numpy() == 0, []
+    options = {"repeats": arguments.repeats, "seed": arguments.seed}
+    for name, with_dead in itertools.product(arguments.features, (True, False)):
+        pool = candidates(cells[is_live], FEATURES[name])
         dead = errors[~is_live] if with_dead else np.zeros(0)
         which = "all" if with_dead else "live"
-        for design, n in itertools.product(("random", "space-filling"), TRAININGS):
-            found = ranking(pool, errors[is_live], dead, n=n, design=design, repeats=arguments.repeats)
-            rankings.append({"features": name, "cells": which, "design": design, "trainings": n, **found})
+        for design, n in itertools.product(("random", "space-filling"), arguments.trainings):
+            found = ranking(pool, errors[is_live], dead, n=n, design=design, **options)
+            rows.append({"features": name, "cells": which, "design": design, "trainings": n, **found})
             mean, stderr = found["spearman_mean"], found["spearman_mean_stderr"]
             print(f"{name:32} {which:5} {design:14} {n:3} {mean:.3f} ± {stderr:.3f}", flush=True)
-    replays: list[dict[str, Any]] = []
-    for name in REPLAYED:
+    return rows
+
+
+def replays(cells: pd.DataFrame, errors: np.ndarray, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return regret and rank by features, rule and number of trainings."""
+    is_live, rows = cells["is_dead"].to_numpy() == 0, []
+    options = {"repeats": arguments.repeats, "seed": arguments.seed}
+    for name in arguments.replayed:
         live = candidates(cells[is_live], FEATURES[name])
         known = {c.digest: float(e) for c, e in zip(live, errors[is_live], strict=True)}
         rules = ("calibrated",) if name != REPLAYED[-1] else RULES  # others do not depend on the features of a set
-        for result in replay(live, known, rules=rules, repeats=arguments.repeats):
-            replays.append({"features": name if result.rule == "calibrated" else None, **dataclasses.asdict(result)})
+        for result in replay(live, known, rules=rules, **options):
+            rows.append({"features": name if result.rule == "calibrated" else None, **dataclasses.asdict(result)})
             regret = result.regret
             print(
                 f"{name:32} {result.rule:20} {result.budget:3} regret {100 * regret.estimate:.2f} points "
                 f"({100 * regret.low:.2f} … {100 * regret.high:.2f}), rank {result.rank.estimate:.1f}",
                 flush=True,
             )
-    environment = {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "scikit-learn": sklearn.__version__,
-        "machine": platform.machine(),
-        "seconds": round(time.perf_counter() - start),
-    }
-    document = {
-        "environment": environment,
+    return rows
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return rankings and replays."""
+    cells, errors = read(arguments.data, arguments.scores)
+    return {
         "n_cells": len(cells),
-        "n_live": int(is_live.sum()),
+        "n_live": int((cells["is_dead"] == 0).sum()),
         "features": FEATURES,
-        "ranking": rankings,
-        "replay": replays,
+        "ranking": rankings(cells, errors, arguments),
+        "replay": replays(cells, errors, arguments),
     }
-    Path(arguments.output).write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    parser = harness.Parser(__file__, __doc__)
+    parser.add_file("data", "CSV file of the cells' accuracies")
+    parser.add_file("scores", "CSV file of scores", default=harness.RESULTS / "nasbench201_dev_scores.csv")
+    parser.add_argument("--repeats", type=int, default=60, help="of each ranking and replay")
+    parser.set_defaults(features=list(FEATURES), trainings=TRAININGS, replayed=REPLAYED)
+    small = {"repeats": 2, "features": ["S and params"], "trainings": (10,), "replayed": REPLAYED[:1]}
+    harness.run(parser, measure, quick=small)

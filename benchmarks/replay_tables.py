@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import platform
-import time
-from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
 
 from nas_sens.core.identity import derive_seed
@@ -25,13 +22,11 @@ from nas_sens.selection.outcome_table import read_outcome_table
 from nas_sens.selection.replay import replay
 from nas_sens.statistics.correlations import Interval
 
-RESULTS = Path(__file__).parent / "results"
 TABLES = ("fashion_he_normal", "fashion_standard_normal", "mnist_he_normal", "mnist_standard_normal")
 RULES = ("calibrated", "random", "params", "lowest", "highest")
 BUDGETS = (5, 10, 20)
 SHUFFLED = ("log10_sensitivity", "log10_relative_sensitivity")
 POOL_SHARE = 0.8
-N_SHUFFLES = 20
 
 
 def shuffled(candidates: tuple[Candidate, ...], seed: int) -> list[Candidate]:
@@ -50,48 +45,45 @@ def mean(intervals: list[Interval]) -> Interval:
     return Interval(float(values.mean()), float(values.mean() - half), float(values.mean() + half))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=200)
-    arguments = parser.parse_args()
-    start = time.perf_counter()
-    rows: list[dict[str, Any]] = []
+def row_of(table: str, rule: str, budget: int, regret: Interval, regret_sd: Interval) -> dict[str, Any]:
+    """Return a row of the result, after it was shown."""
+    text = f"{regret.estimate:.4f} ({regret.low:.4f} … {regret.high:.4f})"
+    print(f"{table:36} {rule:12} {budget:3} regret {text}, {regret_sd.estimate:.3f} sd", flush=True)
+    row = {"table": table, "rule": rule, "trainings": budget}
+    return {**row, "regret": dataclasses.asdict(regret), "regret_sd": dataclasses.asdict(regret_sd)}
 
-    def note(table: str, rule: str, budget: int, regret: Interval, regret_sd: Interval) -> None:
-        row = {"table": table, "rule": rule, "trainings": budget}
-        rows.append({**row, "regret": dataclasses.asdict(regret), "regret_sd": dataclasses.asdict(regret_sd)})
-        text = f"{regret.estimate:.4f} ({regret.low:.4f} … {regret.high:.4f})"
-        print(f"{table:36} {rule:12} {budget:3} regret {text}, {regret_sd.estimate:.3f} sd", flush=True)
 
-    for name in TABLES:
-        table = read_outcome_table(RESULTS / f"trained_{name}.csv", outcome="val_error")
-        options: dict[str, Any] = {"budgets": BUDGETS, "pool_share": POOL_SHARE}
-        for r in replay(table.candidates, table.outcomes, rules=RULES, repeats=arguments.repeats, **options):
-            note(name, r.rule, r.budget, r.regret, r.regret_sd)
-        n_each = max(2, arguments.repeats // N_SHUFFLES)
-        found: dict[tuple[str, int], list[Any]] = {}
-        for i in range(N_SHUFFLES):
-            pool = shuffled(table.candidates, i)
-            for r in replay(pool, table.outcomes, rules=("calibrated", "random"), repeats=n_each, seed=i, **options):
-                found.setdefault((r.rule, r.budget), []).append(r)
-        for (rule, budget), results in found.items():
-            note(
-                f"{name}, S shuffled",
-                rule,
-                budget,
-                mean([r.regret for r in results]),
-                mean([r.regret_sd for r in results]),
-            )
-    document = {
-        "protocol": {"repeats": arguments.repeats, "pool_share": POOL_SHARE, "shuffles": N_SHUFFLES, "rounds": 3},
-        "environment": {
-            **{"python": platform.python_version(), "numpy": np.__version__},
-            "seconds": round(time.perf_counter() - start),
-        },
-        "results": rows,
+def rows_of(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return what the rules would have found in one table, as it is and with S shuffled."""
+    table = read_outcome_table(harness.RESULTS / f"trained_{name}.csv", outcome="val_error")
+    options: dict[str, Any] = {"budgets": BUDGETS, "pool_share": POOL_SHARE}
+    plain = replay(
+        table.candidates, table.outcomes, rules=RULES, repeats=arguments.repeats, seed=arguments.seed, **options
+    )
+    rows = [row_of(name, r.rule, r.budget, r.regret, r.regret_sd) for r in plain]
+    n_each = max(2, arguments.repeats // arguments.shuffles)
+    found: dict[tuple[str, int], list[Any]] = {}
+    for i in range(arguments.seed * arguments.shuffles, (arguments.seed + 1) * arguments.shuffles):
+        pool = shuffled(table.candidates, i)
+        for r in replay(pool, table.outcomes, rules=("calibrated", "random"), repeats=n_each, seed=i, **options):
+            found.setdefault((r.rule, r.budget), []).append(r)
+    for (rule, budget), results in found.items():
+        regret, regret_sd = mean([r.regret for r in results]), mean([r.regret_sd for r in results])
+        rows.append(row_of(f"{name}, S shuffled", rule, budget, regret, regret_sd))
+    return rows
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the regret of every rule in every table."""
+    sizes = {"repeats": arguments.repeats, "shuffles": arguments.shuffles}
+    return {
+        "protocol": {**sizes, "pool_share": POOL_SHARE, "rounds": 3},
+        "results": [row for name in arguments.tables for row in rows_of(name, arguments)],
     }
-    (RESULTS / "replay_tables.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    parser = harness.Parser(__file__, __doc__)
+    parser.add_argument("--repeats", type=int, default=200)
+    parser.set_defaults(tables=TABLES, shuffles=20)
+    harness.run(parser, measure, quick={"repeats": 2, "tables": TABLES[:1], "shuffles": 2})

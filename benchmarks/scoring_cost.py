@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import harness
+import public_measures
 import torch
-from environment import environment, write
+from timing import in_turns, seconds
 from torch import nn
 
 import nas_sens as ns
@@ -42,25 +42,13 @@ from nas_sens.scoring.probe import Probe
 from nas_sens.scoring.score import score
 from nas_sens.study.score_spec import ScoreSpec
 
-SHAPE, CLASSES, BATCH = (3, 32, 32), 10, 128
+SHAPE, CLASSES = (3, 32, 32), 10
 NETWORKS: dict[str, ns.ArchitectureSpec] = {
     "FC 4×300": ns.FCSpec(depth=4, width=300),
     "FC 6×100": ns.FCSpec(depth=6, width=100),
     "CNN 4 conv + 300": ns.CNNSpec(depth=4, channels=16, kernel=3, hidden_units=300),
     "ResNet-18": ns.ResNetSpec(stages=4, blocks=2, width=64),
 }
-RESULT = Path(__file__).parent / "results" / "scoring_cost.json"
-
-
-def softmax_jacobian_by_backward_passes(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """Mean Frobenius norm of the softmax's Jacobian, one backward pass for each output, as one writes it first."""
-    x = x.clone().requires_grad_()
-    outputs = model(x).softmax(dim=1)
-    squares = torch.zeros(len(x), device=x.device)
-    for k in range(outputs.shape[1]):
-        (gradient,) = torch.autograd.grad(outputs[:, k].sum(), x, retain_graph=True)
-        squares += gradient.flatten(1).square().sum(dim=1)
-    return squares.sqrt().mean()
 
 
 def stacked(spec: ns.ArchitectureSpec, model: nn.Module, probe: Probe) -> list[float]:
@@ -77,17 +65,18 @@ def stacked(spec: ns.ArchitectureSpec, model: nn.Module, probe: Probe) -> list[f
         return (y[:, size:].double() - y[:, :size].double()).mean(dim=2).var(dim=1).tolist()
 
 
-def measures_of(spec: ns.ArchitectureSpec, device: torch.device) -> dict[str, Callable[[], object]]:
-    g = make_generator("benchmark", device=device)
-    x = torch.rand((BATCH, *SHAPE), generator=g, device=device)
-    y = torch.randint(CLASSES, (BATCH,), generator=g, device=device)
+def measures_of(spec: ns.ArchitectureSpec, arguments: argparse.Namespace) -> dict[str, Callable[[], object]]:
+    device, n, seed = arguments.device, arguments.inputs, arguments.seed
+    g = harness.generator("benchmark", seed=seed, device=device)
+    x = torch.rand((n, *SHAPE), generator=g, device=device)
+    y = torch.randint(CLASSES, (n,), generator=g, device=device)
     noisy = x + 0.1 * torch.randn(x.shape, generator=g, device=device)
     model = spec.build(SHAPE, CLASSES, generator=g, device=device).eval()
     probe_model = spec.build(SHAPE, CLASSES, generator=g, device=device).eval()
-    one = Probe(x, ScoreSpec(estimator="monte_carlo", seeds=1, n_inputs=BATCH), seed=0)
-    precise = ScoreSpec(estimator="monte_carlo", seeds=4, n_inputs=BATCH, precision=0.05 / 2.302585, max_seeds=64)
-    precise_probe = Probe(x, precise, seed=0)
-    eight = Probe(x, ScoreSpec(estimator="monte_carlo", seeds=8, n_inputs=BATCH), seed=0)
+    one = Probe(x, ScoreSpec(estimator="monte_carlo", seeds=1, n_inputs=n), seed=seed)
+    precise = ScoreSpec(estimator="monte_carlo", seeds=4, n_inputs=n, precision=0.05 / 2.302585, max_seeds=64)
+    precise_probe = Probe(x, precise, seed=seed)
+    eight = Probe(x, ScoreSpec(estimator="monte_carlo", seeds=8, n_inputs=n), seed=seed)
     moments = InputMoments.from_inputs(x, 0.1, n_inputs=16, n_pairs=8)
 
     def forwards() -> None:
@@ -112,7 +101,7 @@ def measures_of(spec: ns.ArchitectureSpec, device: torch.device) -> dict[str, Ca
         "S, Monte Carlo, 5 % standard error, at most 64": lambda: score(spec, probe_model, precise_probe),
         "S, 8 networks, one after the other": lambda: score(spec, probe_model, eight),
         "S, 8 networks, stacked by torch.func": lambda: stacked(spec, probe_model, eight),
-        "softmax Jacobian, 10 backward passes": lambda: softmax_jacobian_by_backward_passes(model, x),
+        "softmax Jacobian, 10 backward passes": lambda: public_measures.jacobian_norm(model, x, y),
         "softmax Jacobian, nas_sens": lambda: jacobian_norm(model, x),
         "NASWOT": lambda: naswot(model, x),
         "SynFlow": lambda: synflow(model, x),
@@ -127,22 +116,10 @@ def measures_of(spec: ns.ArchitectureSpec, device: torch.device) -> dict[str, Ca
     return measures
 
 
-def milliseconds(function: Callable[[], object], device: torch.device) -> float:
-    if device.type == "cuda":
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        function()
-        end.record()
-        torch.cuda.synchronize(device)
-        return start.elapsed_time(end)
-    began = time.perf_counter()
-    function()
-    return (time.perf_counter() - began) * 1e3
-
-
-def batch_of_closed_forms(spec: ns.ArchitectureSpec, n: int) -> float:
-    """Milliseconds per candidate of ``n`` different candidates of the family computed together; the best of three."""
-    x = torch.rand((BATCH, *SHAPE), generator=make_generator("benchmark"))
+def batch_of_closed_forms(spec: ns.ArchitectureSpec, arguments: argparse.Namespace) -> float:
+    """Return milliseconds per candidate of different ones of the family computed together; the best of three."""
+    n = arguments.batch
+    x = torch.rand((arguments.inputs, *SHAPE), generator=harness.generator("benchmark", seed=arguments.seed))
     moments = InputMoments.from_inputs(x, 0.1, n_inputs=16, n_pairs=8)
     candidates: list[Any]
     if isinstance(spec, ns.FCSpec):
@@ -152,54 +129,50 @@ def batch_of_closed_forms(spec: ns.ArchitectureSpec, n: int) -> float:
         candidates = [
             ns.CNNSpec(depth=1 + i % 4, channels=4 + i % 60, kernel=3, hidden_units=300 * (i % 2)) for i in range(n)
         ]
-    return min(
-        milliseconds(lambda: closed_form_batch(candidates, moments, n_outputs=CLASSES), torch.device("cpu")) / n
-        for _ in range(3)
-    )
+    times = (seconds(lambda: closed_form_batch(candidates, moments, n_outputs=CLASSES)) for _ in range(3))
+    return min(times) / n * 1e3
 
 
-def closed_forms_of_batches() -> dict[str, float]:
-    batches = {n: round(batch_of_closed_forms(s, 1000), 4) for n, s in NETWORKS.items() if "Res" not in n}
-    print("\nclosed form in a batch of 1,000 candidates, ms each:", batches)
+def closed_forms_of_batches(arguments: argparse.Namespace) -> dict[str, float]:
+    batches = {n: round(batch_of_closed_forms(NETWORKS[n], arguments), 4) for n in arguments.networks if "Res" not in n}
+    print(f"\nclosed form in a batch of {arguments.batch:,} candidates, ms each:", batches)
     return batches
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--batches", action="store_true", help="measure only closed forms of batches, anew")
-    parser.add_argument("--threads", type=int, help="PyTorch's threads; its own choice if left out")
-    arguments = parser.parse_args()
+def milliseconds_of(spec: ns.ArchitectureSpec, arguments: argparse.Namespace) -> dict[str, float]:
+    """Return the median time of every measure; what takes 2 s or more is measured once."""
+    measures = measures_of(spec, arguments)
+    first = {m: seconds(f, arguments.device) for m, f in measures.items()}  # warms up, too
+    fast = {m: f for m, f in measures.items() if first[m] < 2}
+    times = {m: [t] for m, t in first.items()} | in_turns(fast, arguments.rounds, device=arguments.device)
+    return {m: round(statistics.median(t) * 1e3, 4) for m, t in times.items()}
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the table, or with ``--batches`` the earlier result with this part anew."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    device = torch.device(arguments.device)
+    part = "closed_form_in_a_batch_ms_per_candidate"
     if arguments.batches:
-        result = json.loads(RESULT.read_text(encoding="utf-8"))
-        write(result | {"closed_form_in_a_batch_ms_per_candidate": closed_forms_of_batches()}, RESULT, device)
-        return
+        earlier = json.loads(arguments.output.read_text(encoding="utf-8")) if arguments.output.exists() else {}
+        return earlier | {part: closed_forms_of_batches(arguments)}
     table: dict[str, dict[str, float]] = {}
-    for name, spec in NETWORKS.items():
-        measures = measures_of(spec, device)
-        times: dict[str, list[float]] = {m: [] for m in measures}
-        first = {m: milliseconds(f, device) for m, f in measures.items()}  # warms up, too
-        for _ in range(arguments.rounds):
-            for measure, function in measures.items():
-                if first[measure] < 2_000:
-                    times[measure].append(milliseconds(function, device))
-        times |= {m: [t] for m, t in first.items() if t >= 2_000}  # measured once
-        table[name] = {m: round(statistics.median(t), 4) for m, t in times.items()}
+    for name in arguments.networks:
+        spec = NETWORKS[name]
+        table[name] = milliseconds_of(spec, arguments)
         print(f"\n{name} ({sum(p.numel() for p in spec.skeleton(SHAPE, CLASSES).parameters()):,} parameters)")
-        for measure, value in table[name].items():
-            print(f"  {measure:<44}{value:>10.3f} ms{value / table[name]['two forward passes']:>9.2f} ×")
-    result = {
-        "milliseconds_per_candidate": table,
-        "closed_form_in_a_batch_ms_per_candidate": closed_forms_of_batches(),
-        "rounds": arguments.rounds,
-        "environment": environment(device),
-    }
-    write(result, RESULT, device)
+        for title, value in table[name].items():
+            print(f"  {title:<44}{value:>10.3f} ms{value / table[name]['two forward passes']:>9.2f} ×")
+    batches = closed_forms_of_batches(arguments)
+    return {"milliseconds_per_candidate": table, part: batches, "rounds": arguments.rounds}
 
 
 if __name__ == "__main__":
-    main()
+    parser = harness.Parser(__file__, __doc__)
+    parser.add_argument("--device", type=torch.device, default=harness.CPU)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--batches", action="store_true", help="measure only closed forms of batches, anew")
+    parser.add_argument("--threads", type=int, help="PyTorch's threads; its own choice if left out")
+    parser.set_defaults(networks=list(NETWORKS), inputs=128, batch=1000)
+    small = {"rounds": 1, "networks": ["FC 6×100"], "inputs": 16, "batch": 20}
+    harness.run(parser, measure, quick=small)

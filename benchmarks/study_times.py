@@ -16,18 +16,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import torch
-from environment import environment, write
+import harness
 
 ROOT = Path(__file__).parent.parent
-RESULT = Path(__file__).parent / "results" / "study_times.json"
 
 
-def run(study: Path, folder: Path) -> dict[str, Any]:
+def run(study: Path, folder: Path, options: Sequence[str]) -> dict[str, Any]:
     """Search one study and write its trained networks as CSV; return its times."""
     key = study.relative_to(ROOT / "studies").with_suffix("").as_posix()
     stem = folder / key.replace("/", "_")
@@ -37,7 +36,7 @@ def run(study: Path, folder: Path) -> dict[str, Any]:
     with stem.with_suffix(".csv").open("w") as table, stem.with_suffix(".log").open("a") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "nas_sens", "search", str(study), "--storage", storage, "--artifacts", artifacts,
-             "-o", report, "-q", "--format", "csv"],
+             "-o", report, "-q", "--format", "csv", *options],
             stdout=table, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         _, status, usage = os.wait4(process.pid, 0)  # alone gives the times of this process and of no other
@@ -57,30 +56,38 @@ def run(study: Path, folder: Path) -> dict[str, Any]:
     return {"study": key, **times}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path)
-    parser.add_argument("--at-once", type=int, default=2)
-    args = parser.parse_args()
-    folder = (args.folder or Path(tempfile.mkdtemp(prefix="studies_"))).resolve()
+def measure(arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """Return the times of all studies, or None if they are no measurement; a quick run leaves no folder."""
+    if arguments.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            return times_in(Path(folder), arguments)
+    return times_in(arguments.folder or Path(tempfile.mkdtemp(prefix="studies_")), arguments)
+
+
+def times_in(folder: Path, arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """Return the times of all studies with their files in a folder; None if it held some already."""
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     is_new = not any(folder.iterdir())
-    studies = sorted((ROOT / "studies").rglob("*.toml"))
+    studies = sorted((ROOT / "studies").rglob(arguments.pattern))
+    options = [*arguments.options, *(["--seed", str(arguments.seed)] if arguments.seed else [])]
     began = time.perf_counter()
-    with ThreadPoolExecutor(args.at_once) as pool:
-        found = list(pool.map(lambda study: run(study, folder), studies))
+    with ThreadPoolExecutor(arguments.at_once) as pool:
+        found = list(pool.map(lambda study: run(study, folder, options), studies))
     result = {
         "minutes": round((time.perf_counter() - began) / 60, 1),
         "processor_minutes": round(sum(one.get("processor_seconds", 0) for one in found) / 60, 1),
-        "studies_at_once": args.at_once,
+        "studies_at_once": arguments.at_once,
         "threads_each": 1,
-        "studies": found,
-        "environment": {k: v for k, v in environment(torch.device("cpu")).items() if k != "threads"},
     }
-    print({k: v for k, v in result.items() if k != "studies"}, f"reports in {folder}", flush=True)
-    if is_new:
-        write(result, RESULT, torch.device("cpu"))
+    print(result, f"reports in {folder}", flush=True)
+    return {**result, "studies": found} if is_new else None
 
 
 if __name__ == "__main__":
-    main()
+    parser = harness.Parser(__file__, __doc__)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--at-once", type=int, default=2)
+    parser.set_defaults(pattern="*.toml", options=())
+    small = {"pattern": "boston.toml", "options": ("--n-candidates", "2", "--top-k", "1")}
+    harness.run(parser, measure, quick=small, threads=1)

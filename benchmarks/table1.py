@@ -14,22 +14,22 @@ are means over its trainings, of the values or of their logarithms.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
-import platform
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+import harness
 import torch
+from csv_rows import append_row, read_rows
+from timing import in_turns
 from torch import nn
 from torch.nn import functional as F
 
 import nas_sens as ns
+from nas_sens.core.errors import InvalidInputError
 from nas_sens.core.identity import make_generator
 from nas_sens.metrics.jacobian_norm import jacobian_norm
 from nas_sens.statistics.correlations import correlations
@@ -42,17 +42,18 @@ PUBLISHED = {
     "S before softmax": (0.648, 0.085),
 }
 SCALES = (1 / 16, 1 / 12, 1 / 8, 1 / 6, 1 / 4)
-EPOCHS, SIDE, N_MEASURED, N_TIMED, SEEDS = 30, 16, 256, 3, 2
-TRAIN = ns.TrainSpec(epochs=EPOCHS, learning_rate=1e-3, batch_size=64, seeds=SEEDS, stop_loss=1e-5, stop_epochs=10)
+SIDE, N_TIMED = 16, 3
+TRAIN = ns.TrainSpec(epochs=30, learning_rate=1e-3, batch_size=64, seeds=2, stop_loss=1e-5, stop_epochs=10)
 FITTED = 0.05  # largest training error of what counts as fitted; the paper's networks have a training loss near 0
-RESULTS = Path(__file__).parent / "results"
-ROWS, SUMMARY = RESULTS / "table1.csv", RESULTS / "table1.json"
+OUTCOMES = ("train_loss", "train_error", "test_loss", "test_error")
+COLUMNS = ["network", "scale", "seed", "status", "params", "epochs", *OUTCOMES, "training_seconds"]
+COLUMNS += [*PUBLISHED, *(f"{name}, seconds" for name in PUBLISHED)]
 
 
-def networks() -> dict[tuple[str, float], ns.ArchitectureSpec]:
+def networks(scales: Sequence[float]) -> dict[tuple[str, float], ns.ArchitectureSpec]:
     """Return the networks by their name and the factor on their channels."""
     found: dict[tuple[str, float], ns.ArchitectureSpec] = {}
-    for scale in SCALES:
+    for scale in scales:
         for n in (13, 16):
             hidden = max(1, round(512 * scale))
             found[f"VGG{n}", scale] = ns.VGGSpec(
@@ -66,29 +67,31 @@ def networks() -> dict[tuple[str, float], ns.ArchitectureSpec]:
     return found
 
 
-def load(name: str) -> ns.Splits:
-    """Return 1,000 training, 500 validation and all test images, of ``SIDE`` pixels a side."""
-    splits = ns.load_data(ns.DataSpec(name=name, train_samples=1000, val_samples=500))
+def load(name: str, n: int) -> ns.Splits:
+    """Return ``n`` training, half as many validation and all test images, of ``SIDE`` pixels a side."""
+    splits = ns.load_data(ns.DataSpec(name=name, train_samples=n, val_samples=n // 2))
     smaller = {part: F.adaptive_avg_pool2d(getattr(splits, part), SIDE) for part in ("x_train", "x_val", "x_test")}
     return replace(splits, **smaller)
 
 
-def row_of(name: str, scale: float, spec: ns.ArchitectureSpec, splits: ns.Splits, seed: int) -> dict[str, Any]:
+def row_of(
+    spec: ns.ArchitectureSpec, splits: ns.Splits, train: ns.TrainSpec, seed: int, n_measured: int
+) -> dict[str, Any]:
     """Return what one training came to, and values and times of the four measures of the trained network."""
-    outcome = ns.train(spec, splits, TRAIN, seed=seed)
-    row: dict[str, Any] = {"network": name, "scale": round(scale, 4), "seed": seed, "status": outcome.status}
+    outcome = ns.train(spec, splits, train, seed=seed)
     model = spec.build(splits.input_shape, splits.n_outputs)
-    row |= {"params": sum(p.numel() for p in model.parameters()), "epochs": len(outcome.curve)}
+    params = sum(p.numel() for p in model.parameters())
+    row: dict[str, Any] = {"status": outcome.status, "params": params, "epochs": len(outcome.curve)}
     if outcome.state:
         model.load_state_dict(outcome.state)
-        row |= {f: getattr(outcome, f) for f in ("train_loss", "train_error", "test_loss", "test_error")}
-        row |= {"training_seconds": outcome.seconds} | measured(model, splits.x_test, seed)
+        row |= {f: getattr(outcome, f) for f in OUTCOMES}
+        row |= {"training_seconds": outcome.seconds} | measured(model, splits.x_test, seed, n_measured)
     return row
 
 
-def measured(model: nn.Module, x: torch.Tensor, seed: int) -> dict[str, float]:
-    """Return the measures: S on all inputs, J on the first ``N_MEASURED``; both are timed on these, in turns."""
-    few = x[:N_MEASURED]
+def measured(model: nn.Module, x: torch.Tensor, seed: int, n: int) -> dict[str, float]:
+    """Return the measures: S on all inputs, J on the first ``n``; both are timed on these, in turns."""
+    few = x[:n]
 
     def s(inputs: torch.Tensor, after_softmax: bool) -> float:
         noise = make_generator("table 1", seed)
@@ -102,35 +105,11 @@ def measured(model: nn.Module, x: torch.Tensor, seed: int) -> dict[str, float]:
     }
     values = {name: function() for name, function in timed.items()}  # warms up, too
     values |= {"S after softmax": s(x, True), "S before softmax": s(x, False)}
-    seconds: dict[str, list[float]] = {name: [] for name in timed}
-    for _ in range(N_TIMED):
-        for name, function in timed.items():
-            began = time.perf_counter()
-            function()
-            seconds[name].append(time.perf_counter() - began)
+    seconds = in_turns(timed, N_TIMED)
     return values | {f"{name}, seconds": statistics.median(times) for name, times in seconds.items()}
 
 
-def read_rows() -> list[dict[str, str]]:
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def append(row: dict[str, Any]) -> None:
-    is_new = not ROWS.exists()
-    names = [*PUBLISHED, *(f"{name}, seconds" for name in PUBLISHED)]
-    outcome = ["train_loss", "train_error", "test_loss", "test_error", "training_seconds"]
-    columns = ["network", "scale", "seed", "status", "params", "epochs", *outcome, *names]
-    with ROWS.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        if is_new:
-            writer.writeheader()
-        writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
-
-
-def summary(rows: list[dict[str, str]]) -> dict[str, Any]:
+def summary(rows: list[dict[str, str]], epochs: int, n_measured: int) -> dict[str, Any]:
     """Return correlations with the test loss over networks, and the times, beside the paper's."""
     groups: dict[tuple[str, str], list[dict[str, str]]] = {}
     for row in rows:
@@ -168,22 +147,16 @@ def summary(rows: list[dict[str, str]]) -> dict[str, Any]:
     kept = [row for group in groups.values() for row in group]
     times_of = {name: entry["seconds_mean"] for name, entry in table.items()}
     return {
-        "protocol": " ".join((__doc__ or "").split("\n\n")[2].split()).replace("``EPOCHS``", str(EPOCHS)),
+        "protocol": " ".join((__doc__ or "").split("\n\n")[2].split()).replace("``EPOCHS``", str(epochs)),
         "n_networks": len(groups),
         "n_trainings": len(kept),
         "test_error": [min(float(r["test_error"]) for r in kept), max(float(r["test_error"]) for r in kept)],
         "train_loss": [min(float(r["train_loss"]) for r in kept), max(float(r["train_loss"]) for r in kept)],
         "training_seconds": round(sum(float(r["training_seconds"]) for r in kept), 1),
-        "images_timed": N_MEASURED,
+        "images_timed": n_measured,
         "table": table,
         "seconds_of_J_over_S": round(times_of["J before softmax"] / times_of["S before softmax"], 1),
         "seconds_of_J_over_S_published": round(1.165 / 0.085, 1),
-        "environment": {
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "threads": torch.get_num_threads(),
-            "machine": platform.machine(),
-        },
     }
 
 
@@ -191,25 +164,32 @@ def interval(value: Any) -> list[float] | None:
     return None if value is None else [round(v, 3) for v in (value.estimate, value.low, value.high)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="cifar10", help="cifar10 of torchvision, or npz:PATH")
-    parser.add_argument("--summary", action="store_true", help="train nothing")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the summary of all trainings in the table beside the result, after those that it lacks."""
+    path = arguments.output.with_suffix(".csv")
+    train = replace(TRAIN, epochs=arguments.epochs, seeds=arguments.seeds)
     if not arguments.summary:
-        splits = load(arguments.data)
-        done = {(row["network"], row["scale"], row["seed"]) for row in read_rows()}
-        for seed in range(SEEDS):
-            for (name, scale), spec in networks().items():
-                if (name, str(round(scale, 4)), str(seed)) not in done:
-                    row = row_of(name, scale, spec, splits, seed)
-                    append(row)
+        splits = load(arguments.data, arguments.images)
+        done = {(row["network"], row["scale"], row["seed"]) for row in read_rows(path)}
+        for seed in range(arguments.seed * train.seeds, (arguments.seed + 1) * train.seeds):
+            for (name, scale), spec in networks(arguments.scales).items():
+                key = {"network": name, "scale": round(scale, 4), "seed": seed}
+                if tuple(map(str, key.values())) not in done:
+                    row = {**key, **row_of(spec, splits, train, seed, arguments.measured)}
+                    append_row(path, row, COLUMNS)
                     print(json.dumps(row), flush=True)
-    text = json.dumps(summary(read_rows()), indent=2, ensure_ascii=False)
-    SUMMARY.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    rows = read_rows(path)
+    if not rows:
+        raise InvalidInputError(f"there is no training in {path} yet")
+    found = summary(rows, train.epochs, arguments.measured)
+    print(json.dumps(found, indent=2, ensure_ascii=False))
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    parser = harness.Parser(__file__, __doc__)
+    parser.add_argument("--data", default="cifar10", help="cifar10 of torchvision, or npz:PATH")
+    parser.add_argument("--summary", action="store_true", help="train nothing")
+    parser.set_defaults(scales=SCALES, epochs=TRAIN.epochs, seeds=TRAIN.seeds, images=1000, measured=256)
+    small = {"data": "mnist5k", "scales": SCALES[:1], "epochs": 1, "seeds": 1, "images": 100, "measured": 16}
+    harness.run(parser, measure, quick=small, threads=1)

@@ -3,21 +3,21 @@
     python benchmarks/trained_tables.py --fashion npz:fashion_mnist.npz --mnist npz:mnist.npz
 
 Every table is a study whose rule is chance: 60 architectures, 1,000 training images, 3 trainings each. One row of the
-CSV files in ``benchmarks/results`` is one architecture with its features before training and its outcomes.
+CSV files beside the result is one architecture with its features before training and its outcomes.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import tempfile
 from pathlib import Path
+from typing import Any
+
+import harness
 
 import nas_sens as ns
-from nas_sens.cli.display import TerminalProgress
 from nas_sens.selection.features import selection_features
 
-RESULTS = Path(__file__).parent / "results"
 OUTCOMES = ("val_loss", "val_error", "test_loss", "test_error", "val_error_sd", "test_error_sd", "n_seeds")
 
 
@@ -48,27 +48,11 @@ def study(name: str, data: str, init: str, n: int, epochs: int) -> ns.StudySpec:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fashion", default="fashion_mnist", help="data set in place of torchvision's")
-    parser.add_argument("--mnist", default="mnist", help="data set in place of torchvision's")
-    parser.add_argument("--n", type=int, default=60, help="architectures a table")
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--only", help="name of one table")
-    arguments = parser.parse_args()
-    for data_name, data in (("fashion", arguments.fashion), ("mnist", arguments.mnist)):
-        for init in ("he_normal", "standard_normal"):
-            name = f"trained_{data_name}_{init}"
-            if arguments.only in (None, name):
-                write_table(name, study(name, data, init, arguments.n, arguments.epochs))
-
-
-def write_table(name: str, spec: ns.StudySpec) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        result = ns.search(spec, storage=f"sqlite:///{folder}/table.db", progress=TerminalProgress())
+def write_table(path: Path, result: ns.SearchResult) -> None:
+    """Write features and outcomes of all trained networks."""
     features = {c.digest: selection_features(c).features for c in result.candidates if c.is_ok}
     names = sorted({key for values in features.values() for key in values})
-    with (RESULTS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["digest", "architecture", *names, *OUTCOMES])
         for t in sorted(result.trials, key=lambda t: t.digest):
@@ -78,8 +62,31 @@ def write_table(name: str, spec: ns.StudySpec) -> None:
                 [t.digest, t.architecture, *(f"{v:.6g}" if v != "" else "" for v in values)]
                 + [f"{v:.6g}" if isinstance(v, float) else v for v in outcomes]
             )
-    print(f"written to {RESULTS / name}.csv")
+    print(f"written to {path}")
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """Write the tables beside the result; return the size and the smallest error of each, or None with ``--only``."""
+    tables = {}
+    for data_name, data in (("fashion", arguments.fashion), ("mnist", arguments.mnist)):
+        for init in arguments.inits:
+            name = f"trained_{data_name}_{init}"
+            if arguments.only in (None, name):
+                spec = study(name, data, init, arguments.n, arguments.epochs)
+                result = harness.search(spec, seed=spec.search.seed + arguments.seed)
+                write_table(arguments.output.with_name(f"{name}.csv"), result)
+                errors = [t.val_error for t in result.trials if t.val_error is not None]
+                tables[name] = {"trained": len(result.trials), "smallest_val_error": min(errors, default=None)}
+    return None if arguments.only else {"epochs": arguments.epochs, "tables": tables}
 
 
 if __name__ == "__main__":
-    main()
+    parser = harness.Parser(__file__, __doc__)
+    parser.add_argument("--fashion", default="fashion_mnist", help="data set in place of torchvision's")
+    parser.add_argument("--mnist", default="mnist", help="data set in place of torchvision's")
+    parser.add_argument("--n", type=int, default=60, help="architectures a table")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--only", help="name of one table")
+    parser.set_defaults(inits=("he_normal", "standard_normal"))
+    small = {"fashion": "mnist5k", "mnist": "mnist5k", "n": 3, "epochs": 1, "inits": ("he_normal",)}
+    harness.run(parser, measure, quick=small)

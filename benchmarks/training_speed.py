@@ -18,10 +18,11 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
+import harness
 import torch
-from environment import environment, write
+from timing import in_turns, seconds
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
@@ -34,14 +35,12 @@ NETWORKS: dict[str, ns.ArchitectureSpec] = {
     "FC 3×100": ns.FCSpec(depth=3, width=100, init="he_normal"),
     "CNN 2×16": ns.CNNSpec(depth=2, channels=16, init="he_normal"),
 }
-DATA = ("digits", "mnist5k")
 BATCH, STACKED, EVALUATED = 128, 4, 2048
-RESULT = Path(__file__).parent / "results" / "training_speed.json"
 Epoch = Callable[[], object]
 
 
-def nas_sens_epoch(spec: ns.ArchitectureSpec, splits: ns.Splits) -> Epoch:
-    return TrainingRun(spec, splits, ns.TrainSpec(epochs=1_000_000, batch_size=BATCH), seed=0).train_epoch
+def nas_sens_epoch(spec: ns.ArchitectureSpec, splits: ns.Splits, *, seed: int) -> Epoch:
+    return TrainingRun(spec, splits, ns.TrainSpec(epochs=1_000_000, batch_size=BATCH), seed=seed).train_epoch
 
 
 def _validate(model: nn.Module, splits: ns.Splits) -> tuple[float, float]:
@@ -127,40 +126,30 @@ def stacked_epoch(spec: ns.ArchitectureSpec, splits: ns.Splits) -> Epoch:
     return epoch
 
 
-def seconds(function: Epoch, n: int, device: torch.device) -> float:
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
-    start = clock()
-    for _ in range(n):
-        function()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return (clock() - start) / n
+def seconds_of(spec: ns.ArchitectureSpec, splits: ns.Splits, arguments: argparse.Namespace) -> dict[str, list[float]]:
+    """Return the seconds of an epoch of one network in every round, by the way of training."""
+    ways: dict[str, tuple[Epoch, int]] = {
+        "nas_sens": (nas_sens_epoch(spec, splits, seed=arguments.seed), 1),
+        "plain loop over tensors": (plain_epoch(spec, splits, fused=False), 1),
+        "plain loop over tensors, fused Adam": (plain_epoch(spec, splits, fused=True), 1),
+        "DataLoader": (loader_epoch(spec, splits), 1),
+        f"stacked, {STACKED} seeds, per seed": (stacked_epoch(spec, splits), STACKED),
+    }
+    options: dict[str, Any] = {"device": arguments.device, "clock": time.process_time}
+    first = [seconds(function, n=2, **options) for function, _ in ways.values()]  # warms up
+    n_epochs = max(1, math.ceil(0.25 / statistics.median(first)))
+    functions = {way: function for way, (function, _) in ways.items()}
+    times = in_turns(functions, arguments.rounds, n=n_epochs, **options)
+    return {way: [t / ways[way][1] for t in found] for way, found in times.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=15)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)  # more do not help such networks
-    device = torch.device(arguments.device)
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return medians of the seconds, and of their ratios to those of nas_sens in the same turn."""
     table: dict[str, dict[str, float]] = {}
     ratios: dict[str, dict[str, float]] = {}
-    for (network, spec), data in itertools.product(NETWORKS.items(), DATA):
-        name, splits = f"{network} on {data}", ns.load_data(ns.DataSpec(name=data)).to(device)
-        ways: dict[str, tuple[Epoch, int]] = {
-            "nas_sens": (nas_sens_epoch(spec, splits), 1),
-            "plain loop over tensors": (plain_epoch(spec, splits, fused=False), 1),
-            "plain loop over tensors, fused Adam": (plain_epoch(spec, splits, fused=True), 1),
-            "DataLoader": (loader_epoch(spec, splits), 1),
-            f"stacked, {STACKED} seeds, per seed": (stacked_epoch(spec, splits), STACKED),
-        }
-        first = [seconds(function, 2, device) for function, _ in ways.values()]  # warms up
-        n_epochs = max(1, math.ceil(0.25 / statistics.median(first)))
-        times: dict[str, list[float]] = {way: [] for way in ways}
-        for _ in range(arguments.rounds):
-            for way, (function, n) in ways.items():
-                times[way].append(seconds(function, n_epochs, device) / n)
+    for (network, spec), data in itertools.product(NETWORKS.items(), arguments.data):
+        name, splits = f"{network} on {data}", ns.load_data(ns.DataSpec(name=data)).to(arguments.device)
+        times = seconds_of(spec, splits, arguments)
         table[name] = {way: round(statistics.median(t), 5) for way, t in times.items()}
         ratios[name] = {
             way: round(statistics.median(a / b for a, b in zip(t, times["nas_sens"], strict=True)), 3)
@@ -169,15 +158,17 @@ def main() -> None:
         print(f"\n{name}: {len(splits.x_train)} training, {len(splits.x_val)} validation samples")
         for way, value in table[name].items():
             print(f"  {way:<40}{value * 1e3:>9.1f} ms an epoch{ratios[name][way]:>8.2f} ×")
-    result = {
+    return {
         "seconds_per_epoch_and_network": table,
         "median_ratio_to_nas_sens": ratios,
         "rounds": arguments.rounds,
         "batch_size": BATCH,
-        "environment": environment(device),
     }
-    write(result, RESULT, device)
 
 
 if __name__ == "__main__":
-    main()
+    parser = harness.Parser(__file__, __doc__)
+    parser.add_argument("--device", type=torch.device, default=harness.CPU)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.set_defaults(data=("digits", "mnist5k"))
+    harness.run(parser, measure, quick={"rounds": 1, "data": ("digits",)}, threads=1)  # more do not help such networks
