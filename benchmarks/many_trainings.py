@@ -1,0 +1,134 @@
+"""What one more training costs when thousands are finished: looking whether it is done, planning, storing.
+
+    python benchmarks/many_trainings.py [--n 200 1000 2000] [--before FOLDER]
+
+With ``--before``, a checkout of the revision before the rooms (such as 940e96e) does the same on a copy of the same
+database, in turns with the present one. Seconds are of the processor, as others may use the disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import harness
+
+STUDY = """
+name = "many"
+[search_space.fc]
+depth = { type = "int", low = 1, high = 8 }
+width = { type = "int", low = 4, high = 4096 }
+[data]
+name = "digits"
+[search]
+n_candidates = %d
+[select]
+rule = "random"
+top_k = 100000
+control = 0
+"""
+FILL = """
+import dataclasses, sys
+import numpy as np
+import nas_sens as ns
+from nas_sens.core.candidates import TrainedCandidate
+from nas_sens.storage.study_storage import StudyStorage
+storage = StudyStorage("sqlite:///many.db")
+candidates = storage.scored("many")
+rng = np.random.default_rng(int(sys.argv[2]))
+for c in candidates[: int(sys.argv[1])]:
+    loss, error = rng.random(2).tolist()
+    record = TrainedCandidate(
+        digest=c.digest, architecture=c.architecture, params=c.params, flops=c.flops, source_trial=c.number,
+        chosen_by="random", reason="random", n_seeds=2, val_loss=loss, val_error=error, test_loss=loss,
+        test_error=error, train_loss=loss, train_error=error, log10_sensitivity_before=c.log10_sensitivity,
+        curve=tuple(rng.random(20).tolist()), curve_epochs=tuple(range(1, 21)),
+        curves={name: tuple(rng.random(20).tolist()) for name in ("val_error", "train_loss")}, seconds=1.0,
+    )
+    storage.add_trained("many", record, c, {})
+"""
+# Runs on both revisions: what a search does for each training beside training.
+STEPS = """
+import dataclasses, json, sys, time
+import nas_sens as ns
+try:
+    from nas_sens.pipeline.plan import plan_training
+    from nas_sens.storage.study_storage import StudyStorage
+except ImportError:
+    from nas_sens.plan import plan_training
+    from nas_sens.storage import StudyStorage
+spec = ns.load_study("many.toml")
+storage = StudyStorage("sqlite:///many.db")
+candidates = storage.scored("many")
+template = storage.trained("many")[0]
+planned = plan_training(spec, candidates, storage.trained("many"))[: int(sys.argv[1])]
+seconds = {"look": [], "plan": [], "store": []}
+for p in planned:
+    began = time.process_time()
+    is_there = getattr(storage, "is_trained", None)
+    done = is_there("many", p.candidate.digest) if is_there else p.candidate.digest in {
+        t.digest for t in storage.trained("many")}
+    assert not done
+    looked = time.process_time()
+    plan_training(spec, candidates, storage.trained("many"))
+    made = time.process_time()
+    record = dataclasses.replace(template, digest=p.candidate.digest, architecture=p.candidate.architecture,
+                                 source_trial=p.candidate.number)
+    storage.add_trained("many", record, p.candidate, {})
+    stored = time.process_time()
+    for name, value in zip(seconds, (looked - began, made - looked, stored - made)):
+        seconds[name].append(value)
+print(json.dumps(seconds))
+"""
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the milliseconds of every step by number of finished trainings and revision."""
+    revisions = {"now": Path(__file__).resolve().parents[1]}
+    revisions |= {"before": arguments.before.resolve()} if arguments.before else {}
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "many.toml").write_text(STUDY % (max(arguments.n) + 100))
+        _run(folder, revisions["now"], "-m", "nas_sens", "score", "many.toml", "-q", "--storage", "sqlite:///many.db")
+        shutil.copy(folder / "many.db", folder / "scored.db")
+        for n in arguments.n:
+            shutil.copy(folder / "scored.db", folder / "many.db")
+            _run(folder, revisions["now"], "-c", FILL, str(n), str(arguments.seed))
+            shutil.copy(folder / "many.db", folder / "filled.db")
+            for revision, root in revisions.items():
+                shutil.copy(folder / "filled.db", folder / "many.db")
+                found = json.loads(_run(folder, root, "-c", STEPS, str(arguments.rounds)))
+                row = {step: round(statistics.median(values) * 1e3, 2) for step, values in found.items()}
+                rows.append({"revision": revision, "finished": n, "milliseconds": row})
+                print(rows[-1], flush=True)
+    return {"rounds": arguments.rounds, "rows": rows}
+
+
+def _run(folder: Path, root: Path, *arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def _folder(text: str) -> Path:
+    if not (Path(text) / "nas_sens").is_dir():
+        raise argparse.ArgumentTypeError(f"must be a checkout that holds nas_sens; given {text}")
+    return Path(text)
+
+
+if __name__ == "__main__":
+    parser = harness.Parser(__file__, __doc__)
+    parser.add_argument("--n", type=int, nargs="+", default=[200, 1000, 2000], help="finished trainings")
+    parser.add_argument("--before", type=_folder, metavar="FOLDER", help="a checkout of the revision before")
+    parser.set_defaults(rounds=20)
+    harness.run(parser, measure, quick={"n": [10], "rounds": 2})
