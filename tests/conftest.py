@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
+import nas_sens  # noqa: F401  before PyTorch, whose threads then sleep where they wait
+
+# Networks are tiny: more threads cost more than they give, above all on a busy machine. Processes that tests start take
+# as many, since the last bits of results depend on it; libraries read the variables when they are imported.
+THREADS = os.environ.setdefault("NAS_SENS_TEST_THREADS", "1")
+os.environ.update(OMP_NUM_THREADS=THREADS, MKL_NUM_THREADS=THREADS)
+
 import numpy as np
 import pytest
 import torch
 
 from nas_sens.data import DataSpec, Splits, load_data
 
-torch.set_num_threads(1)  # networks are tiny: more threads cost more than they give, above all on a busy machine
+torch.set_num_threads(int(THREADS))
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ from nas_sens.storage.study_storage import StudyStorage
 from nas_sens.storage.url import redact
 from tests.tiny_study import tiny, url
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPTUNA_STORAGE": ""}
+ENVIRONMENT = {**os.environ, "OPTUNA_STORAGE": ""}
 STUDY = """
 name = "knocks"
 search_space = "space.toml"
