@@ -3,10 +3,14 @@
 import sys
 from pathlib import Path
 
-import tomli
 from packaging.requirements import Requirement
 
-project = tomli.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 for line in sum((project["optional-dependencies"][extra] for extra in sys.argv[1:]), project["dependencies"]):
     requirement = Requirement(line)
     floors = [s.version for s in requirement.specifier if s.operator == ">="]
