@@ -1,9 +1,11 @@
 # Everything runs in an environment of its own, .venv, that the first command creates.
 PYTHON ?= python3
+OLDEST_PYTHON ?= python3.10
 VENV ?= .venv
 BIN := $(VENV)/bin
+FLOORS := .venv-floors
 
-.PHONY: search test lint bench
+.PHONY: search test test-all test-processors floors lint house bench servers
 
 search: $(VENV)/.installed
 	$(BIN)/nas-sens search studies/quickstart.toml
@@ -11,22 +13,56 @@ search: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
 
+# Also what takes minutes, and searches on PostgreSQL and MariaDB servers, which the tests start and stop.
+test-all: $(VENV)/.installed-all servers
+	$(BIN)/python -m pytest -m 'not gpu' -rs
+
+# The last bits of results differ between processors and numbers of threads; tests must not.
+test-processors: $(VENV)/.installed-dev
+	failed=0; for instructions in default avx2; do for threads in 1 2; do \
+		echo "instructions: $$instructions, threads: $$threads"; \
+		ATEN_CPU_CAPABILITY=$$instructions NAS_SENS_TEST_THREADS=$$threads $(BIN)/python -m pytest || failed=1; \
+	done; done; exit $$failed
+
+# The oldest versions that pyproject.toml allows, on the oldest Python.
+floors: $(FLOORS)/.installed
+	$(FLOORS)/bin/python -m pytest
+
 lint: $(VENV)/.installed-dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+# Rooms of the package, their levels and the arrows between them.
+house: $(VENV)/.installed-dev
+	$(BIN)/python docs/house.py
 
 bench: $(VENV)/.installed
 	for script in benchmarks/*.py; do $(BIN)/python $$script || [ $$? = 2 ] || exit 1; done  # 2: data are missing
 
+# On Debian, as root; elsewhere tests of a server that is missing are skipped, and say so.
+servers:
+	@ls /usr/lib/postgresql/*/bin/initdb /usr/sbin/mariadbd >/dev/null 2>&1 \
+		|| { [ "$$(id -u)" = 0 ] && apt-get install --yes --no-install-recommends postgresql mariadb-server; } \
+		|| echo "PostgreSQL or MariaDB is missing: apt-get install postgresql mariadb-server"
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed: pyproject.toml nas_sens/__init__.py | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet torch torchvision
 	$(BIN)/python -m pip install --quiet -e .
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+$(VENV)/.installed-all: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet -e '.[dev,onnx,huggingface,postgresql,mysql]'
+	touch $@
+
+$(FLOORS)/.installed: pyproject.toml .ci/floors.py
+	$(OLDEST_PYTHON) -m venv --clear $(FLOORS)
+	$(FLOORS)/bin/python -m pip install --quiet packaging tomli
+	$(FLOORS)/bin/python .ci/floors.py dev > $(FLOORS)/constraints.txt
+	$(FLOORS)/bin/python -m pip install --quiet -c $(FLOORS)/constraints.txt -e '.[dev]'
 	touch $@

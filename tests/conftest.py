@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import os
+
+import nas_sens  # noqa: F401  before PyTorch, whose threads then sleep where they wait
+
+# Networks are tiny: more threads cost more than they give, above all on a busy machine. Processes that tests start take
+# as many, since the last bits of results depend on it; libraries read the variables when they are imported.
+THREADS = os.environ.setdefault("NAS_SENS_TEST_THREADS", "1")
+os.environ.update(OMP_NUM_THREADS=THREADS, MKL_NUM_THREADS=THREADS)
+
+
 import numpy as np
 import pytest
 import torch
 
 from nas_sens.data import DataSpec, Splits, load_data
+from tests.shared_study import Undisturbed, search_undisturbed
 
-torch.set_num_threads(1)  # networks are tiny: more threads cost more than they give, above all on a busy machine
+torch.set_num_threads(int(THREADS))
 
 
 @pytest.fixture(scope="session")
 def digits() -> Splits:
     """200 training, 180 validation and 150 test digits of 8×8 pixels, raw in [0, 1]."""
     return load_data(DataSpec(name="digits", train_samples=200, val_samples=180, test_samples=150))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """What one process alone finds in the study that others share."""
+    return search_undisturbed(tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.fixture

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 import nas_sens
 from nas_sens import public
+from nas_sens.cli.main import main
 from nas_sens.core.candidates import ScoredCandidate
 from nas_sens.storage.study_storage import StudyStorage
 
@@ -28,6 +30,13 @@ def test_every_public_name_is_there() -> None:
     assert set(nas_sens.__all__) <= set(dir(nas_sens))
     for name in nas_sens.__all__:
         assert getattr(nas_sens, name) is getattr(public, name)
+
+
+def test_there_is_one_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert version("nas-sens") == nas_sens.__version__  # if not, what is installed is older than the code
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"nas-sens, version {nas_sens.__version__}\n"
 
 
 def test_no_public_name_is_a_submodule_too() -> None:

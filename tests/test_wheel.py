@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import json
 import os
 import subprocess
@@ -10,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+import nas_sens
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,6 +39,12 @@ def test_the_wheel_contains_declarations_types_and_templates(unpacked: Path) -> 
     assert (package / "report" / "templates" / "report.html.j2").is_file()
     assert not list(unpacked.rglob("test_*.py"))
     assert {p.name for p in unpacked.iterdir() if "." not in p.name} == {"nas_sens"}
+
+
+def test_the_wheel_has_the_packages_version(unpacked: Path) -> None:
+    (metadata,) = unpacked.glob("nas_sens-*.dist-info/METADATA")
+    assert email.message_from_string(metadata.read_text(encoding="utf-8"))["Version"] == nas_sens.__version__
+    assert metadata.parent.name == f"nas_sens-{nas_sens.__version__}.dist-info"
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_origin
 
 from ..core.declarations import validate
 from ..core.errors import InvalidInputError
@@ -16,7 +16,8 @@ __all__ = ["FAMILIES", "ArchitectureSpec", "count_flops", "count_params", "famil
 
 
 def _is_family(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, ArchitectureSpec) and hasattr(value, "family")
+    is_class = isinstance(value, type) and get_origin(value) is None  # tuple[int, ...] counts as a type in Python 3.10
+    return is_class and issubclass(value, ArchitectureSpec) and hasattr(value, "family")
 
 
 def _families_in(module: ModuleType) -> list[type[ArchitectureSpec]]:

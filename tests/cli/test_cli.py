@@ -40,7 +40,7 @@ SPACE = """
 depth = { type = "int", low = 1, high = 3 }
 width = { type = "int", low = 4, high = 24 }
 """
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPTUNA_STORAGE": ""}
+ENVIRONMENT = {**os.environ, "OPTUNA_STORAGE": ""}
 
 
 def run(folder: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:

@@ -22,7 +22,7 @@ from nas_sens.dashboard.saved_notes import NOTE_MARK
 from nas_sens.storage.study_storage import StudyStorage
 from tests.tiny_study import tiny, url
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPTUNA_STORAGE": ""}
+ENVIRONMENT = {**os.environ, "OPTUNA_STORAGE": ""}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
 --disable-component-update --disable-sync --virtual-time-budget=8000 --window-size=1300,1600"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,78 +30,20 @@ from nas_sens.scoring import assess
 from nas_sens.storage.claims import Claims
 from nas_sens.storage.study_storage import StudyStorage
 from nas_sens.storage.url import redact
+from tests.shared_study import (
+    ENVIRONMENT,
+    Undisturbed,
+    check_unique,
+    comparable_rows,
+    cooperate,
+    finish,
+    start,
+)
 from tests.tiny_study import tiny, url
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPTUNA_STORAGE": ""}
-STUDY = """
-name = "knocks"
-search_space = "space.toml"
-[data]
-name = "digits"
-train_samples = 300
-[score]
-estimator = "monte_carlo"
-n_inputs = 64
-seeds = 2
-[search]
-n_candidates = 48
-[select]
-top_k = 5
-control = 3
-[train]
-epochs = 30
-seeds = 2
-"""
-SPACE = """
-[fc]
-depth = { type = "int", low = 1, high = 4 }
-width = { type = "int", low = 8, high = 160 }
-init = "he_normal"
-[constraints]
-params = { min = 2_000 }
-"""
-
-
-def start(folder: Path, storage: str) -> subprocess.Popen[str]:
-    (folder / "knocks.toml").write_text(STUDY)
-    (folder / "space.toml").write_text(SPACE)
-    command = [sys.executable, "-m", "nas_sens", "search", "knocks.toml", "--storage", storage, "--format", "json"]
-    command += ["-o", f"{time.monotonic_ns()}.html", "--artifacts", str(folder / "artifacts")]
-    return subprocess.Popen(
-        command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
-    out, err = process.communicate(timeout=500)
-    assert process.returncode == 0, err
-    return out, err
-
-
-def comparable(out: str) -> list[dict[str, object]]:
-    without = ("number", "source_trial", "seconds")  # say when and by whom, not what
-    return [{k: v for k, v in row.items() if k not in without} for row in json.loads(out)]
-
-
-def check_unique(storage: str) -> None:
-    for name in ("knocks", "knocks/train"):
-        trials = optuna.load_study(study_name=name, storage=storage).trials
-        assert all(t.state.is_finished() for t in trials)
-        digests = [t.user_attrs["digest"] for t in trials]
-        assert len(digests) == len(set(digests)), f"{name}: stored twice"
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, object]], set[str], float]:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    began = time.monotonic()
-    out, _ = finish(start(folder, url(folder)))
-    seconds = time.monotonic() - began
-    return comparable(out), {c.digest for c in StudyStorage(url(folder)).scored("knocks")}, seconds
 
 
 @pytest.mark.slow
-def test_ten_kills_change_nothing(undisturbed: tuple[list[dict[str, object]], set[str], float], tmp_path: Path) -> None:
+def test_ten_kills_change_nothing(undisturbed: Undisturbed, tmp_path: Path) -> None:
     expected, digests, seconds = undisturbed
     rng = random.Random(0)
     for i in range(10):
@@ -113,136 +52,14 @@ def test_ten_kills_change_nothing(undisturbed: tuple[list[dict[str, object]], se
         process.kill()
         process.communicate()
     out, _ = finish(start(tmp_path, url(tmp_path)))
-    assert comparable(out) == expected
+    assert comparable_rows(out) == expected
     assert {c.digest for c in StudyStorage(url(tmp_path)).scored("knocks")} == digests
     check_unique(url(tmp_path))
 
 
-def cooperate(folder: Path, storage: str, expected: list[dict[str, object]], digests: set[str]) -> None:
-    processes = [start(folder, storage) for _ in range(4)]
-    results = [finish(p) for p in processes]
-    for out, err in results:
-        assert comparable(out) == expected
-        assert "nas-sens: error" not in err
-    assert any("other processes" in err for _, err in results)
-    assert {c.digest for c in StudyStorage(storage).scored("knocks")} == digests
-    check_unique(storage)
-
-
 @pytest.mark.slow
-def test_four_processes_share_one_sqlite_file(
-    undisturbed: tuple[list[dict[str, object]], set[str], float], tmp_path: Path
-) -> None:
-    cooperate(tmp_path, url(tmp_path), *undisturbed[:2])
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def wait_for(storage: str) -> None:
-    """Return when a server that was just started answers."""
-    engine = sqlalchemy.create_engine(storage)
-    for _ in range(200):
-        try:
-            engine.connect().close()
-            break
-        except sqlalchemy.exc.OperationalError:
-            time.sleep(0.1)
-    engine.dispose()
-
-
-@pytest.fixture
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("psycopg2", reason="no psycopg2 (pip install nas-sens[postgresql])")
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("no PostgreSQL server (apt-get install postgresql)")
-    binaries, user = found[-1].parent, {"user": "postgres", "group": "postgres", "extra_groups": []}
-    if os.geteuid() != 0:
-        user = {}
-    folder = Path("/tmp") / f"nas_sens_pg_{os.getpid()}"  # pytest's own folders are closed to user postgres
-    folder.mkdir(mode=0o700)
-    if user:
-        shutil.chown(folder, "postgres", "postgres")
-    port = free_port()
-    (password := Path("/tmp") / f"nas_sens_pw_{os.getpid()}").write_text("s3cret\n")
-    password.chmod(0o644)
-    options = ["-A", "scram-sha-256", "--pwfile", str(password), "-U", "nas"]
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
-    subprocess.run([binaries / "initdb", "-D", folder / "data", *options], check=True, **user, **silent)
-    serve = ["-D", folder / "data", "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
-    server = subprocess.Popen([binaries / "postgres", *serve], **user, **silent)
-    try:
-        storage = f"postgresql+psycopg2://nas:s3cret@127.0.0.1:{port}/postgres"
-        wait_for(storage)
-        yield storage
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(30)
-        shutil.rmtree(folder)
-        password.unlink()
-
-
-@pytest.fixture
-def mariadb() -> Iterator[str]:
-    pytest.importorskip("pymysql", reason="no PyMySQL (pip install nas-sens[mysql])")
-    server_program = shutil.which("mariadbd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH"])
-    install = shutil.which("mariadb-install-db")
-    if server_program is None or install is None:
-        pytest.skip("no MariaDB server (apt-get install mariadb-server)")
-    user = ["--user=root"] if os.geteuid() == 0 else []
-    folder = Path("/tmp") / f"nas_sens_my_{os.getpid()}"  # the path of a socket must be short
-    folder.mkdir(mode=0o700)
-    port = free_port()
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    data = f"--datadir={folder / 'data'}"
-    subprocess.run(
-        [install, "--no-defaults", data, "--auth-root-authentication-method=normal", *user], check=True, **silent
-    )
-    (first := folder / "first.sql").write_text(
-        "CREATE DATABASE nas;\n"  # a line each
-        "CREATE USER 'nas'@'127.0.0.1' IDENTIFIED BY 's3cret';\n"
-        "GRANT ALL ON nas.* TO 'nas'@'127.0.0.1';\n"
-    )
-    where = [f"--socket={folder / 's'}", f"--port={port}", "--bind-address=127.0.0.1", f"--init-file={first}"]
-    server = subprocess.Popen([server_program, "--no-defaults", data, *where, *user, "--skip-name-resolve"], **silent)
-    try:
-        storage = f"mysql+pymysql://nas:s3cret@127.0.0.1:{port}/nas"
-        wait_for(storage)
-        yield storage
-    finally:
-        server.terminate()
-        server.wait(60)
-        shutil.rmtree(folder)
-
-
-@pytest.mark.slow
-def test_four_processes_share_one_mariadb(
-    undisturbed: tuple[list[dict[str, object]], set[str], float], tmp_path: Path, mariadb: str
-) -> None:
-    cooperate(tmp_path, mariadb, *undisturbed[:2])
-
-
-@pytest.mark.slow
-def test_four_processes_share_one_postgresql_and_tell_no_password(
-    undisturbed: tuple[list[dict[str, object]], set[str], float], tmp_path: Path, postgresql: str
-) -> None:
-    processes = [start(tmp_path, postgresql) for _ in range(4)]
-    results = [finish(p) for p in processes]
-    for out, err in results:
-        assert comparable(out) == undisturbed[0]
-        assert "s3cret" not in out + err
-    assert {c.digest for c in StudyStorage(postgresql).scored("knocks")} == undisturbed[1]
-    check_unique(postgresql)
-    reports = list(tmp_path.glob("*.html"))
-    assert len(reports) == 4
-    assert not any("s3cret" in p.read_text(encoding="utf-8") for p in reports)
-    for name in ("knocks", "knocks/train"):
-        study = optuna.load_study(study_name=name, storage=postgresql)
-        assert "s3cret" not in str(study._storage.get_study_system_attrs(study._study_id)) + str(study.user_attrs)
+def test_four_processes_share_one_sqlite_file(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    cooperate(tmp_path, url(tmp_path), undisturbed)
 
 
 def test_ctrl_c_lets_a_write_finish_and_a_second_one_does_not() -> None:
@@ -377,9 +194,7 @@ def test_a_full_disk_leaves_no_half_artifact(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may mount a small disk")
-def test_a_disk_that_is_full_for_real(
-    undisturbed: tuple[list[dict[str, object]], set[str], float], tmp_path: Path
-) -> None:
+def test_a_disk_that_is_full_for_real(undisturbed: Undisturbed, tmp_path: Path) -> None:
     def mount(*options: str) -> None:
         subprocess.run(["mount", *options, str(tmp_path)], check=True)
 
@@ -395,7 +210,7 @@ def test_a_disk_that_is_full_for_real(
         with sqlalchemy.create_engine(url(tmp_path)).connect() as connection:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
         mount("-o", "remount,size=64m")
-        assert comparable(finish(start(tmp_path, url(tmp_path)))[0]) == undisturbed[0]
+        assert comparable_rows(finish(start(tmp_path, url(tmp_path)))[0]) == undisturbed.rows
         check_unique(url(tmp_path))
     finally:
         subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
 import subprocess
 import sys
@@ -76,10 +77,13 @@ def test_another_process_gets_the_same_study(whole: tuple[ns.SearchResult, str],
         "import sys, nas_sens as ns; from tests.tiny_study import tiny, comparable;"
         "print(comparable(ns.search(tiny(), storage=sys.argv[1])))"
     )
+    # Results are promised for the same threads and instructions; nothing else of the environment may matter.
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ATEN_CPU_CAPABILITY")
+    processor = {name: os.environ[name] for name in names if name in os.environ}
     run = subprocess.run(
         [sys.executable, "-c", code, url(tmp_path)],
         cwd=Path(__file__).parents[2],
-        env={"PYTHONHASHSEED": "123", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={**processor, "PYTHONHASHSEED": "123", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         check=True,

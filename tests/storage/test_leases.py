@@ -122,14 +122,29 @@ def check_once(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def paused(first: subprocess.Popen[str]) -> Iterator[None]:
+def paused(first: subprocess.Popen[str], folder: Path) -> Iterator[None]:
     """Stop a search in the middle of its training for a while, as a slow epoch or a busy machine would."""
     (worker,) = map(int, Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split())  # of unshare
     os.kill(worker, signal.SIGSTOP)
+    while is_locked(folder):  # it was caught in a write, which is not what is tested
+        os.kill(worker, signal.SIGCONT)
+        time.sleep(0.01)
+        os.kill(worker, signal.SIGSTOP)
     try:
         yield
     finally:
         os.kill(worker, signal.SIGCONT)
+
+
+def is_locked(folder: Path) -> bool:
+    connection = sqlite3.connect(folder / "nas_sens.db", timeout=0.2)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        connection.close()
+    return False
 
 
 def give_time(process: subprocess.Popen[str], seconds: float = 40.0) -> None:
@@ -142,7 +157,7 @@ def give_time(process: subprocess.Popen[str], seconds: float = 40.0) -> None:
 def test_a_container_with_the_same_host_name_is_left_alone(folder: Path) -> None:
     first = start(folder, CONTAINER)
     wait_for(lambda: is_training(folder))
-    with paused(first):
+    with paused(first, folder):
         second = start(folder, [])
         give_time(second)
     succeed(first, second)
@@ -153,7 +168,7 @@ def test_a_container_with_the_same_host_name_is_left_alone(folder: Path) -> None
 def test_a_clock_700_seconds_ahead_takes_nothing_over(folder: Path) -> None:
     first = start(folder, HOST)
     wait_for(lambda: is_training(folder))
-    with paused(first):
+    with paused(first, folder):
         second = start(folder, [], clock=700.0)
         give_time(second)
     succeed(first, second)
@@ -164,7 +179,7 @@ def test_a_clock_700_seconds_ahead_takes_nothing_over(folder: Path) -> None:
 def test_who_wakes_up_after_its_lease_is_over_stores_nothing(folder: Path) -> None:
     first = start(folder, HOST)
     wait_for(lambda: is_training(folder))
-    with paused(first):
+    with paused(first, folder):
         pause_for_601_seconds(folder)
         second = start(folder, [])
         succeed(second)
