@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from nas_sens.data import DataSpec, Splits, load_data
 
 torch.set_num_threads(1)  # networks are tiny: more threads cost more than they give, above all on a busy machine
+
+# The same examples at every run: what fails once fails again, here and elsewhere. No deadline: a first example imports.
+settings.register_profile("nas_sens", deadline=None, derandomize=True, max_examples=50, print_blob=False)
+settings.load_profile("nas_sens")
 
 
 @pytest.fixture(scope="session")
