@@ -15,11 +15,16 @@ os.environ.update(OMP_NUM_THREADS=THREADS, MKL_NUM_THREADS=THREADS)
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from nas_sens.data import DataSpec, Splits, load_data
 from tests.shared_study import Undisturbed, search_undisturbed
 
 torch.set_num_threads(int(THREADS))
+
+# The same examples at every run: what fails once fails again, here and elsewhere. No deadline: a first example imports.
+settings.register_profile("nas_sens", deadline=None, derandomize=True, max_examples=50, print_blob=False)
+settings.load_profile("nas_sens")
 
 
 @pytest.fixture(scope="session")

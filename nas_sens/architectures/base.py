@@ -121,7 +121,8 @@ class ArchitectureSpec(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the family and all parameters as plain JSON-like values."""
-        return {"family": self.family, **asdict(self)}
+        values = {k: v + 0.0 if isinstance(v, float) else v for k, v in asdict(self).items()}  # 0.0 for -0.0
+        return {"family": self.family, **values}
 
     def to_json(self) -> str:
         """Return the canonical JSON text; equal specs give equal texts."""

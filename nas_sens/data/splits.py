@@ -205,7 +205,7 @@ def _hold_out(
 
 
 def _at_most(rows: np.ndarray, labels: np.ndarray | None, n: int | None, spec: DataSpec) -> np.ndarray:
-    """Return ``n`` random rows with every class in proportion, to the nearest sample; ``rows`` if there are no more."""
+    """Return ``n`` random rows with every class in proportion, nearly; ``rows`` if there are no more."""
     if n is None or n >= len(rows):
         return rows
     shuffled = np.random.default_rng(spec.seed).permutation(rows)

@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from ..core.errors import InvalidInputError
 from ._metric import Metric
-from ._network import probing_mode
+from ._network import probing_mode, require_inputs
 
 _POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 
@@ -46,8 +46,9 @@ def zen(
         The score; -inf for a network that noise does not move.
 
     Raises:
-        InvalidInputError: The network has neither a global average pool nor a linear layer.
+        InvalidInputError: The network has neither a global average pool nor a linear layer, or inputs are integers.
     """
+    require_inputs(x, 0)
     features: list[torch.Tensor] = []
     pools: list[torch.Tensor] = []
     variances: list[torch.Tensor] = []

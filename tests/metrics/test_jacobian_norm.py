@@ -81,5 +81,3 @@ def test_what_it_needs(x):
         mean_squared_jacobian_norm(nn.Flatten(), x, n_draws=1)
     with pytest.raises(InvalidInputError, match=r"outputs \(n, K\)"):
         jacobian_norm(nn.Identity(), x)
-    with pytest.raises(InvalidInputError, match="at least 1 inputs"):
-        jacobian_norm(nn.Flatten(), x[:0])

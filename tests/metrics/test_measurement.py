@@ -15,7 +15,7 @@ from nas_sens.architectures.fc import FCSpec
 from nas_sens.architectures.initialization import initialize_
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.core.identity import make_generator
-from nas_sens.metrics import Metric, metric_names, metrics
+from nas_sens.metrics import Metric, metrics
 from nas_sens.metrics.grad_norm import grad_norm
 from nas_sens.metrics.measurement import measure
 from nas_sens.metrics.naswot import naswot
@@ -139,15 +139,6 @@ def test_wrong_arguments(model, x):
         measure(model, x, seeds=2)
     with pytest.raises(InvalidInputError, match="no initialisation rule for Bilinear"):
         measure(nn.Bilinear(2, 2, 2), x, init="he_normal")
-
-
-def test_records_of_the_registry():
-    for name, metric in metrics().items():
-        assert metric.name == name
-        assert metric.direction in ("larger", "smaller")
-        assert metric.source
-        assert metric.cost
-        assert "expected to be better" in metric_names()[name]
 
 
 # --- resolve_model

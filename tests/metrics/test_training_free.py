@@ -206,8 +206,6 @@ def test_jacob_cov_by_hand():
     assert jacob_cov(layer, x) == pytest.approx(expected, rel=1e-6)
     nn.init.zeros_(layer.weight)
     assert math.isnan(jacob_cov(layer, x))
-    with pytest.raises(InvalidInputError, match="at least 2 inputs"):
-        jacob_cov(layer, x[:1])
 
 
 # --- ZiCo
@@ -397,5 +395,3 @@ def test_condition_number_by_hand():
     for seed in range(6):  # rounding gives the fourth eigenvalue either sign
         x = torch.rand(4, 3, generator=seeded(seed), dtype=torch.float64)
         assert ntk_condition(nn.Linear(3, 1, bias=False).double(), x) == math.inf
-    with pytest.raises(InvalidInputError, match="at least 2 inputs"):
-        ntk_condition(layer, x[:1])

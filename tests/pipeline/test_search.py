@@ -16,13 +16,11 @@ import pytest
 
 import nas_sens as ns
 from nas_sens.core.candidates import CONTROL
-from nas_sens.pipeline import training_job
 from nas_sens.pipeline.plan import plan_training
 from nas_sens.pipeline.score_stage import score_candidates
 from nas_sens.pipeline.search import open_study
 from nas_sens.pipeline.settings import Settings
 from nas_sens.results.search_result import read_result
-from nas_sens.scoring import assess
 from nas_sens.storage.study_storage import StudyStorage
 from tests.tiny_study import FC, comparable, tiny, url
 
@@ -89,30 +87,6 @@ def test_another_process_gets_the_same_study(whole: tuple[ns.SearchResult, str],
         check=True,
     )
     assert run.stdout.strip().splitlines()[-1] == str(comparable(whole[0]))
-
-
-@pytest.mark.parametrize("stop", ["scoring", "training"])
-def test_an_interrupted_search_ends_like_an_undisturbed_one(
-    whole: tuple[ns.SearchResult, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
-) -> None:
-    module, name, limit = (assess, "with_score", 5) if stop == "scoring" else (training_job, "train", 3)
-    original = getattr(module, name)
-    calls = []
-
-    def interrupted(*args: object, **kwargs: object) -> object:
-        calls.append(1)
-        if len(calls) == limit:
-            raise KeyboardInterrupt
-        return original(*args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, name, interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            ns.search(tiny(), storage=url(tmp_path))
-    stored = read_result(StudyStorage(url(tmp_path)), "tiny")
-    assert len(stored.candidates) == (4 if stop == "scoring" else 8)
-    assert len(stored.trials) == (0 if stop == "scoring" else 1)
-    assert comparable(ns.search(tiny(), storage=url(tmp_path))) == comparable(whole[0])
 
 
 def test_enlarging_a_study_keeps_what_it_has(tmp_path: Path) -> None:

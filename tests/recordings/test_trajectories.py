@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 
@@ -69,7 +68,3 @@ def test_what_is_lacking_is_told(digits):
     values = {"splits": digits, "y_train": digits.y_train, "loss": "mse", "generator": torch.Generator()}
     with pytest.raises(ns.InvalidInputError, match="raise recording_inputs"):
         trajectories(model, Recorded(**values, n_inputs=2))
-    found = trajectories(model, Recorded(**values, n_inputs=50))
-    again = trajectories(model, Recorded(**{**values, "generator": torch.Generator()}, n_inputs=50))
-    assert all(torch.equal(found[k], again[k]) for k in found)
-    assert dataclasses.is_dataclass(Recorded)

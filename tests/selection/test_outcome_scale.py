@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nas_sens.selection.outcome_scale import outcome_scale, unwarp, warp, warped_variance
+from nas_sens.selection.outcome_scale import outcome_scale, warp, warped_variance
 
 TOLERANCE = 1e-9
 CASES = {
@@ -47,15 +47,6 @@ def by_definition(values):
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES)
 def test_warped_outcomes_are_those_of_the_definition(values):
     np.testing.assert_allclose(warp(values, outcome_scale(values)), by_definition(values), atol=TOLERANCE)
-
-
-@pytest.mark.parametrize("values", CASES.values(), ids=CASES)
-def test_the_map_increases_and_has_an_inverse(values):
-    scale = outcome_scale(values)
-    finite = np.sort([v for v in values if math.isfinite(v)])
-    line = np.linspace(finite[0] - 1, finite[-1] + 1, 200)
-    assert (np.diff(warp(line, scale)) > 0).all()
-    np.testing.assert_allclose(unwarp(warp(line, scale), scale), line, atol=TOLERANCE * max(1.0, abs(line).max()))
 
 
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES)

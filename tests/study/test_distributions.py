@@ -58,16 +58,3 @@ def test_other_ways_to_write_the_same():
 def test_finite_distributions_are_counted_and_listed(distribution, values):
     assert n_values(distribution) == len(values)
     assert list(iterate_values(distribution)) == values
-
-
-@pytest.mark.parametrize("distribution", [FloatDistribution(0.0, 1.0), FloatDistribution(0.1, 1.0, log=True)])
-def test_infinite_distributions_have_no_number(distribution):
-    assert n_values(distribution) is None
-
-
-@pytest.mark.parametrize(("low", "high", "step"), [(0.1, 0.3, 0.1), (0.0, 0.7, 0.1), (0.05, 0.6, 0.05)])
-def test_optuna_takes_every_value_of_a_grid_of_floats(low, high, step):
-    distribution = FloatDistribution(low, high, step=step)
-    values = list(iterate_values(distribution))
-    assert len(values) == n_values(distribution) == round((high - low) / step) + 1
-    assert all(distribution._contains(v) for v in values), "0.1 + 2 * 0.1 is greater than 0.3"

@@ -1,0 +1,77 @@
+"""Specs of every family, also of one that is new: one example, and random ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from hypothesis import strategies as st
+
+from nas_sens.architectures import ArchitectureSpec
+from nas_sens.architectures.base import LayeredSpec
+
+SHAPE = (1, 8, 8)
+
+# Where 2 for everything required does not do, or not on 8×8 pixels.
+EXAMPLES = {
+    "alexnet": {"width_factor": 0.02, "hidden_units": 4, "max_pool": False},
+    "cell": {f"op_{i}_{j}": "nor_conv_3x3" for i in range(1, 4) for j in range(i)},
+    "timm": {"model": "test_resnet"},
+    "vgg": {"configuration": 11, "width_factor": 0.02, "hidden_units": 4, "max_pools": 2},
+}
+# Where values of the type alone would make large networks.
+SMALL = {
+    "width_factor": st.sampled_from([0.01, 0.02, 0.04]),
+    "taper": st.sampled_from([0.4, 1.0, 1.5]),
+    "cells_per_stage": st.integers(1, 2),
+}
+
+
+def example(family: type[ArchitectureSpec]) -> ArchitectureSpec:
+    """Return a small spec with everything on that it has; so that a new family is tested as it comes."""
+    required = {f.name: 2 for f in dataclasses.fields(family) if f.default is dataclasses.MISSING}
+    layered = {"batch_norm": True, "dropout": 0.5} if issubclass(family, LayeredSpec) else {}
+    return family(**{**required, **layered, **EXAMPLES.get(family.family, {})})
+
+
+def random_specs(family: type[ArchitectureSpec]) -> st.SearchStrategy[ArchitectureSpec]:
+    """Return a strategy for small specs, from the types of the family's fields.
+
+    A field of another type than a number, a truth value or a literal stays as in the example.
+    """
+    base = dataclasses.asdict(example(family))
+    hints = get_type_hints(family, include_extras=True)
+    drawn = {}
+    for f in dataclasses.fields(family):
+        values = SMALL.get(f.name, _values_of(hints[f.name]))
+        drawn[f.name] = st.just(base[f.name]) if values is None else values
+    return st.fixed_dictionaries(drawn).map(lambda values: family(**values))
+
+
+def _values_of(hint: Any) -> st.SearchStrategy[Any] | None:
+    bounds: dict[str, Any] = {}
+    if get_origin(hint) is Annotated:
+        hint, *notes = get_args(hint)
+        for note in notes:
+            for each in getattr(note, "metadata", ()):  # a pydantic Field has ge=1 as a Ge(1)
+                bounds |= {k: v for k in ("gt", "ge", "lt", "le") if (v := getattr(each, k, None)) is not None}
+    if get_origin(hint) is Literal:
+        return st.sampled_from(get_args(hint))
+    if hint is bool:
+        return st.booleans()
+    low = bounds.get("ge", bounds.get("gt", 0))
+    if hint is int:
+        low += "gt" in bounds
+        return st.integers(low, min(low + 3, bounds.get("le", bounds.get("lt", low + 4) - 1)))
+    if hint is float:
+        return st.sampled_from([v for v in (-0.0, 0.0, 0.25, 0.5, 1.0, 2.0) if _is_within(v, bounds)])
+    return None
+
+
+def _is_within(value: float, bounds: dict[str, Any]) -> bool:
+    return (
+        value >= bounds.get("ge", value)
+        and value <= bounds.get("le", value)
+        and value > bounds.get("gt", value - 1)
+        and value < bounds.get("lt", value + 1)
+    )
