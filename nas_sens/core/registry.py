@@ -107,6 +107,31 @@ class Registry(Generic[T]):
         table[name] = thing
 
 
+def registry_of(kind: str, cls: type[T], *, package: str, group: str, attribute: str) -> Registry[T]:
+    """Return the registry of records of one class, of which a module of the folder has one under a fixed name.
+
+    Args:
+        kind: What they are called in messages.
+        cls: Their class, which has a ``name``.
+        package: The package whose modules are looked into.
+        group: Last part of the name of the entry points' group.
+        attribute: What a module calls its record.
+    """
+
+    def things_in(module: ModuleType) -> list[T]:
+        return [found] if isinstance(found := getattr(module, attribute, None), cls) else []
+
+    return Registry(
+        kind,
+        package=package,
+        group=group,
+        expected=f"a {cls.__name__}",
+        things_in=things_in,
+        accepts=lambda value: isinstance(value, cls),
+        name_of=lambda thing: str(getattr(thing, "name")),  # noqa: B009 - T has no bound, as families are classes
+    )
+
+
 def _installed(group: str) -> Iterator[tuple[str, Any]]:
     for point in entry_points(group=group):
         where = f"the entry point {point.name!r} = {point.value!r} of {group}"

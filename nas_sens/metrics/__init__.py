@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
-from ..core.registry import Registry
+from ..core.registry import registry_of
 from ._metric import Metric
 
 __all__ = ["METRICS", "Metric", "metric_names", "metrics"]
@@ -12,19 +10,7 @@ __all__ = ["METRICS", "Metric", "metric_names", "metrics"]
 _HELPERS = ("measurement", "trajectories")
 
 
-def _metrics_in(module: ModuleType) -> list[Metric]:
-    return [found] if isinstance(found := getattr(module, "METRIC", None), Metric) else []
-
-
-METRICS: Registry[Metric] = Registry(
-    "metric",
-    package=__name__,
-    group="metrics",
-    expected="a Metric",
-    things_in=_metrics_in,
-    accepts=lambda value: isinstance(value, Metric),
-    name_of=lambda metric: metric.name,
-)
+METRICS = registry_of("metric", Metric, package=__name__, group="metrics", attribute="METRIC")
 
 
 def metric_names() -> dict[str, str]:

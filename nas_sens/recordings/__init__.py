@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import ModuleType
 
 from ..core.errors import InvalidInputError
-from ..core.registry import Registry
+from ..core.registry import registry_of
 from ..data import Splits
 from ._recording import Recorded, Recording
 
@@ -15,19 +14,7 @@ __all__ = ["MOST_NUMBERS", "RECORDINGS", "Recorded", "Recording", "check_records
 MOST_NUMBERS = 2_000  # of one record at one epoch: some 25 kB in the database
 
 
-def _recordings_in(module: ModuleType) -> list[Recording]:
-    return [found] if isinstance(found := getattr(module, "RECORDING", None), Recording) else []
-
-
-RECORDINGS: Registry[Recording] = Registry(
-    "recording",
-    package=__name__,
-    group="recordings",
-    expected="a Recording",
-    things_in=_recordings_in,
-    accepts=lambda value: isinstance(value, Recording),
-    name_of=lambda recording: recording.name,
-)
+RECORDINGS = registry_of("recording", Recording, package=__name__, group="recordings", attribute="RECORDING")
 
 
 def recordings() -> dict[str, Recording]:

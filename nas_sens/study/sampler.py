@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Annotated
 
 from optuna.samplers import BaseSampler
 from pydantic import AfterValidator
 
 from ..core.declarations import nearest
-from ..core.registry import Registry
+from ..core.registry import registry_of
 
 AUTO = "auto"  # enumerates a small space, and samples others at random
 
@@ -32,19 +31,8 @@ class Sampler:
     is_independent: bool = False
 
 
-def _samplers_in(module: ModuleType) -> list[Sampler]:
-    return [found] if isinstance(found := getattr(module, "SAMPLER", None), Sampler) else []
-
-
-SAMPLERS: Registry[Sampler] = Registry(
-    "sampler",
-    package="nas_sens.samplers",  # which is above this one: a study names what is found when it runs
-    group="samplers",
-    expected="a Sampler",
-    things_in=_samplers_in,
-    accepts=lambda value: isinstance(value, Sampler),
-    name_of=lambda sampler: sampler.name,
-)
+# Its folder is above this one: a study names what is found when it is read.
+SAMPLERS = registry_of("sampler", Sampler, package="nas_sens.samplers", group="samplers", attribute="SAMPLER")
 
 
 def _check(name: str) -> str:

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from nas_sens.training.records_in_training import combined_records
 from torch import nn
 
 from nas_sens.architectures.cnn import CNNSpec
@@ -17,6 +16,7 @@ from nas_sens.core.errors import InvalidInputError
 from nas_sens.data import DataSpec, load_data
 from nas_sens.recordings import MOST_NUMBERS, Recorded, check_records, recordings
 from nas_sens.storage.array_attributes import from_attributes, to_attributes
+from nas_sens.training.recordings_in_training import combined_records
 from tests.untouched import assert_untouched, snapshot
 
 N_INPUTS = 40
