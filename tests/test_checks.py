@@ -22,6 +22,7 @@ def test_continuous_integration_runs_what_contributors_are_told_to_run() -> None
 def test_every_dependency_has_its_oldest_version() -> None:
     command = [sys.executable, str(ROOT / ".ci" / "floors.py"), "dev", "postgresql", "mysql", "huggingface", "onnx"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert {"torch==2.4", "pytest==8", "psycopg2-binary==2.9", "onnx==1.16"} <= set(lines)
     assert all(re.fullmatch(r"[\w-]+==[\d.]+", line) for line in lines)
-    assert any(line.startswith("tomli==") for line in lines) == (sys.version_info < (3, 11))
+    names = {line.split("==")[0] for line in lines}
+    assert {"torch", "pytest", "psycopg2-binary", "pymysql", "datasets", "onnx"} <= names
+    assert ("tomli" in names) == (sys.version_info < (3, 11))

@@ -37,7 +37,7 @@ def test_exports_give_the_same_outputs_in_a_fresh_process(tmp_path: Path) -> Non
     torch.save(x, tmp_path / "x.pt")
     code = """
 import sys, json, torch, timm, nas_sens
-x, found = torch.load("x.pt"), []
+x, found = torch.load("x.pt", weights_only=True), []
 for net in sys.argv[1:]:
     with torch.no_grad():
         ours = nas_sens.load_model(net)(x)
