@@ -5,6 +5,7 @@ Symbol, meaning, shape:
     x, g     features on one scale, family number of each candidate                                (n, p), (n,)
     z, v     warped outcomes, their variances by measurement                                       (n,), (n,)
     K        prior covariance of the outcomes, in units of the scale σ²                            (n, n)
+    L        Cholesky factor of K = L Lᵀ, lower triangular                                         (n, n)
     α        K⁻¹ z                                                                                 (n,)
 
 An outcome is taken to be
@@ -14,7 +15,8 @@ An outcome is taken to be
 with normal priors, so that K is a sum of kernels: 1, [same family], shares of a linear and of a Matérn-5/2 kernel
 (Rasmussen & Williams 2006, section 4.2), and the identity. Slopes live within families and offsets between them:
 across families the same feature may go with the outcome the other way. σ² has an inverse-gamma prior and is
-integrated out, which makes predictions Student's t.
+integrated out, which makes predictions Student's t. K is factored and never inverted (algorithm 2.1 there), which keeps
+the digits of small variances where points nearly coincide.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ class Fit:
 
     Attributes:
         member: What it assumes.
-        inverse: K⁻¹, shape (n, n).
+        factor: L, shape (n, n); what is above its diagonal means nothing.
         alpha: K⁻¹ z, shape (n,).
         variance: Variance of an outcome per unit of prior variance: the variance of the t distribution of σ².
         left_out: Mean prediction of every trained candidate from the others, shape (n,).
@@ -74,7 +76,7 @@ class Fit:
     """
 
     member: Member
-    inverse: Array
+    factor: Array
     alpha: Array
     variance: float
     left_out: Array
@@ -93,11 +95,12 @@ def fit_member(member: Member, x: Array, groups: Groups, z: Array, v: Array, *, 
         v: Their variances by measurement, shape (n,).
         has_groups: Whether the pool has more than one family.
     """
+    from scipy import linalg  # takes time to import, which few commands need
+
     prior = kernel(member, x, x, same_group(groups, groups) if has_groups else None)
-    covariance = prior + np.diag(member.residual + v)
-    inverse: Array = np.linalg.inv(covariance).astype(np.float64, copy=False)
-    alpha = inverse @ z
-    precision = np.diagonal(inverse)
+    factor, _ = linalg.cho_factor(prior + np.diag(member.residual + v), lower=True, check_finite=False)
+    alpha = linalg.cho_solve((factor, True), z, check_finite=False)
+    precision = (whitened(factor, np.eye(z.size)) ** 2).sum(axis=0)  # diagonal of K⁻¹
     # Without point i its residual is α_i / precision_i, and zᵀK⁻¹z loses α_i² / precision_i.
     residuals = alpha / precision
     rest = np.maximum(z @ alpha - alpha * residuals, 0.0)
@@ -106,7 +109,7 @@ def fit_member(member: Member, x: Array, groups: Groups, z: Array, v: Array, *, 
     scale = np.sqrt((2 * PRIOR_RATE + rest) / (dof - 1) / precision)
     return Fit(
         member=member,
-        inverse=inverse,
+        factor=factor,
         alpha=alpha,
         variance=float(2 * rate / (dof - 2)),
         left_out=z - residuals,
@@ -117,9 +120,16 @@ def fit_member(member: Member, x: Array, groups: Groups, z: Array, v: Array, *, 
             + PRIOR_SHAPE * np.log(PRIOR_RATE)
             - dof / 2 * np.log(rate)
             - z.size / 2 * np.log(2 * np.pi)
-            - np.linalg.slogdet(covariance)[1] / 2
+            - np.log(np.diagonal(factor)).sum()
         ),
     )
+
+
+def whitened(factor: Array, cross: Array) -> Array:
+    """Return L⁻¹ kᵀ (n, N) for covariances k (N, n) with the trained candidates: products of columns are k K⁻¹ kᵀ."""
+    from scipy.linalg import solve_triangular
+
+    return np.asarray(solve_triangular(factor, cross.T, lower=True, check_finite=False))
 
 
 def kernel(member: Member, a: Array, b: Array, same: NDArray[np.bool_] | None) -> Array:

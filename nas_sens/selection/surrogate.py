@@ -18,7 +18,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .gaussian_process import OWN_SLOPES, Array, Fit, Groups, Member, fit_member, kernel, prior_variance, same_group
+from .gaussian_process import (
+    OWN_SLOPES,
+    Array,
+    Fit,
+    Groups,
+    Member,
+    fit_member,
+    kernel,
+    prior_variance,
+    same_group,
+    whitened,
+)
 
 # Shares of a unit of prior variance; what the residual leaves is split between slopes and the smooth function.
 RESIDUALS = (0.7, 0.4, 0.2, 0.1, 0.03)
@@ -64,7 +75,7 @@ def fit(x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Su
     """
     grid, log_prior = members(x.shape[1], has_groups=has_groups)
     scores, left_out = [], []
-    for member in grid:  # inverses are not kept: there may be hundreds of members
+    for member in grid:  # factors are not kept: there may be hundreds of members
         one = fit_member(member, x, groups, z, v, has_groups=has_groups)
         scores.append(_score(one))
         left_out.append(one.left_out)
@@ -119,7 +130,7 @@ def posterior(surrogate: Surrogate, x: Array, groups: Groups) -> tuple[Array, Ar
     for i, one in enumerate(surrogate.fits):
         for part in _chunks(len(x)):
             k = cross(surrogate, one, x[part], groups[part])
-            explained = ((k @ one.inverse) * k).sum(axis=1)
+            explained = (whitened(one.factor, k) ** 2).sum(axis=0)
             rest = prior_variance(one.member, x[part], has_groups=surrogate.has_groups) - explained
             means[i, part], variances[i, part] = k @ one.alpha, np.maximum(rest, 0.0) * one.variance
     return means, variances
@@ -130,13 +141,13 @@ def posterior_covariances(surrogate: Surrogate, x: Array, groups: Groups) -> Cal
 
     Like variances of :func:`posterior` they are of what the features explain. Keeps m·N·n numbers in memory.
     """
-    crosses = [cross(surrogate, one, x, groups) for one in surrogate.fits]
+    white = [whitened(one.factor, cross(surrogate, one, x, groups)) for one in surrogate.fits]
 
     def with_one(j: int) -> Array:
         same = same_group(groups, groups[j : j + 1]) if surrogate.has_groups else None
         rows = [
-            one.variance * (kernel(one.member, x, x[j : j + 1], same)[:, 0] - k @ (one.inverse @ k[j]))
-            for one, k in zip(surrogate.fits, crosses, strict=True)
+            one.variance * (kernel(one.member, x, x[j : j + 1], same)[:, 0] - w[:, j] @ w)
+            for one, w in zip(surrogate.fits, white, strict=True)
         ]
         return np.array(rows)
 
@@ -172,7 +183,8 @@ def slope(j: int, x: Array, groups: Groups, z: Array, v: Array, *, has_groups: b
     for i, one in enumerate(fits):
         share = one.member.slopes_share
         means[i] = share * covariance @ one.alpha
-        variances[i] = max(0.0, share * prior - share**2 * covariance @ one.inverse @ covariance) * one.variance
+        explained = share**2 * (whitened(one.factor, covariance[None]) ** 2).sum()
+        variances[i] = max(0.0, share * prior - explained) * one.variance
     weights = _normalized(np.array([_score(one) for one in fits]))
     mean, sd = mixture(weights, means, variances)
     return float(mean[0]), float(sd[0])
