@@ -21,7 +21,9 @@ the digits of small variances where points nearly coincide.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +86,18 @@ class Fit:
     log_evidence: float
 
 
+def fit_members(
+    members: Iterable[Member], x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool
+) -> Iterator[Fit]:
+    """Yield :func:`fit_member` of every member; neighbours that differ in the residual alone share most of a kernel."""
+    same = same_group(groups, groups) if has_groups else None
+    for _, alike in groupby(members, key=lambda m: (m.columns, m.smooth, m.length)):
+        features = None
+        for member in alike:
+            features = feature_kernel(member, x, x, same) if features is None else features
+            yield _fit(member, kernel(member, x, x, same, features), z, v)
+
+
 def fit_member(member: Member, x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Fit:
     """Return one process that knows the trained candidates, and how well it predicts each from the others.
 
@@ -95,12 +109,15 @@ def fit_member(member: Member, x: Array, groups: Groups, z: Array, v: Array, *, 
         v: Their variances by measurement, shape (n,).
         has_groups: Whether the pool has more than one family.
     """
+    return next(fit_members([member], x, groups, z, v, has_groups=has_groups))
+
+
+def _fit(member: Member, prior: Array, z: Array, v: Array) -> Fit:
     from scipy import linalg  # takes time to import, which few commands need
 
-    prior = kernel(member, x, x, same_group(groups, groups) if has_groups else None)
     factor, _ = linalg.cho_factor(prior + np.diag(member.residual + v), lower=True, check_finite=False)
     alpha = linalg.cho_solve((factor, True), z, check_finite=False)
-    precision = (whitened(factor, np.eye(z.size)) ** 2).sum(axis=0)  # diagonal of K⁻¹
+    precision = np.diagonal(linalg.lapack.dpotri(factor, lower=1)[0])  # of K⁻¹, as sums of squares of L⁻¹
     # Without point i its residual is α_i / precision_i, and zᵀK⁻¹z loses α_i² / precision_i.
     residuals = alpha / precision
     rest = np.maximum(z @ alpha - alpha * residuals, 0.0)
@@ -132,7 +149,7 @@ def whitened(factor: Array, cross: Array) -> Array:
     return np.asarray(solve_triangular(factor, cross.T, lower=True, check_finite=False))
 
 
-def kernel(member: Member, a: Array, b: Array, same: NDArray[np.bool_] | None) -> Array:
+def kernel(member: Member, a: Array, b: Array, same: NDArray[np.bool_] | None, features: Array | None = None) -> Array:
     """Return the prior covariance, without residual, between candidates a (n_a, p) and b (n_b, p).
 
     Args:
@@ -140,22 +157,29 @@ def kernel(member: Member, a: Array, b: Array, same: NDArray[np.bool_] | None) -
         a: Features.
         b: Features.
         same: Which pairs are of one family, shape (n_a, n_b); None if there is only one.
+        features: :func:`feature_kernel` of the same, if it is there already.
     """
-    prior = np.ones((len(a), len(b)))
+    offsets = np.ones((len(a), len(b)))
     if same is not None:
-        prior += same
-    if not member.columns:
-        return prior
+        offsets += same
+    features = feature_kernel(member, a, b, same) if features is None else features
+    return offsets + (1 - member.residual) * features
+
+
+def feature_kernel(member: Member, a: Array, b: Array, same: NDArray[np.bool_] | None) -> Array:
+    """Return the part of :func:`kernel` that is due to features, per unit of what the residual leaves."""
     columns = list(member.columns)
+    if not columns:
+        return np.zeros((len(a), len(b)))
     a, b = a[:, columns], b[:, columns]
-    linear = a @ b.T * (member.slopes_share / len(columns))
-    prior += linear if same is None else linear * np.where(same, 1.0, 1 - OWN_SLOPES)
+    part = a @ b.T * ((1 - member.smooth) / len(columns))
+    if same is not None:
+        part *= np.where(same, 1.0, 1 - OWN_SLOPES)
     if member.smooth:
         from sklearn.gaussian_process.kernels import Matern  # takes a second to import, which few commands need
 
-        matern = Matern(length_scale=member.length * np.sqrt(len(columns)), nu=2.5)
-        prior += member.smooth_share * matern(a, b)
-    return prior
+        part += member.smooth * Matern(length_scale=member.length * np.sqrt(len(columns)), nu=2.5)(a, b)
+    return part
 
 
 def prior_variance(member: Member, x: Array, *, has_groups: bool) -> Array:

@@ -25,6 +25,7 @@ from .gaussian_process import (
     Groups,
     Member,
     fit_member,
+    fit_members,
     kernel,
     prior_variance,
     same_group,
@@ -75,8 +76,8 @@ def fit(x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Su
     """
     grid, log_prior = members(x.shape[1], has_groups=has_groups)
     scores, left_out = [], []
-    for member in grid:  # factors are not kept: there may be hundreds of members
-        one = fit_member(member, x, groups, z, v, has_groups=has_groups)
+    # Factors are not kept: there may be hundreds of members.
+    for one in fit_members(grid, x, groups, z, v, has_groups=has_groups):
         scores.append(_score(one))
         left_out.append(one.left_out)
     weights = _normalized(np.array(scores) + log_prior)
@@ -109,7 +110,7 @@ def members(n_features: int, *, has_groups: bool) -> tuple[list[Member], Array]:
 def _shapes(columns: tuple[int, ...]) -> list[Member]:
     """Return all members that look at some features."""
     smooths = [(0.0, LENGTHS[0]), *((s, length) for s in SMOOTHS if s for length in LENGTHS)]
-    return [Member(columns, residual, smooth, length) for residual in RESIDUALS for smooth, length in smooths]
+    return [Member(columns, residual, smooth, length) for smooth, length in smooths for residual in RESIDUALS]
 
 
 def cross(surrogate: Surrogate, one: Fit, x: Array, groups: Groups) -> Array:
