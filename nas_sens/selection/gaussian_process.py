@@ -72,7 +72,6 @@ class Fit:
         factor: L, shape (n, n); what is above its diagonal means nothing.
         alpha: K⁻¹ z, shape (n,).
         variance: Variance of an outcome per unit of prior variance: the variance of the t distribution of σ².
-        left_out: Mean prediction of every trained candidate from the others, shape (n,).
         log_density: Leave-one-out log predictive density, summed over the trained candidates.
         log_evidence: Log marginal likelihood, the density of all of them together.
     """
@@ -81,7 +80,6 @@ class Fit:
     factor: Array
     alpha: Array
     variance: float
-    left_out: Array
     log_density: float
     log_evidence: float
 
@@ -129,7 +127,6 @@ def _fit(member: Member, prior: Array, z: Array, v: Array) -> Fit:
         factor=factor,
         alpha=alpha,
         variance=float(2 * rate / (dof - 2)),
-        left_out=z - residuals,
         log_density=float(_log_t(residuals / scale, dof - 1).sum() - np.log(scale).sum()),
         log_evidence=float(
             gammaln(dof / 2)

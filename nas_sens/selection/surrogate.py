@@ -49,8 +49,6 @@ class Surrogate:
         has_groups: Whether the pool has more than one family.
         fits: The m members that count.
         weights: Their weights, which sum to 1, shape (m,).
-        left_out: Mean prediction of every trained candidate from the others, by all members, shape (n,).
-        null_weight: Weight, among all members, of those that look at no feature but the family.
     """
 
     x: Array
@@ -58,8 +56,6 @@ class Surrogate:
     has_groups: bool
     fits: tuple[Fit, ...]
     weights: Array
-    left_out: Array
-    null_weight: float
 
 
 def fit(x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Surrogate:
@@ -75,11 +71,8 @@ def fit(x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Su
         has_groups: Whether the pool has more than one family.
     """
     grid, log_prior = members(x.shape[1], has_groups=has_groups)
-    scores, left_out = [], []
     # Factors are not kept: there may be hundreds of members.
-    for one in fit_members(grid, x, groups, z, v, has_groups=has_groups):
-        scores.append(_score(one))
-        left_out.append(one.left_out)
+    scores = [_score(one) for one in fit_members(grid, x, groups, z, v, has_groups=has_groups)]
     weights = _normalized(np.array(scores) + log_prior)
     order = np.argsort(-weights, kind="stable")
     n_kept = min(MOST_MEMBERS, 1 + int(np.searchsorted(np.cumsum(weights[order]), MOST_WEIGHT)))
@@ -90,8 +83,6 @@ def fit(x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Su
         has_groups=has_groups,
         fits=tuple(fit_member(grid[i], x, groups, z, v, has_groups=has_groups) for i in kept),
         weights=weights[kept] / weights[kept].sum(),
-        left_out=weights @ np.array(left_out),
-        null_weight=float(weights[[not m.columns for m in grid]].sum()),
     )
 
 

@@ -162,7 +162,8 @@ def test_a_reason_says_what_is_expected_and_which_way_sensitivity_goes():
     pick = select(pool, first_ones(pool, y, 30), rule="calibrated", n=1)[0]
     calibration = calibrate(pool, first_ones(pool, y, 30))
     slope = calibration.slopes["log10_sensitivity"]
-    mean, sd = calibration.predict([pool[int(pick.digest)]])
+    predicted = calibration.predict([pool[int(pick.digest)]])
+    mean, sd = predicted.mean, predicted.sd
     assert (pick.predicted_mean, pick.predicted_sd) == (pytest.approx(mean[0]), pytest.approx(sd[0]))
     assert pick.reason.startswith("expected improvement 0.0")
     assert pick.reason.endswith(

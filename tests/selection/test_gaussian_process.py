@@ -81,7 +81,6 @@ def test_leaving_one_out_is_as_if_it_had_never_been_there(member):
         rest = [j for j in range(5) if j != i]
         without = covariance[np.ix_(rest, rest)]
         log_density += whole - log_evidence_and_variance(without, z[rest])[0]
-        assert one.left_out[i] == pytest.approx(covariance[i, rest] @ np.linalg.solve(without, z[rest]), rel=RTOL)
     assert one.log_density == pytest.approx(log_density, rel=1e-5)
 
 
