@@ -18,19 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .gaussian_process import (
-    OWN_SLOPES,
-    Array,
-    Fit,
-    Groups,
-    Member,
-    fit_member,
-    fit_members,
-    kernel,
-    prior_variance,
-    same_group,
-    whitened,
-)
+from .gaussian_process import Fit, fit_member, fit_members, whitened
+from .kernel import OWN_SLOPES, Array, Groups, Member, kernel, prior_variance, same_group
 
 # Shares of a unit of prior variance; what the residual leaves is split between slopes and the smooth function.
 RESIDUALS = (0.7, 0.4, 0.2, 0.1, 0.03)

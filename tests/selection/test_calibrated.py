@@ -13,7 +13,7 @@ from nas_sens.selection.acquisition import expected_improvement
 from nas_sens.selection.calibrated import LONGEST_BATCH, SHORTLIST, _best
 from nas_sens.selection.calibration import calibrate
 from nas_sens.selection.candidates import Candidate, family_numbers, feature_scale, normal_scores
-from nas_sens.selection.gaussian_process import kernel, same_group
+from nas_sens.selection.kernel import kernel, same_group
 from nas_sens.selection.surrogate import mixture, posterior
 
 NAMES = ("log10_sensitivity", "log10_params", "depth")

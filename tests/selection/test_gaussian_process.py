@@ -11,7 +11,8 @@ from scipy import integrate, stats
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
-from nas_sens.selection.gaussian_process import Member, fit_member, kernel, prior_variance, same_group, whitened
+from nas_sens.selection.gaussian_process import fit_member, whitened
+from nas_sens.selection.kernel import Member, kernel, prior_variance, same_group
 
 RTOL = 1e-8
 MEMBERS = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas_sens.selection.gaussian_process import Member, fit_member, kernel, same_group
+from nas_sens.selection.gaussian_process import fit_member
+from nas_sens.selection.kernel import Member, kernel, same_group
 from nas_sens.selection.surrogate import (
     LENGTHS,
     MOST_MEMBERS,
