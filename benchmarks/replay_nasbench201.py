@@ -92,7 +92,7 @@ def ranking(
         else:
             trained = [p.digest for p in select(pool, {}, rule="calibrated", n=n, seed=repeat)]
         rest = [c for c in pool if c.digest not in set(trained)]
-        mean, _ = calibrate(pool, {d: known[d] for d in trained}).predict(rest)
+        mean = calibrate(pool, {d: known[d] for d in trained}).predict(rest).mean
         truth = [known[c.digest] for c in rest]
         order = np.append(mean, np.full(len(dead), np.inf))
         found.append(float(stats.spearmanr(stats.rankdata(order), np.append(truth, dead))[0]))

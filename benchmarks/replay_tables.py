@@ -20,7 +20,7 @@ from nas_sens.core.identity import derive_seed
 from nas_sens.selection.candidates import Candidate
 from nas_sens.selection.outcome_table import read_outcome_table
 from nas_sens.selection.replay import replay
-from nas_sens.statistics.correlations import Interval
+from nas_sens.statistics.interval import Interval
 
 TABLES = ("fashion_he_normal", "fashion_standard_normal", "mnist_he_normal", "mnist_standard_normal")
 RULES = ("calibrated", "random", "params", "lowest", "highest")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..statistics.correlations import Interval
+from ..statistics.interval import Interval
 
 MISSING = "–"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -10,8 +10,10 @@ import numpy as np
 
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
 from ..statistics.beside import Beside, beside
-from ..statistics.correlations import Array, Correlations, Interval, as_floats, correlations, log10_or_nan
+from ..statistics.bootstrap import Array
+from ..statistics.correlations import Correlations, as_floats, correlations, log10_or_nan
 from ..statistics.groups import Difference, difference
+from ..statistics.interval import Interval
 
 # name, attribute of TrainedCandidate, whether it is a loss (compared as log10)
 OUTCOMES = (

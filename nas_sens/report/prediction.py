@@ -9,15 +9,9 @@ import numpy as np
 from scipy.special import ndtri
 
 from ..core.candidates import TrainedCandidate
-from ..statistics.correlations import (
-    MIN_POINTS,
-    Correlations,
-    Interval,
-    Observations,
-    as_floats,
-    correlations,
-    log10_or_nan,
-)
+from ..statistics.bootstrap import mean_interval
+from ..statistics.correlations import MIN_POINTS, Correlations, Observations, as_floats, correlations, log10_or_nan
+from ..statistics.interval import Interval
 from .numbers_as_text import interval_text, number
 from .outcomes import in_order
 
@@ -63,8 +57,6 @@ def prediction(
     if n < MIN_POINTS:
         return Prediction(n=n, reason=f"too few predicted networks: {n}, at least {MIN_POINTS} needed")
     errors = o - p
-    rows = np.random.default_rng(seed).integers(n, size=(2000, n))
-    low, high = np.quantile(errors[rows].mean(axis=1), [0.025, 0.975])
     inside = None
     if sds is not None:
         from scipy import stats  # takes a second, which reports of few networks can save
@@ -72,8 +64,7 @@ def prediction(
         found = stats.binomtest(int(np.count_nonzero(np.abs(errors) <= Z95 * s)), n)
         ends = found.proportion_ci(0.95, method="exact")
         inside = Interval(float(found.statistic), float(ends.low), float(ends.high))
-    offset = Interval(float(errors.mean()), float(low), float(high))
-    return Prediction(n=n, offset=offset, order=correlations(p, o, seed=seed), inside=inside)
+    return Prediction(n=n, offset=mean_interval(errors, seed=seed), order=correlations(p, o, seed=seed), inside=inside)
 
 
 def loss_prediction(trained: Sequence[TrainedCandidate]) -> Prediction:

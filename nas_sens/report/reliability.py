@@ -20,7 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.candidates import ScoredCandidate, TrainedCandidate
-from ..statistics.correlations import Array, Interval, Observations, as_floats
+from ..statistics.bootstrap import Array, percentile_intervals
+from ..statistics.correlations import Observations, as_floats
+from ..statistics.interval import Interval
 from .outcomes import OUTCOMES, SENSITIVITY, in_order
 
 MIN_NETWORKS = 5
@@ -69,17 +71,15 @@ def reliability(
         return Reliability(n=n, reason=f"all {n} means are equal")
     unit = np.ptp(m)
     m, noise = (m - m.mean()) / unit, noise / unit**2
-    rows = np.random.default_rng(seed).integers(n, size=(max(100, min(_N_RESAMPLES, _WORK // n)), n))
-    tail = (1 - confidence) / 2
-    low, high = np.nanquantile(_reliability(m[rows], noise[rows]), [tail, 1 - tail])
-    estimate = float(_reliability(m, noise))
-    share = min(1.0, max(0.0, estimate))
-    return Reliability(
-        n=n,
-        value=Interval(estimate, float(low), float(high)),
-        swapped=math.acos(share) / math.pi,
-        ceiling=math.sqrt(share),
+    (value,) = percentile_intervals(
+        lambda counts: _reliability(counts, m, noise),
+        n,
+        n_resamples=max(100, min(_N_RESAMPLES, _WORK // n)),
+        seed=seed,
+        confidence=confidence,
     )
+    share = min(1.0, max(0.0, value.estimate))
+    return Reliability(n=n, value=value, swapped=math.acos(share) / math.pi, ceiling=math.sqrt(share))
 
 
 def reliabilities(
@@ -108,7 +108,8 @@ def _log10_with_sd(means: Array, sds: Array) -> tuple[Array, Array]:
     return np.log10(positive), sds / (positive * math.log(10))
 
 
-def _reliability(means: Array, noise: Array) -> Array:
-    """Return R along the last axis; NaN where all means are equal."""
-    variance = means.var(axis=-1, ddof=1)
-    return np.asarray(1 - noise.mean(axis=-1) / np.where(variance > 0, variance, np.nan))
+def _reliability(counts: Array, means: Array, noise: Array) -> Array:
+    """Return R of every resample, shape (B,), for means around zero; NaN where all means of a resample are equal."""
+    n = means.size
+    variance = (counts @ means**2 - (counts @ means) ** 2 / n) / (n - 1)
+    return np.asarray(1 - counts @ noise / n / np.where(variance > 1e-12 * means.var(), variance, np.nan))

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..statistics.beside import Beside
-from ..statistics.correlations import Correlations, Interval
+from ..statistics.correlations import Correlations
 from ..statistics.groups import Difference
+from ..statistics.interval import Interval
 from .numbers_as_text import MISSING, interval_text, p_text, percent, plain, signed
 from .outcomes import BesideTable, Table
 from .reliability import Reliability

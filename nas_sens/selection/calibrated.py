@@ -14,9 +14,9 @@ import numpy as np
 from ..core.errors import InvalidInputError
 from ..core.identity import derive_seed
 from .acquisition import expected_hypervolume_improvement, expected_improvement, farthest_first
-from .calibration import MIN_OUTCOMES, Calibration, calibrate, checked_outcomes
+from .calibration import MIN_OUTCOMES, Calibration, Predicted, calibrate, checked_outcomes
 from .candidates import Array, Candidate, Pick, family_numbers, feature_scale, feature_values, normal_scores
-from .surrogate import Surrogate, mixture, posterior, posterior_covariances, residual_variances
+from .surrogate import Surrogate, mixture, posterior_covariances, residual_variances
 
 SHORTLIST = 1024  # candidates among which a batch is planned: those worth most before it
 LONGEST_BATCH = 128  # candidates that are planned together; what follows is in the order of worth before it
@@ -62,13 +62,11 @@ def calibrated(
     if not len(free):
         return
     worth = _improvement(calibration) if costs is None else _front_improvement(calibration, costs[trained], costs[free])
-    x, groups = calibration.place([pool[i] for i in free])
-    means, variances = posterior(calibration.surrogate, x, groups)
-    predicted = mixture(calibration.surrogate.weights, means, variances + residual_variances(calibration.surrogate))
+    predicted = calibration.predict([pool[i] for i in free])
     what = target if cost is None else f"the front of {target} and {cost}"
     slope = _slope_in_words(calibration, target)
-    for j, gain in _batch(calibration.surrogate, x, groups, means, variances, worth):
-        mean, sd = (float(v) for v in calibration.to_outcomes(predicted[0][j], predicted[1][j]))
+    for j, gain in _batch(calibration.surrogate, predicted, worth):
+        mean, sd = float(predicted.mean[j]), float(predicted.sd[j])
         gained = f" {gain * calibration.outcomes.unit:.2g}" if cost is None else ""
         reason = f"expected improvement{gained} of {what}; predicted {mean:.3g} ± {sd:.2g}{slope}"
         yield Pick(pool[free[j]].digest, reason, mean, sd)
@@ -85,17 +83,16 @@ def _explore(pool: Sequence[Candidate], trained: Sequence[int], seed: int) -> It
         yield Pick(pool[i].digest, f"far from the others in features and family: {why}")
 
 
-def _batch(
-    surrogate: Surrogate, x: Array, groups: np.ndarray, means: Array, variances: Array, worth: Worth
-) -> Iterator[tuple[int, float]]:
+def _batch(surrogate: Surrogate, predicted: Predicted, worth: Worth) -> Iterator[tuple[int, float]]:
     """Yield numbers of candidates with their worth, each chosen as if those before it had come out as predicted."""
-    mean, sd = mixture(surrogate.weights, means, variances)
-    everyone = np.arange(len(x))
+    mean, sd = mixture(surrogate.weights, predicted.means, predicted.variances)
+    everyone = np.arange(len(mean))
     alone = worth(everyone, mean, sd, [])
     order = np.lexsort((everyone, mean, -alone))
     short = np.sort(order[:SHORTLIST])
-    covariances = posterior_covariances(surrogate, x[short], groups[short])
-    means, variances, residuals = means[:, short], variances[:, short], residual_variances(surrogate)
+    covariances = posterior_covariances(surrogate, predicted.x[short], predicted.groups[short])
+    means, variances = predicted.means[:, short], predicted.variances[:, short]
+    residuals = residual_variances(surrogate)
     believed: list[tuple[int, float]] = []
     learnt: list[Array] = []  # as in a pivoted Cholesky decomposition of the posterior covariance
     is_left = np.ones(len(short), dtype=bool)

@@ -34,6 +34,27 @@ class Slope:
     sd: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Predicted:
+    """What is expected of N candidates.
+
+    Attributes:
+        x: Their features on the scale of the fit, shape (N, p).
+        groups: Their family numbers, shape (N,).
+        means: What the features explain of the warped outcome, by every member, shape (m, N).
+        variances: Its variances, shape (m, N).
+        mean: The outcome in its unit, by all members, shape (N,).
+        sd: Its standard deviation, shape (N,).
+    """
+
+    x: Array
+    groups: np.ndarray
+    means: Array
+    variances: Array
+    mean: Array
+    sd: Array
+
+
 @dataclass(frozen=True)
 class Calibration:
     """A fitted relation between features and outcome.
@@ -52,26 +73,28 @@ class Calibration:
     warped: Array
     variances: Array
 
-    def predict(self, candidates: Sequence[Candidate]) -> tuple[Array, Array]:
-        """Return mean and standard deviation of the outcome of each candidate, in its unit: two of shape (N,).
+    def predict(self, candidates: Sequence[Candidate]) -> Predicted:
+        """Return what is expected of candidates.
 
         In the better half of outcomes the scale is linear; elsewhere the mean is the transformed mean, and the
         standard deviation half of what the transformed mean ± one standard deviation spans.
         """
-        if not candidates:
-            return np.zeros(0), np.zeros(0)
-        means, variances = posterior(self.surrogate, *self.place(candidates))
+        x, groups = self.place(candidates)
+        means, variances = posterior(self.surrogate, x, groups)
         mean, sd = mixture(self.surrogate.weights, means, variances + residual_variances(self.surrogate))
-        return self.to_outcomes(mean, sd)
+        spread = unwarp(mean + sd, self.outcomes) - unwarp(mean - sd, self.outcomes)
+        return Predicted(
+            x=x,
+            groups=groups,
+            means=means,
+            variances=variances,
+            mean=unwarp(mean, self.outcomes),
+            sd=spread / 2,
+        )
 
     def place(self, candidates: Sequence[Candidate]) -> tuple[Array, np.ndarray]:
         """Return features (N, p) and family numbers (N,) of candidates on the scale of the fit."""
         return normal_scores(candidates, self.features), family_numbers(candidates, self.features)
-
-    def to_outcomes(self, mean: Array, sd: Array) -> tuple[Array, Array]:
-        """Return warped means and standard deviations in the unit of the outcomes."""
-        spread = unwarp(mean + sd, self.outcomes) - unwarp(mean - sd, self.outcomes)
-        return unwarp(mean, self.outcomes), spread / 2
 
     @cached_property
     def slopes(self) -> Mapping[str, Slope]:
@@ -81,13 +104,6 @@ class Calibration:
         return {
             name: Slope(*slope(j, *arguments, has_groups=s.has_groups)) for j, name in enumerate(self.features.names)
         }
-
-    @property
-    def explained(self) -> float:
-        """Share of the variance of left-out outcomes that the others explain; 0 or less if they explain nothing."""
-        n = self.warped.size
-        by_mean = (self.warped - self.warped.mean()) * n / (n - 1)
-        return float(1 - np.sum((self.warped - self.surrogate.left_out) ** 2) / np.sum(by_mean**2))
 
 
 def calibrate(

@@ -5,58 +5,26 @@ Symbol, meaning, shape:
     x, g     features on one scale, family number of each candidate                                (n, p), (n,)
     z, v     warped outcomes, their variances by measurement                                       (n,), (n,)
     K        prior covariance of the outcomes, in units of the scale σ²                            (n, n)
+    L        Cholesky factor of K = L Lᵀ, lower triangular                                         (n, n)
     α        K⁻¹ z                                                                                 (n,)
 
-An outcome is taken to be
-
-    z = offset + offset of the family + slopes · x + slopes of the family · x + smooth function of x + residual
-
-with normal priors, so that K is a sum of kernels: 1, [same family], shares of a linear and of a Matérn-5/2 kernel
-(Rasmussen & Williams 2006, section 4.2), and the identity. Slopes live within families and offsets between them:
-across families the same feature may go with the outcome the other way. σ² has an inverse-gamma prior and is
-integrated out, which makes predictions Student's t.
+K is a sum of kernels (see ``kernel``) and of the variances v. σ² has an inverse-gamma prior and is integrated out,
+which makes predictions Student's t. K is factored and never inverted (Rasmussen & Williams 2006, algorithm 2.1), which
+keeps the digits of small variances where points nearly coincide.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln
 
-Array = NDArray[np.float64]
-Groups = NDArray[np.int64]
+from .kernel import Array, Groups, Member, feature_kernel, kernel, same_group
 
-OWN_SLOPES = 0.5  # share of the slopes' variance that belongs to the families
 PRIOR_SHAPE, PRIOR_RATE = 1.0, 1.0  # of 1/σ²: two observations' worth of "outcomes on this scale have variance 1"
-
-
-@dataclass(frozen=True)
-class Member:
-    """What a Gaussian process assumes.
-
-    Attributes:
-        columns: The features it looks at.
-        residual: Share of the prior variance that no feature explains, in (0, 1].
-        smooth: Share of the rest that is a smooth function rather than slopes, in [0, 1].
-        length: Length scale of the smooth function.
-    """
-
-    columns: tuple[int, ...] = ()
-    residual: float = 1.0
-    smooth: float = 0.0
-    length: float = 1.0
-
-    @property
-    def slopes_share(self) -> float:
-        """Share of the prior variance that slopes have."""
-        return (1 - self.residual) * (1 - self.smooth)
-
-    @property
-    def smooth_share(self) -> float:
-        """Share of the prior variance that the smooth function has."""
-        return (1 - self.residual) * self.smooth
 
 
 @dataclass(frozen=True)
@@ -65,21 +33,31 @@ class Fit:
 
     Attributes:
         member: What it assumes.
-        inverse: K⁻¹, shape (n, n).
+        factor: L, shape (n, n); what is above its diagonal means nothing.
         alpha: K⁻¹ z, shape (n,).
         variance: Variance of an outcome per unit of prior variance: the variance of the t distribution of σ².
-        left_out: Mean prediction of every trained candidate from the others, shape (n,).
         log_density: Leave-one-out log predictive density, summed over the trained candidates.
         log_evidence: Log marginal likelihood, the density of all of them together.
     """
 
     member: Member
-    inverse: Array
+    factor: Array
     alpha: Array
     variance: float
-    left_out: Array
     log_density: float
     log_evidence: float
+
+
+def fit_members(
+    members: Iterable[Member], x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool
+) -> Iterator[Fit]:
+    """Yield :func:`fit_member` of every member; neighbours that differ in the residual alone share most of a kernel."""
+    same = same_group(groups, groups) if has_groups else None
+    for _, alike in groupby(members, key=lambda m: (m.columns, m.smooth, m.length)):
+        features = None
+        for member in alike:
+            features = feature_kernel(member, x, x, same) if features is None else features
+            yield _fit(member, kernel(member, x, x, same, features), z, v)
 
 
 def fit_member(member: Member, x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Fit:
@@ -93,11 +71,15 @@ def fit_member(member: Member, x: Array, groups: Groups, z: Array, v: Array, *, 
         v: Their variances by measurement, shape (n,).
         has_groups: Whether the pool has more than one family.
     """
-    prior = kernel(member, x, x, same_group(groups, groups) if has_groups else None)
-    covariance = prior + np.diag(member.residual + v)
-    inverse: Array = np.linalg.inv(covariance).astype(np.float64, copy=False)
-    alpha = inverse @ z
-    precision = np.diagonal(inverse)
+    return next(fit_members([member], x, groups, z, v, has_groups=has_groups))
+
+
+def _fit(member: Member, prior: Array, z: Array, v: Array) -> Fit:
+    from scipy import linalg  # takes time to import, which few commands need
+
+    factor, _ = linalg.cho_factor(prior + np.diag(member.residual + v), lower=True, check_finite=False)
+    alpha = linalg.cho_solve((factor, True), z, check_finite=False)
+    precision = np.diagonal(linalg.lapack.dpotri(factor, lower=1)[0])  # of K⁻¹, as sums of squares of L⁻¹
     # Without point i its residual is α_i / precision_i, and zᵀK⁻¹z loses α_i² / precision_i.
     residuals = alpha / precision
     rest = np.maximum(z @ alpha - alpha * residuals, 0.0)
@@ -106,10 +88,9 @@ def fit_member(member: Member, x: Array, groups: Groups, z: Array, v: Array, *, 
     scale = np.sqrt((2 * PRIOR_RATE + rest) / (dof - 1) / precision)
     return Fit(
         member=member,
-        inverse=inverse,
+        factor=factor,
         alpha=alpha,
         variance=float(2 * rate / (dof - 2)),
-        left_out=z - residuals,
         log_density=float(_log_t(residuals / scale, dof - 1).sum() - np.log(scale).sum()),
         log_evidence=float(
             gammaln(dof / 2)
@@ -117,49 +98,16 @@ def fit_member(member: Member, x: Array, groups: Groups, z: Array, v: Array, *, 
             + PRIOR_SHAPE * np.log(PRIOR_RATE)
             - dof / 2 * np.log(rate)
             - z.size / 2 * np.log(2 * np.pi)
-            - np.linalg.slogdet(covariance)[1] / 2
+            - np.log(np.diagonal(factor)).sum()
         ),
     )
 
 
-def kernel(member: Member, a: Array, b: Array, same: NDArray[np.bool_] | None) -> Array:
-    """Return the prior covariance, without residual, between candidates a (n_a, p) and b (n_b, p).
+def whitened(factor: Array, cross: Array) -> Array:
+    """Return L⁻¹ kᵀ (n, N) for covariances k (N, n) with the trained candidates: products of columns are k K⁻¹ kᵀ."""
+    from scipy.linalg import solve_triangular
 
-    Args:
-        member: Whose.
-        a: Features.
-        b: Features.
-        same: Which pairs are of one family, shape (n_a, n_b); None if there is only one.
-    """
-    prior = np.ones((len(a), len(b)))
-    if same is not None:
-        prior += same
-    if not member.columns:
-        return prior
-    columns = list(member.columns)
-    a, b = a[:, columns], b[:, columns]
-    linear = a @ b.T * (member.slopes_share / len(columns))
-    prior += linear if same is None else linear * np.where(same, 1.0, 1 - OWN_SLOPES)
-    if member.smooth:
-        from sklearn.gaussian_process.kernels import Matern  # takes a second to import, which few commands need
-
-        matern = Matern(length_scale=member.length * np.sqrt(len(columns)), nu=2.5)
-        prior += member.smooth_share * matern(a, b)
-    return prior
-
-
-def prior_variance(member: Member, x: Array, *, has_groups: bool) -> Array:
-    """Return the diagonal of :func:`kernel` between candidates x (n, p) and themselves, shape (n,)."""
-    offsets = 2.0 if has_groups else 1.0
-    if not member.columns:
-        return np.full(len(x), offsets)
-    squares = (x[:, list(member.columns)] ** 2).mean(axis=1)
-    return offsets + member.slopes_share * squares + member.smooth_share
-
-
-def same_group(a: Groups, b: Groups) -> NDArray[np.bool_]:
-    """Return which pairs of a (n_a,) and b (n_b,) are of one family, shape (n_a, n_b)."""
-    return a[:, None] == b[None, :]
+    return np.asarray(solve_triangular(factor, cross.T, lower=True, check_finite=False))
 
 
 def _log_t(t: Array, dof: float) -> Array:

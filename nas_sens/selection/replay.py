@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from ..core.errors import InvalidInputError
 from ..core.identity import derive_seed
-from ..statistics.correlations import Interval
+from ..statistics.interval import Interval
 from . import LEARNING_RULES, RULES, round_sizes, select
 from .candidates import Candidate, in_fixed_order
 

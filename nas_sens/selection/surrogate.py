@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .gaussian_process import OWN_SLOPES, Array, Fit, Groups, Member, fit_member, kernel, prior_variance, same_group
+from .gaussian_process import Fit, fit_member, fit_members, whitened
+from .kernel import OWN_SLOPES, Array, Groups, Member, kernel, prior_variance, same_group
 
 # Shares of a unit of prior variance; what the residual leaves is split between slopes and the smooth function.
 RESIDUALS = (0.7, 0.4, 0.2, 0.1, 0.03)
@@ -37,8 +38,6 @@ class Surrogate:
         has_groups: Whether the pool has more than one family.
         fits: The m members that count.
         weights: Their weights, which sum to 1, shape (m,).
-        left_out: Mean prediction of every trained candidate from the others, by all members, shape (n,).
-        null_weight: Weight, among all members, of those that look at no feature but the family.
     """
 
     x: Array
@@ -46,8 +45,6 @@ class Surrogate:
     has_groups: bool
     fits: tuple[Fit, ...]
     weights: Array
-    left_out: Array
-    null_weight: float
 
 
 def fit(x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Surrogate:
@@ -63,11 +60,8 @@ def fit(x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Su
         has_groups: Whether the pool has more than one family.
     """
     grid, log_prior = members(x.shape[1], has_groups=has_groups)
-    scores, left_out = [], []
-    for member in grid:  # inverses are not kept: there may be hundreds of members
-        one = fit_member(member, x, groups, z, v, has_groups=has_groups)
-        scores.append(_score(one))
-        left_out.append(one.left_out)
+    # Factors are not kept: there may be hundreds of members.
+    scores = [_score(one) for one in fit_members(grid, x, groups, z, v, has_groups=has_groups)]
     weights = _normalized(np.array(scores) + log_prior)
     order = np.argsort(-weights, kind="stable")
     n_kept = min(MOST_MEMBERS, 1 + int(np.searchsorted(np.cumsum(weights[order]), MOST_WEIGHT)))
@@ -78,8 +72,6 @@ def fit(x: Array, groups: Groups, z: Array, v: Array, *, has_groups: bool) -> Su
         has_groups=has_groups,
         fits=tuple(fit_member(grid[i], x, groups, z, v, has_groups=has_groups) for i in kept),
         weights=weights[kept] / weights[kept].sum(),
-        left_out=weights @ np.array(left_out),
-        null_weight=float(weights[[not m.columns for m in grid]].sum()),
     )
 
 
@@ -98,7 +90,7 @@ def members(n_features: int, *, has_groups: bool) -> tuple[list[Member], Array]:
 def _shapes(columns: tuple[int, ...]) -> list[Member]:
     """Return all members that look at some features."""
     smooths = [(0.0, LENGTHS[0]), *((s, length) for s in SMOOTHS if s for length in LENGTHS)]
-    return [Member(columns, residual, smooth, length) for residual in RESIDUALS for smooth, length in smooths]
+    return [Member(columns, residual, smooth, length) for smooth, length in smooths for residual in RESIDUALS]
 
 
 def cross(surrogate: Surrogate, one: Fit, x: Array, groups: Groups) -> Array:
@@ -119,7 +111,7 @@ def posterior(surrogate: Surrogate, x: Array, groups: Groups) -> tuple[Array, Ar
     for i, one in enumerate(surrogate.fits):
         for part in _chunks(len(x)):
             k = cross(surrogate, one, x[part], groups[part])
-            explained = ((k @ one.inverse) * k).sum(axis=1)
+            explained = (whitened(one.factor, k) ** 2).sum(axis=0)
             rest = prior_variance(one.member, x[part], has_groups=surrogate.has_groups) - explained
             means[i, part], variances[i, part] = k @ one.alpha, np.maximum(rest, 0.0) * one.variance
     return means, variances
@@ -130,13 +122,13 @@ def posterior_covariances(surrogate: Surrogate, x: Array, groups: Groups) -> Cal
 
     Like variances of :func:`posterior` they are of what the features explain. Keeps m·N·n numbers in memory.
     """
-    crosses = [cross(surrogate, one, x, groups) for one in surrogate.fits]
+    white = [whitened(one.factor, cross(surrogate, one, x, groups)) for one in surrogate.fits]
 
     def with_one(j: int) -> Array:
         same = same_group(groups, groups[j : j + 1]) if surrogate.has_groups else None
         rows = [
-            one.variance * (kernel(one.member, x, x[j : j + 1], same)[:, 0] - k @ (one.inverse @ k[j]))
-            for one, k in zip(surrogate.fits, crosses, strict=True)
+            one.variance * (kernel(one.member, x, x[j : j + 1], same)[:, 0] - w[:, j] @ w)
+            for one, w in zip(surrogate.fits, white, strict=True)
         ]
         return np.array(rows)
 
@@ -172,7 +164,8 @@ def slope(j: int, x: Array, groups: Groups, z: Array, v: Array, *, has_groups: b
     for i, one in enumerate(fits):
         share = one.member.slopes_share
         means[i] = share * covariance @ one.alpha
-        variances[i] = max(0.0, share * prior - share**2 * covariance @ one.inverse @ covariance) * one.variance
+        explained = share**2 * (whitened(one.factor, covariance[None]) ** 2).sum()
+        variances[i] = max(0.0, share * prior - explained) * one.variance
     weights = _normalized(np.array([_score(one) for one in fits]))
     mean, sd = mixture(weights, means, variances)
     return float(mean[0]), float(sd[0])

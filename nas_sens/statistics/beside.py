@@ -3,7 +3,7 @@
 Symbol, meaning, shape:
 
     x, y, z  measure, outcome, what is held fixed; triples with a missing or non-finite member are left out      (n,)
-    counts   how often each triple occurs in each bootstrap resample, rows sum to n                              (B, n)
+    counts   how often each triple occurs in each resample (see `bootstrap`), rows sum to n                      (B, n)
     r        correlation coefficients of two of them in every resample                                           (B,)
 
 With only three variables, regression is a function of three correlations, so no resample needs a solver:
@@ -18,7 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .correlations import Array, Interval, Observations, as_floats, order_signs, standardize, weighted_pearson
+from .bootstrap import Array, percentile_intervals
+from .correlations import Observations, as_floats, order_signs, standardize, weighted_pearson
+from .interval import Interval
 
 MIN_TRIPLES = 8  # below, resamples of three different triples, which any plane fits, are no longer rare
 MIN_DIFFERENT = 4
@@ -80,14 +82,11 @@ def beside(
     for name, values in (("x", x), ("y", y), ("z", z)):
         if values.min() == values.max():
             return Beside(n=n, reason=f"{name} is constant: all {n} values are equal")
-    estimates = _fits(np.ones((1, n)), x, y, z)[:, 0]
-    if np.isnan(estimates).any():
+    if np.isnan(_fits(np.ones((1, n)), x, y, z)).any():
         return Beside(n=n, reason="z tells x or y exactly, so their shares cannot be told apart")
-    resamples = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_resamples)
-    resamples = resamples[np.count_nonzero(resamples, axis=1) >= MIN_DIFFERENT]
-    tail = (1 - confidence) / 2
-    lows, highs = np.nanquantile(_fits(resamples.astype(float), x, y, z), [tail, 1 - tail], axis=1)
-    pearson, spearman, slope = (Interval(*map(float, row)) for row in zip(estimates, lows, highs, strict=True))
+    pearson, spearman, slope = percentile_intervals(
+        lambda counts: _fits(counts, x, y, z), n, n_resamples=n_resamples, seed=seed, confidence=confidence
+    )
     return Beside(n=n, pearson=pearson, spearman=spearman, slope=slope)
 
 
@@ -97,7 +96,7 @@ def _fits(counts: Array, x: Array, y: Array, z: Array) -> Array:
     mid_ranks = [counts @ order_signs(v) for v in (x, y, z)]
     pearson, slope = _partial(counts, *values)
     spearman, _ = _partial(counts, *mid_ranks)
-    return np.array([pearson, spearman, slope])
+    return np.where(np.count_nonzero(counts, axis=1) >= MIN_DIFFERENT, [pearson, spearman, slope], np.nan)
 
 
 def _partial(counts: Array, x: Array, y: Array, z: Array) -> tuple[Array, Array]:

@@ -3,11 +3,11 @@
 Symbol, meaning, shape:
 
     x, y     paired observations; pairs with a missing or non-finite member are left out            (n,)
-    counts   how often each pair occurs in each bootstrap resample, rows sum to n                   (B, n)
+    counts   how often each pair occurs in each resample (see `bootstrap`), rows sum to n           (B, n)
     sx, sy   sign(x_i - x_j), sign(y_i - y_j)                                                       (n, n)
 
-A resample *is* its counts, so all three coefficients of all B resamples are a few matrix products: Kendall's numerator
-is c'(sx * sy)c, and mid-ranks are an affine function of c'sx.
+All three coefficients of all B resamples are a few matrix products: Kendall's numerator is c'(sx * sy)c, and mid-ranks
+are an affine function of c'sx.
 """
 
 from __future__ import annotations
@@ -16,27 +16,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from .bootstrap import Array, percentile_intervals
+from .interval import Interval
 
 MIN_POINTS = 5
 SIGNIFICANCE = 0.05
 
-Array = NDArray[np.float64]
 Observations = ArrayLike | Sequence[float | None]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with the ends of its confidence interval."""
-
-    estimate: float
-    low: float
-    high: float
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +67,9 @@ def correlations(
     for name, values in (("x", x), ("y", y)):
         if values.min() == values.max():
             return Correlations(n=n, reason=f"{name} is constant: all {n} values are equal")
-    rng = np.random.default_rng(seed)
-    resamples = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples)
-    estimates = _coefficients(np.ones((1, n)), x, y)[:, 0]
-    tail = (1 - confidence) / 2
-    lows, highs = np.nanquantile(_coefficients(resamples.astype(float), x, y), [tail, 1 - tail], axis=1)
-    pearson, spearman, kendall = (Interval(*map(float, row)) for row in zip(estimates, lows, highs, strict=True))
+    pearson, spearman, kendall = percentile_intervals(
+        lambda counts: _coefficients(counts, x, y), n, n_resamples=n_resamples, seed=seed, confidence=confidence
+    )
     return Correlations(n=n, pearson=pearson, spearman=spearman, kendall=kendall)
 
 

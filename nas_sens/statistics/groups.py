@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .correlations import SIGNIFICANCE, Array, Interval, Observations, as_floats
+from .bootstrap import Array, percentile_intervals
+from .correlations import SIGNIFICANCE, Observations, as_floats
+from .interval import Interval
 
 MIN_GROUP = 2
 
@@ -83,14 +85,13 @@ def difference(
         return Difference(n_a=a.size, n_b=b.size, mean_a=mean_a, mean_b=mean_b, reason=reason)
     from scipy import stats  # takes a second, which reports of few networks can save
 
-    bootstrap = stats.bootstrap(
-        (a, b),
-        _difference_of_means,
+    (interval,) = percentile_intervals(
+        lambda of_a, of_b: of_a @ a / a.size - of_b @ b / b.size,
+        a.size,
+        b.size,
         n_resamples=n_resamples,
-        vectorized=True,
-        confidence_level=confidence,
-        method="percentile",
-        random_state=np.random.default_rng([seed, 0]),
+        seed=seed,
+        confidence=confidence,
     )
     p_value, best_p_value = (
         float(
@@ -104,14 +105,13 @@ def difference(
         )
         for statistic in (_difference_of_means, _difference_of_best)
     )
-    low, high = map(float, bootstrap.confidence_interval)
     n_best = min(a.size, b.size)
     return Difference(
         n_a=a.size,
         n_b=b.size,
         mean_a=mean_a,
         mean_b=mean_b,
-        interval=Interval(float(a.mean() - b.mean()), low, high),
+        interval=interval,
         p_value=p_value,
         smallest_p_value=2 / math.comb(a.size + b.size, a.size),
         n_best=n_best,

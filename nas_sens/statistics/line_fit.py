@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .correlations import MIN_POINTS, Interval, Observations, as_floats
+from .bootstrap import Array, percentile_intervals
+from .correlations import MIN_POINTS, Observations, as_floats
+from .interval import Interval
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,15 @@ def line_fit(
         return None
     x_mean, y_mean = float(x.mean()), float(y.mean())
     u, v = x - x_mean, y - y_mean  # so that sums of products lose no digits
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(float)
-    mean_u, mean_v, mean_uu, mean_uv = (counts @ values / n for values in (u, v, u * u, u * v))
-    variance = mean_uu - mean_u * mean_u
-    can = variance > 1e-12 * float(u @ u) / n  # not all points of the resample are one
-    slopes = (mean_uv - mean_u * mean_v)[can] / variance[can]
-    slope = float(u @ v / (u @ u))
-    tail = (1 - confidence) / 2
-    low, high = (float(q) for q in np.quantile(slopes, [tail, 1 - tail]))
+    (slope,) = percentile_intervals(
+        lambda counts: _slopes(counts, u, v), n, n_resamples=n_resamples, seed=seed, confidence=confidence
+    )
     r2 = float((u @ v) ** 2 / ((u @ u) * (v @ v)))
-    return LineFit(Interval(slope, low, high), y_mean - slope * x_mean, r2, n)
+    return LineFit(slope, y_mean - slope.estimate * x_mean, r2, n)
+
+
+def _slopes(counts: Array, u: Array, v: Array) -> Array:
+    """Return the slope in every resample, shape (B,); NaN where all points of a resample are one."""
+    mean_u, mean_v, mean_uu, mean_uv = (counts @ values / u.size for values in (u, v, u * u, u * v))
+    variance = mean_uu - mean_u * mean_u
+    return np.asarray((mean_uv - mean_u * mean_v) / np.where(variance > 1e-12 * (u @ u) / u.size, variance, np.nan))

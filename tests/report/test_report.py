@@ -26,8 +26,9 @@ from nas_sens.report.tables import protocol_rows, reason_groups
 from nas_sens.report.text import best_text, counts_text, ranked
 from nas_sens.report.verdict import group_text, primary_outcome, relation_texts, slope_text, verdict_sentence
 from nas_sens.statistics.beside import Beside, beside
-from nas_sens.statistics.correlations import Interval, correlations
+from nas_sens.statistics.correlations import correlations
 from nas_sens.statistics.groups import difference
+from nas_sens.statistics.interval import Interval
 
 PROTOCOL = {"search_space": {"name": "fc_vs_cnn", "limits": {"params": [20, 30]}}, "seeds": 2, "note": None}
 VOID = {"meta", "link", "br"}

@@ -13,7 +13,7 @@ from nas_sens.selection.acquisition import expected_improvement
 from nas_sens.selection.calibrated import LONGEST_BATCH, SHORTLIST, _best
 from nas_sens.selection.calibration import calibrate
 from nas_sens.selection.candidates import Candidate, family_numbers, feature_scale, normal_scores
-from nas_sens.selection.gaussian_process import kernel, same_group
+from nas_sens.selection.kernel import kernel, same_group
 from nas_sens.selection.surrogate import mixture, posterior
 
 NAMES = ("log10_sensitivity", "log10_params", "depth")
@@ -162,7 +162,8 @@ def test_a_reason_says_what_is_expected_and_which_way_sensitivity_goes():
     pick = select(pool, first_ones(pool, y, 30), rule="calibrated", n=1)[0]
     calibration = calibrate(pool, first_ones(pool, y, 30))
     slope = calibration.slopes["log10_sensitivity"]
-    mean, sd = calibration.predict([pool[int(pick.digest)]])
+    predicted = calibration.predict([pool[int(pick.digest)]])
+    mean, sd = predicted.mean, predicted.sd
     assert (pick.predicted_mean, pick.predicted_sd) == (pytest.approx(mean[0]), pytest.approx(sd[0]))
     assert pick.reason.startswith("expected improvement 0.0")
     assert pick.reason.endswith(

@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from ...core.candidates import TrainedCandidate
 from ...core.identity import canonical_json
 from ...results.quantities import number_of, value_of
-from ...statistics.correlations import MIN_POINTS, Interval
+from ...statistics.bootstrap import mean_interval
+from ...statistics.correlations import MIN_POINTS
+from ...statistics.interval import Interval
 from ...study.figure_spec import FigureSpec
 from ..figure_style import INK, add_legend, render_svg
 from ..numbers_as_text import interval_text
@@ -74,16 +76,7 @@ def mean_difference(differences: np.ndarray, *, seed: int = 0) -> Interval | Non
     """Return the mean of differences (n,) with its 95 % bootstrap interval; None of fewer than five."""
     if differences.size < MIN_POINTS:
         return None
-    mean = float(differences.mean())
-    if differences.min() == differences.max():
-        return Interval(mean, mean, mean)
-    from scipy import stats  # takes a second, which reports of few networks can save
-
-    found = stats.bootstrap(
-        (differences,), np.mean, n_resamples=9999, method="percentile", random_state=np.random.default_rng(seed)
-    )
-    low, high = map(float, found.confidence_interval)
-    return Interval(mean, low, high)
+    return mean_interval(differences, n_resamples=9999, seed=seed)
 
 
 def _statistics(xs: np.ndarray, ys: np.ndarray) -> str:

@@ -1,0 +1,85 @@
+"""The one bootstrap: percentile intervals over resampled observations, of any statistic that can be had from counts.
+
+Symbol, meaning, shape:
+
+    n        observations of a sample
+    counts   how often each observation occurs in each resample, rows sum to n                      (B, n)
+
+A resample *is* its counts, by which means, lines and rank correlations of all resamples are a few matrix products.
+`scipy.stats.bootstrap` gathers every resample instead, and ranks it anew: with its coefficients, the correlations of 60
+pairs take 300 times as long. It also gives NaN as soon as one resample has no value; here such resamples are dropped.
+
+Percentile intervals of few observations are too narrow, those of rank correlations excepted. On simulated normal data,
+95 % intervals of 2000 resamples held the truth in this share of 4000 samples (correlations 0.6, reliability 0.75):
+
+    observations           8    20    60
+    mean                0.89  0.93  0.95
+    difference of means 0.90  0.94  0.94
+    ratio of means      0.89  0.93  0.95
+    slope of a line     0.91  0.92  0.94
+    pearson             0.91  0.93  0.94
+    spearman            0.96  0.97  0.95
+    kendall             0.96  0.96  0.95
+    reliability         0.84  0.90  0.94
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .interval import Interval
+
+Array = NDArray[np.float64]
+Statistic = Callable[..., Array]  # one array of counts (B, n) per sample -> values (B,), or (k, B) of k statistics
+
+_CELLS = 2**19  # counts at once, 4 MiB: statistics have a handful of arrays as large
+
+
+def percentile_intervals(
+    statistic: Statistic, *sizes: int, n_resamples: int = 2000, seed: int = 0, confidence: float = 0.95
+) -> list[Interval]:
+    """Return each of k statistics with its percentile interval.
+
+    Args:
+        statistic: Takes the counts (B, n) of one sample or several; NaN where a resample has no value, such as the
+            correlation of equal pairs: it is dropped.
+        sizes: Number of observations of each sample, n; samples are resampled independently of each other.
+        n_resamples: Number of resamples, B.
+        seed: Seed of the resampling; the same input gives the same intervals.
+        confidence: Confidence level of the intervals.
+    """
+    estimates = np.atleast_2d(statistic(*(np.ones((1, n)) for n in sizes)))[:, 0]
+    values = np.hstack([np.atleast_2d(statistic(*counts)) for counts in resamples(*sizes, n=n_resamples, seed=seed)])
+    tail = (1 - confidence) / 2
+    lows, highs = np.nanquantile(values, [tail, 1 - tail], axis=1)
+    return [Interval(*map(float, ends)) for ends in zip(estimates, lows, highs, strict=True)]
+
+
+def mean_interval(values: Array, *, n_resamples: int = 2000, seed: int = 0) -> Interval:
+    """Return the mean of values (n,) with its 95 % percentile interval."""
+
+    def mean(counts: Array) -> Array:
+        return np.asarray(counts @ values / values.size)
+
+    return percentile_intervals(mean, values.size, n_resamples=n_resamples, seed=seed)[0]
+
+
+def resamples(*sizes: int, n: int, seed: int) -> Iterator[list[Array]]:
+    """Yield the counts of ``n`` resamples of every sample, some at a time so that memory stays bounded.
+
+    How many at a time changes nothing: each sample has a stream of random numbers of its own.
+    """
+    streams = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(i,))) for i in range(len(sizes))]
+    at_once = max(1, _CELLS // sum(sizes))
+    for start in range(0, n, at_once):
+        yield [_drawn(size, min(at_once, n - start), rng) for size, rng in zip(sizes, streams, strict=True)]
+
+
+def _drawn(n: int, n_resamples: int, rng: np.random.Generator) -> Array:
+    """Return how often each of n observations is drawn (B, n), in n draws with replacement for each resample."""
+    cells = rng.integers(n, size=(n_resamples, n))
+    cells += n * np.arange(n_resamples)[:, None]
+    return np.bincount(cells.ravel(), minlength=cells.size).reshape(n_resamples, n).astype(np.float64)
