@@ -148,6 +148,10 @@ def test_records_of_the_registry():
         assert metric.source
         assert metric.cost
         assert "expected to be better" in metric_names()[name]
+    assert metric_names()["fisher"].endswith(
+        "[larger is expected to be better; costs forward + backward; needs labels, linear or convolution layers; "
+        "Turner et al. 2020, arXiv:1906.04113; as a score Abdelfattah et al. 2021, arXiv:2101.08134]"
+    )
 
 
 # --- resolve_model
