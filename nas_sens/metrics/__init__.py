@@ -14,7 +14,7 @@ METRICS = registry_of("metric", Metric, package=__name__, group="metrics", attri
 
 
 def metric_names() -> dict[str, str]:
-    """Return every metric's name with the first line of its description, and which values are expected to be better.
+    """Return every metric's name with the first line of its description, and its terms: what is better, costs, needs.
 
     Some are no number of one network and its inputs alone, such as the closed form, an expectation over networks, or
     bounds for every input: they have no direction here, and :func:`metrics` leaves them out.
@@ -23,10 +23,8 @@ def metric_names() -> dict[str, str]:
     names = {n: doc for n, doc in docs.items() if not n.startswith("_") and n not in _HELPERS}
     names |= {n: metric.function.__doc__ for n, metric in metrics().items() if n not in names}
     firsts = {n: (doc or "").strip().partition("\n")[0] for n, doc in sorted(names.items())}
-    return {
-        n: f"{text} [{metrics()[n].direction} is expected to be better]" if n in metrics() else text
-        for n, text in firsts.items()
-    }
+    table = metrics()
+    return {n: f"{text} [{table[n].terms}]" if n in table else text for n, text in firsts.items()}
 
 
 def metrics() -> dict[str, Metric]:

@@ -38,3 +38,12 @@ class Metric:
     def name(self) -> str:
         """The name of the function, which is that of its module."""
         return str(getattr(self.function, "__name__", self.function))
+
+    @property
+    def terms(self) -> str:
+        """What it promises, costs and needs, and where it is from, in words."""
+        needs = ["labels"] if self.needs_labels else []
+        needs += self.requirements.split("; ") if self.requirements else []
+        parts = [f"{self.direction} is expected to be better", f"costs {self.cost}"]
+        parts += [f"needs {', '.join(needs)}"] if needs else []
+        return "; ".join([*parts, self.source])

@@ -27,19 +27,13 @@ class CriticalLength:
 
     Attributes:
         xi: ξ; inf where stiffness does not fall with distance, 0 where the line is below 0 everywhere.
-        low: Lower end of the bootstrap interval of ξ.
-        high: Upper end.
         intercept: a, stiffness at distance 0.
         slope: b.
-        n_pairs: Number of pairs that the line is fitted to.
     """
 
     xi: float
-    low: float
-    high: float
     intercept: float
     slope: float
-    n_pairs: int
 
 
 def critical_length(
@@ -60,14 +54,14 @@ def critical_length(
         x: Inputs (n, *input_shape), standardised as the network was trained on; the paper has some 500.
         y: Labels (n,) of an integer type.
         kind: "sign" or "cosine".
-        generator: Not used; only the bootstrap of :func:`fit_critical_length` draws.
+        generator: Not used.
 
     Raises:
         InvalidInputError: There are no labels, or fewer than three pairs of one class.
     """
     y = require_labels(x, y)
     values = as_kind(gradient_cosines(model, x, y), kind)
-    return fit_critical_length(values, input_distances(x, x), _same_class(y), n_resamples=0).xi
+    return fit_critical_length(values, input_distances(x, x), _same_class(y)).xi
 
 
 def input_distances(x_rows: torch.Tensor, x_columns: torch.Tensor) -> torch.Tensor:
@@ -76,65 +70,25 @@ def input_distances(x_rows: torch.Tensor, x_columns: torch.Tensor) -> torch.Tens
     return (1 - rows @ columns.T).clamp(0.0, 2.0)
 
 
-def fit_critical_length(
-    values: torch.Tensor,
-    distances: torch.Tensor,
-    pairs: torch.Tensor,
-    *,
-    n_resamples: int = 1000,
-    confidence: float = 0.95,
-    generator: torch.Generator | None = None,
-) -> CriticalLength:
-    """Return ξ with a bootstrap interval over inputs: pairs that share an input are not independent, inputs are.
+def fit_critical_length(values: torch.Tensor, distances: torch.Tensor, pairs: torch.Tensor) -> CriticalLength:
+    """Return the line of least squares through the stiffness of pairs against their distance, and ξ.
 
     Args:
         values: Stiffness s (n, m).
         distances: d (n, m).
-        pairs: Which pairs count (n, m), bool. A square matrix is taken for one set of inputs paired with itself, whose
-            rows and columns are drawn together; else both are drawn.
-        n_resamples: Bootstrap samples; 0 for none (the interval is nan).
-        confidence: Of the percentile interval.
-        generator: Draws the samples, on the device of ``values``; torch's global generator if None.
+        pairs: Which pairs count (n, m), bool.
 
     Raises:
         InvalidInputError: There are fewer than three pairs.
     """
-    n, m = values.shape
     n_pairs = int(pairs.sum())
     if n_pairs < 3:
         raise InvalidInputError(f"a critical length needs at least 3 pairs of inputs of one class; given {n_pairs}")
-    mask, d, s = pairs.double(), distances.double(), values.double()
-    # Sums over pairs of 1, d, d², s, d·s are quadratic forms in the numbers of times that inputs were drawn.
-    forms = torch.stack([mask, mask * d, mask * d * d, mask * s, mask * d * s])
-    intercept, slope = _line(forms.sum(dim=(1, 2)))
-    low = high = math.nan
-    if n_resamples:
-        rows = _drawn(n, n_resamples, values.device, generator)
-        columns = rows if n == m else _drawn(m, n_resamples, values.device, generator)
-        sums = torch.stack([((rows @ form) * columns).sum(dim=1) for form in forms])
-        lengths = _crossing(*_line(sums)).sort().values
-        cut = (1 - confidence) / 2
-        low, high = (float(lengths[round(q * (n_resamples - 1))]) for q in (cut, 1 - cut))
-    return CriticalLength(float(_crossing(intercept, slope)), low, high, float(intercept), float(slope), n_pairs)
-
-
-def _drawn(n: int, n_resamples: int, device: torch.device, generator: torch.Generator | None) -> torch.Tensor:
-    """Return how often each of n inputs is drawn (n_resamples, n), n draws with replacement a sample."""
-    draws = torch.randint(n, (n_resamples, n), generator=generator, device=device)
-    return torch.zeros((n_resamples, n), dtype=torch.float64, device=device).scatter_add_(
-        1, draws, torch.ones((), dtype=torch.float64, device=device).expand(n_resamples, n)
-    )
-
-
-def _line(sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return intercept and slope of the line of least squares from Σ1, Σd, Σd², Σs, Σds."""
-    one, d, dd, s, ds = sums
-    slope = (one * ds - d * s) / (one * dd - d * d)
-    return (s - slope * d) / one, slope
-
-
-def _crossing(intercept: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-    return torch.where(slope < 0, (-intercept / slope).clamp(min=0), torch.inf)
+    d, s = distances[pairs].double(), values[pairs].double()
+    centred = d - d.mean()
+    slope = float(centred @ s / (centred @ centred))
+    intercept = float(s.mean() - slope * d.mean())
+    return CriticalLength(max(0.0, -intercept / slope) if slope < 0 else math.inf, intercept, slope)
 
 
 def _same_class(y: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,6 @@ import math
 import torch
 
 from ..core.errors import InvalidInputError
-from ._network import losses
 
 
 def temperature(logits: torch.Tensor, y: torch.Tensor) -> float:
@@ -55,14 +54,3 @@ def temperature(logits: torch.Tensor, y: torch.Tensor) -> float:
     while slope(upper) < 0:  # ends: as beta grows, the slope tends to the mean of the largest z, which is above 0
         upper *= 2
     return 1 / brentq(slope, 0.0, upper, xtol=upper * 1e-14, rtol=1e-13)
-
-
-def loss_at_temperature(logits: torch.Tensor, y: torch.Tensor, value: float) -> float:
-    """Return the mean cross-entropy, in nats, of softmax(logits / T), T = ``value`` > 0.
-
-    Raises:
-        InvalidInputError: The temperature is not positive, or labels do not fit.
-    """
-    if not value > 0:
-        raise InvalidInputError(f"a temperature must be greater than 0; given {value}")
-    return float(losses(logits.detach().double() / value, y).mean())

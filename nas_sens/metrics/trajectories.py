@@ -58,19 +58,6 @@ def ellipse(centre: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> 
     return at
 
 
-def random_ellipse(like: torch.Tensor, *, generator: torch.Generator | None = None) -> Trajectory:
-    """Return a zero-centred ellipse whose two axes are drawn from N(0, 1) (section A.5.2).
-
-    Its points have the expected squared norm D, as inputs have that are standardised.
-
-    Args:
-        like: One input, for shape, type and device.
-        generator: Source of the axes, on the device of ``like``; torch's global generator if None.
-    """
-    axes = [torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype) for _ in range(2)]
-    return ellipse(torch.zeros_like(like), *axes)
-
-
 def ellipse_through(first: torch.Tensor, second: torch.Tensor, third: torch.Tensor) -> Trajectory:
     """Return the ellipse through three inputs (section A.5.2), which are its points at t = 1/6, 1/2 and 5/6.
 

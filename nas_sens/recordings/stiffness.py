@@ -58,7 +58,7 @@ def stiffness(model: nn.Module, recorded: Recorded) -> Arrays:
         for kind in KINDS:
             values, name = as_kind(cosines[a][:, b], kind), f"{mode}_{kind}"
             classes = class_stiffness(values, y[a], None if a is b else y[b])
-            line = fit_critical_length(values, apart, pairs, n_resamples=0)
+            line = fit_critical_length(values, apart, pairs)
             mean, stderr = _binned(values[pairs], apart[pairs])
             found |= {
                 name: _padded(classes.matrix, n_classes),

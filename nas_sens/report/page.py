@@ -47,7 +47,6 @@ def write_report(
     protocol: Mapping[str, Any],
     candidates: Sequence[ScoredCandidate],
     trained: Sequence[TrainedCandidate],
-    extra_notes: Sequence[str] = (),
 ) -> Path:
     """Write the report of a study; an existing file is replaced as a whole or not at all.
 
@@ -58,7 +57,6 @@ def write_report(
             are called.
         candidates: All unique candidates of the study, scored or not.
         trained: All candidates that were trained, successfully or not.
-        extra_notes: Remarks of the caller that are shown with the summary.
 
     Returns:
         The path of the file.
@@ -66,7 +64,7 @@ def write_report(
     Raises:
         InvalidInputError: The file cannot be written.
     """
-    page = render_report(name=name, protocol=protocol, candidates=candidates, trained=trained, extra_notes=extra_notes)
+    page = render_report(name=name, protocol=protocol, candidates=candidates, trained=trained)
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -89,7 +87,6 @@ def render_report(
     protocol: Mapping[str, Any],
     candidates: Sequence[ScoredCandidate],
     trained: Sequence[TrainedCandidate],
-    extra_notes: Sequence[str] = (),
 ) -> str:
     """Return the report of a study as one HTML page; arguments as in :func:`write_report`.
 
@@ -108,7 +105,6 @@ def render_report(
     )
     page = {
         "name": name,
-        "extra_notes": list(extra_notes),
         "protocol": protocol_rows({k: v for k, v in protocol.items() if k != "figures"}),
     }
     page |= _study(candidates, trained, ranking_figure(protocol)) | _findings(candidates, trained, protocol)

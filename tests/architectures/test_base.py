@@ -11,7 +11,7 @@ from nas_sens.architectures import ArchitectureSpec, count_flops, count_params, 
 from nas_sens.architectures import base as base_module
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
-from nas_sens.core.errors import InfeasibleArchitectureError, InvalidInputError
+from nas_sens.core.errors import InfeasibleArchitectureError, InvalidInputError, OutOfMemoryError
 
 SHAPE = (1, 8, 8)
 
@@ -109,7 +109,7 @@ def test_no_memory_is_not_told_as_not_fitting_the_input():
         def forward(self, x):
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    with pytest.raises(RuntimeError, match="allocate memory"):
+    with pytest.raises(OutOfMemoryError, match="does not fit in memory"):
         count_flops(Greedy(2, 2), (2,))
 
 

@@ -12,7 +12,7 @@ from nas_sens.architectures.activations import ACTIVATIONS
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics.linear_regions import linear_regions, region_index, transitions
-from nas_sens.metrics.trajectories import ellipse_through, positions, random_ellipse, translations
+from nas_sens.metrics.trajectories import ellipse_through, positions, translations
 
 PIECEWISE = [name for name in ACTIVATIONS if name != "gelu"]
 BOUNDS = {"relu": [0], "relu6": [0, 6], "hard_tanh": [-1, 1], "hard_sigmoid": [-0.5, 0.5], "tanh": [0]}
@@ -122,18 +122,6 @@ def test_the_ellipse_through_three_points_is_a_circle_in_their_plane():
     turns = (angles - angles.roll(1)).remainder(2 * math.pi)
     expected = 2 * math.pi / 40
     assert ((turns - expected).abs().max() < 1e-9) or ((turns - (2 * math.pi - expected)).abs().max() < 1e-9)
-
-
-@pytest.mark.usefixtures("same_global_rng")
-def test_random_ellipses_are_centred_at_zero_and_have_the_norm_of_standardised_data():
-    like = torch.zeros(3, 20, 20, dtype=torch.float64)
-    path = random_ellipse(like, generator=seeded(1))
-    points = path(positions(16, like=like))
-    torch.testing.assert_close(points[:8], -points[8:])
-    assert float(points.square().sum() / 16 / like.numel()) == pytest.approx(1.0, abs=0.1)
-    assert torch.equal(points, random_ellipse(like, generator=seeded(1))(positions(16, like=like)))
-    other = random_ellipse(like, generator=seeded(2))(positions(16, like=like))
-    assert not torch.equal(points, other)
 
 
 def test_what_it_needs():

@@ -15,7 +15,7 @@ from nas_sens.architectures.fc import FCSpec
 from nas_sens.architectures.initialization import initialize_
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.core.identity import make_generator
-from nas_sens.metrics import Metric, metrics
+from nas_sens.metrics import Metric, metric_names, metrics
 from nas_sens.metrics.grad_norm import grad_norm
 from nas_sens.metrics.measurement import measure
 from nas_sens.metrics.naswot import naswot
@@ -139,6 +139,13 @@ def test_wrong_arguments(model, x):
         measure(model, x, seeds=2)
     with pytest.raises(InvalidInputError, match="no initialisation rule for Bilinear"):
         measure(nn.Bilinear(2, 2, 2), x, init="he_normal")
+
+
+def test_the_list_of_metrics_says_what_each_costs_and_needs():
+    assert metric_names()["fisher"].endswith(
+        "[larger is expected to be better; costs forward + backward; needs labels, linear or convolution layers; "
+        "Turner et al. 2020, arXiv:1906.04113; as a score Abdelfattah et al. 2021, arXiv:2101.08134]"
+    )
 
 
 # --- resolve_model

@@ -252,7 +252,7 @@ def test_hostile_texts_are_escaped():
     candidates[21] = _candidate(21, status=evil, log10_sensitivity=None)
     trained[0] = replace(trained[0], chosen_by=evil, reason=evil)
     trained[1] = replace(trained[1], status=evil)
-    page = _render(candidates, trained, name=evil, protocol={evil: {evil: evil}}, extra_notes=[evil])
+    page = _render(candidates, trained, name=evil, protocol={evil: {evil: evil}})
     assert "<script" not in page.lower()
     assert _Checker(page).tags["script"] == 0
     assert "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;" in page
