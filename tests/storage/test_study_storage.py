@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 import nas_sens as ns
-from nas_sens.core.candidates import TrainedCandidate
+from nas_sens.core.candidates import ScoredCandidate, TrainedCandidate
 from nas_sens.storage.study_storage import StudyStorage
 from nas_sens.storage.url import default_artifacts, hide_password
 from tests.stored_candidates import ATTRIBUTES, DISTRIBUTIONS, scored
@@ -32,6 +32,18 @@ def test_scored_candidates_come_back_as_they_were(storage: StudyStorage) -> None
     assert StudyStorage(storage.url).scored("study") == [replace(c, number=i) for i, c in enumerate(given)]
     states = [t.state.name for t in optuna.load_study(study_name="study", storage=storage.url).trials]
     assert states == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
+
+
+@pytest.mark.parametrize("is_bulk", [True, False])
+def test_candidates_share_no_mapping(storage: StudyStorage, is_bulk: bool) -> None:
+    storage.add_scored("study", [(scored(i), DISTRIBUTIONS) for i in (1, 2)])
+    one, other = StudyStorage(storage.url, bulk=is_bulk).scored("study")
+    one.measures["mine"] = 1.0
+    one.training["learning_rate"] = 0.1
+    one.measure_problems["other"] = "none"
+    one.params_sampled["width"] = 3
+    assert (other.measures, other.training, other.measure_problems, other.params_sampled) == ({}, {}, {}, {})
+    assert ScoredCandidate(digest="", architecture="").measures == {}
 
 
 def test_a_candidate_is_stored_once(storage: StudyStorage) -> None:
