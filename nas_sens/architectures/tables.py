@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..core.csv_reader import read_csv
 from ..core.errors import InvalidInputError
 from ..core.identity import digest
 from . import load_spec
@@ -28,20 +26,20 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     Raises:
         InvalidInputError: The file cannot be read, has no rows, two columns of one name, or a row of another length.
     """
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        rows = [(reader.line_num, row) for row in reader]
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"cannot read the table {path}: {error}") from error
-    if not rows:
-        raise InvalidInputError(f"{path}: a table needs a header line and at least one row; given {len(rows)} rows")
-    header = list(reader.fieldnames or [])
+    # As text, short rows told from empty cells, which of pandas' parsers only the one in Python does.
+    options = {"header": None, "dtype": str, "keep_default_na": False, "skip_blank_lines": False, "engine": "python"}
+    frame = read_csv(path, source=str(path), **options)
+    header = [str(name) for name in frame.iloc[0]]
+    body = frame.iloc[1:].dropna(how="all")  # blank lines
+    if body.empty:
+        raise InvalidInputError(f"{path}: a table needs a header line and at least one row; given 0 rows")
     if len(set(header)) < len(header):
         raise InvalidInputError(f"{path}: columns must differ in their names; given {', '.join(header)}")
-    for line, row in rows:
-        if None in row or None in row.values():
-            raise InvalidInputError(f"{path}, line {line}: {len(header)} cells are required, as in the header")
+    rows = []
+    for i, cells in zip(body.index, body.itertuples(index=False, name=None), strict=True):
+        if not all(isinstance(cell, str) for cell in cells):
+            raise InvalidInputError(f"{path}, line {i + 1}: {len(header)} cells are required, as in the header")
+        rows.append((i + 1, dict(zip(header, cells, strict=True))))
     return header, rows
 
 

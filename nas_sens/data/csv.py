@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ..core.errors import InvalidInputError
+from ..core.csv_reader import read_csv
 from ._table import encode_table, table_samples
 from .samples import LoadOptions, Samples
 
@@ -21,12 +19,6 @@ def load(options: LoadOptions) -> Samples:
     Raises:
         InvalidInputError: The file cannot be read, or a column cannot be used; the message names it.
     """
-    import pandas as pd
-
     source = f"csv:{options.argument}"
-    try:
-        frame = pd.read_csv(Path(options.argument).expanduser(), low_memory=False)
-    except (OSError, ValueError) as error:  # pandas' ParserError and EmptyDataError are ValueErrors
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
-        raise InvalidInputError(f"{source}: cannot be read as a table of comma-separated values: {reason}") from error
+    frame = read_csv(options.argument, source=source, low_memory=False)
     return table_samples(encode_table([frame], options, source=source), source=source)

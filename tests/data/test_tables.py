@@ -101,7 +101,7 @@ def test_regression_on_a_table_is_that_of_scikit_learns_data(tmp_path):
         ("a,y\n1,2\n", {"target": None}, "column to predict is required, set target in .*columns: a, y"),
         ("a,y\n1,2\n", {"target": "z"}, "has no column 'z' to predict; columns: a, y"),
         ("a,y\n", {}, "at least one row"),
-        ("", {}, "cannot be read as a table .*No columns"),
+        ("", {}, "at least one row are required; it is empty"),
         ("a,y\n1,2\n1,2,3\n", {}, "cannot be read as a table .*line 3"),
         ("y\n1\n2\n", {}, "at least one column beside the target 'y'"),
         ("a,y\n1,2\n,3\n", {}, "column 'a' must have a value in every row, but 1 are empty or NaN"),

@@ -58,7 +58,7 @@ def test_architectures_have_the_digests_that_studies_know(tmp_path):
     ("text", "options", "message"),
     [
         ("arch,val_error\n", {}, "at least one row; given 0 rows"),
-        ("", {}, "at least one row"),
+        ("", {}, "at least one row are required; it is empty"),
         ("arch,val_erorr\na,1\n", {}, "a column 'val_error' is required; did you mean 'val_erorr'"),
         ("name,val_error\na,1\n", {}, "a column 'architecture' is required; valid: name, val_error"),
         ("arch,val_error\na,1\n", {"features": ["flops"]}, "a column 'flops' is required"),
@@ -68,12 +68,12 @@ def test_architectures_have_the_digests_that_studies_know(tmp_path):
         ("arch,val_error\na,-inf\n", {}, "line 2: val_error must be a number"),
         ("arch,val_error\na,good\n", {}, "line 2: val_error must be a number; given 'good'"),
         ("arch,val_error,x\na,1,2\nb,1,high\n", {"features": ["x"]}, "line 3: x must be a number; given 'high'"),
-        ("arch,val_error\na,1,2\n", {}, "line 2: 2 cells are required"),
+        ("arch,val_error\na,1,2\n", {}, "Expected 2 fields in line 2, saw 3"),
         ("arch,val_error,x\na,1\n", {}, "line 2: 3 cells are required"),
         ("arch,val_error,val_error\na,1,2\n", {}, "columns must differ in their names"),
         ("architecture,val_error\nresnet,1\n", {}, "line 2: "),
         ('architecture,val_error\n"{""family"":""fd""}",1\n', {}, "line 2: unknown architecture family 'fd'"),
-        ('arch,val_error\n"a,1\n', {}, "cannot read the table"),
+        ('arch,val_error\n"a,1\n', {}, "cannot be read as a table"),
     ],
 )
 def test_faults_are_named_with_their_place(tmp_path, text, options, message):
@@ -86,11 +86,11 @@ def test_faults_are_named_with_their_place(tmp_path, text, options, message):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(InvalidInputError, match="cannot read the table"):
+    with pytest.raises(InvalidInputError, match="cannot be read as a table"):
         read_outcome_table(tmp_path / "missing.csv")
     (tmp_path / "plain.csv.gz").write_text("arch,val_error\na,1\n")
-    with pytest.raises(InvalidInputError, match="cannot read the table"):
+    with pytest.raises(InvalidInputError, match="cannot be read as a table"):
         read_outcome_table(tmp_path / "plain.csv.gz")
     (tmp_path / "bytes.csv").write_bytes(b"arch,val_error\n\xff\xfe,1\n")
-    with pytest.raises(InvalidInputError, match="cannot read the table"):
+    with pytest.raises(InvalidInputError, match="cannot be read as a table"):
         read_outcome_table(tmp_path / "bytes.csv")

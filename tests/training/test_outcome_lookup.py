@@ -142,6 +142,6 @@ def test_tables_that_cannot_be_used(tmp_path: Path, content: str, message: str) 
 def test_ranking_by_what_only_networks_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"final = 'predicted_loss' needs trained networks"):
         ns.search(study(whole_table(tmp_path), final="predicted_loss"), storage=url(tmp_path))
-    with pytest.raises(InvalidInputError, match="cannot read the table"):
+    with pytest.raises(InvalidInputError, match="cannot be read as a table"):
         ns.search(study(tmp_path / "missing.csv"), storage=url(tmp_path))
     assert not (tmp_path / "a.db").exists()
