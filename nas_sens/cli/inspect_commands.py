@@ -117,7 +117,9 @@ def replay(source: str, rules: str, budgets: str, repeats: int, pool_share: floa
 
 
 @click.command(name="list")
-@click.argument("what", type=click.Choice(["spaces", "studies", "metrics", "recordings", "data", "families", "rules"]))
+@click.argument(
+    "what", type=click.Choice(["spaces", "studies", "metrics", "recordings", "data", "families", "samplers", "rules"])
+)
 @format_option
 def list_(what: str, form: str) -> None:
     """Show what there is."""
@@ -145,6 +147,10 @@ def list_(what: str, form: str) -> None:
         from ..architectures import families
 
         table = {n: (f.__doc__ or "").splitlines()[0] for n, f in families().items()}
+    elif what == "samplers":
+        from ..study.sampler import SAMPLERS
+
+        table = {n: s.description or "" for n, s in SAMPLERS.table().items()}
     else:
         table = {n: r.__doc__ or "" for n, r in RULES.items()}
     show_rows([{"name": n, "description": d} for n, d in table.items()], form=form, wide=("description",))

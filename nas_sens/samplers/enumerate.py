@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from ..study.sampler import Sampler
 
-SAMPLER = Sampler(name="enumerate", make=None, is_independent=True)
+SAMPLER = Sampler(name="enumerate", make=None, is_independent=True, description=__doc__)

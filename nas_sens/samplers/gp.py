@@ -12,4 +12,4 @@ def make(seed: int) -> BaseSampler:
     return GPSampler(seed=seed, deterministic_objective=False)
 
 
-SAMPLER = Sampler(name="gp", make=make)
+SAMPLER = Sampler(name="gp", make=make, description=__doc__)

@@ -12,4 +12,4 @@ def make(seed: int) -> BaseSampler:
     return NSGAIISampler(seed=seed)
 
 
-SAMPLER = Sampler(name="nsga2", make=make)
+SAMPLER = Sampler(name="nsga2", make=make, description=__doc__)

@@ -12,4 +12,4 @@ def make(seed: int) -> BaseSampler:
     return QMCSampler(qmc_type="sobol", scramble=True, seed=seed, warn_independent_sampling=False)
 
 
-SAMPLER = Sampler(name="qmc", make=make)
+SAMPLER = Sampler(name="qmc", make=make, description=__doc__)

@@ -12,4 +12,4 @@ def make(seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-SAMPLER = Sampler(name="random", make=make, is_independent=True)
+SAMPLER = Sampler(name="random", make=make, is_independent=True, description=__doc__)

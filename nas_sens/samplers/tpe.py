@@ -12,4 +12,4 @@ def make(seed: int) -> BaseSampler:
     return TPESampler(seed=seed, multivariate=True)
 
 
-SAMPLER = Sampler(name="tpe", make=make)
+SAMPLER = Sampler(name="tpe", make=make, description=__doc__)

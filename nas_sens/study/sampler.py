@@ -24,11 +24,13 @@ class Sampler:
         make: Returns Optuna's sampler for a seed; None for what goes through all of a finite space.
         is_independent: Whether proposals do not depend on the scores of those before them, so that several processes
             may score at once.
+        description: One line.
     """
 
     name: str
     make: Callable[[int], BaseSampler] | None
     is_independent: bool = False
+    description: str | None = ""
 
 
 # Its folder is above this one: a study names what is found when it is read.

@@ -283,10 +283,12 @@ def test_debug_shows_the_traceback(folder: Path) -> None:
     assert "Traceback" in result.stderr
 
 
-@pytest.mark.parametrize("what", ["spaces", "studies", "metrics", "recordings", "data", "families", "rules"])
+@pytest.mark.parametrize(
+    "what", ["spaces", "studies", "metrics", "recordings", "data", "families", "samplers", "rules"]
+)
 def test_lists(what: str, capsys: pytest.CaptureFixture[str]) -> None:
     expected = {"spaces": "fc_vs_cnn", "studies": "quickstart", "metrics": "output_sensitivity", "data": "mnist5k",
-                "families": "cnn", "rules": "pareto", "recordings": "points"}[what]  # fmt: skip
+                "families": "cnn", "rules": "pareto", "recordings": "points", "samplers": "tpe"}[what]  # fmt: skip
     with pytest.raises(SystemExit) as exit_:
         main(["list", what, "--format", "json"])
     assert exit_.value.code == 0
