@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import optuna
 
-from ..core.interrupts import finish_first
 from ..storage import bulk_read
 from ..storage.optuna_log import quiet_optuna
 from ..storage.study_storage import TRAINED, StudyStorage
@@ -35,7 +34,7 @@ def save_notes(
         notes: (``"score"`` or ``"train"``, trial number or None for the study) to Markdown, without the mark.
         plots: Identifier to a Plotly figure as JSON-like values; saved in both studies.
     """
-    with storage.guard(), finish_first(), quiet_optuna(), storage.claims.hold(name, "notes"):
+    with storage.guard(), quiet_optuna(), storage.claims.hold(name, "notes"):
         for part, suffix in (("score", ""), ("train", TRAINED)):
             study = optuna.load_study(study_name=name + suffix, storage=storage.optuna_storage)
             texts = {n: f"{text}\n\n{NOTE_MARK}" for (p, n), text in notes.items() if p == part}

@@ -1,4 +1,4 @@
-"""Errors of a database as one line."""
+"""What every use of a database is wrapped in: errors become one line, and a Ctrl-C waits for what is in hand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..core.errors import StorageError, first_line
+from ..core.interrupts import finish_first
 from .url import hide_password, redact
 
 
@@ -16,11 +17,15 @@ from .url import hide_password, redact
 def database_guard(url: str) -> Iterator[None]:
     """Turn errors of the database at ``url`` into a :class:`StorageError` of one line, without its password.
 
+    A Ctrl-C takes effect at the end of the block, a second one at once: libraries print a traceback when they are
+    interrupted while they give a connection back.
+
     Raises:
         StorageError: The database failed inside the ``with`` block.
     """
     try:
-        yield
+        with finish_first():
+            yield
     except (SQLAlchemyError, StorageInternalError) as error:
         cause = error.__cause__ or error
         raise StorageError(f"the storage {hide_password(url)} failed: {line_of(cause, url)}") from error

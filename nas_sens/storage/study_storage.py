@@ -24,7 +24,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..core.candidates import ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError, StorageError
-from ..core.interrupts import finish_first
 from . import bulk_read, bulk_write
 from .artifacts import Artifacts
 from .claims import Claims
@@ -93,7 +92,7 @@ class StudyStorage:
         self._trained: dict[int, tuple[int, list[TrainedCandidate], set[str]]] = {}
 
     def guard(self) -> AbstractContextManager[None]:
-        """Return a context in which errors of the database become one line."""
+        """Return a context in which errors of the database become one line, and a Ctrl-C waits."""
         return database_guard(self.url)
 
     # -- studies ------------------------------------------------------------------------------------------------------
@@ -180,7 +179,7 @@ class StudyStorage:
         Candidates that another process stored meanwhile are left out. All are written in one transaction where
         Optuna's tables are the known ones, else one by one through Optuna.
         """
-        with self.guard(), finish_first(), self.claims.hold(name, "scores"):
+        with self.guard(), self.claims.hold(name, "scores"):
             there = {c.digest for c in self._read_scored(name)}
             trials = [scored_trial(c, distributions) for c, distributions in candidates if c.digest not in there]
             self._insert(self.study_id(name), trials)
@@ -226,7 +225,7 @@ class StudyStorage:
             source: The scored candidate it is a training of.
             artifacts: File name to file.
         """
-        with self.guard(), finish_first():
+        with self.guard():
             scored = self._trial(name, source.number)
             # All in one transaction: a process killed at any moment leaves no half-written trial.
             trial = trained_trial(record, scored, self.artifacts.write(artifacts))

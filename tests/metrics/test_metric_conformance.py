@@ -120,7 +120,7 @@ def test_the_record(metric):
     assert metric.direction in ("larger", "smaller")
     assert metric.source
     assert metric.cost
-    assert f"[{metric.direction} is expected to be better]" in metric_names()[metric.name]
+    assert f"[{metric.direction} is expected to be better; " in metric_names()[metric.name]
 
 
 @pytest.mark.usefixtures("same_global_rng")
