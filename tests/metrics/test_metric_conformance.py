@@ -17,6 +17,7 @@ from torch import nn
 from nas_sens.architectures.base import ArchitectureSpec
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
+from nas_sens.architectures.resnet import ResNetSpec
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics import Metric, metric_names, metrics
 from tests.untouched import assert_untouched, snapshot
@@ -187,6 +188,27 @@ def test_the_order_of_inputs_does_not_matter(case):
     order = torch.randperm(N, generator=seeded(8))
     value, other = case.value(), case.value(x=case.x[order], y=case.y[order])
     assert (other == pytest.approx(value, rel=ORDER_TOLERANCE)) == (case.name not in NEEDS_ORDER)
+
+
+@pytest.mark.usefixtures("same_global_rng")
+def test_a_network_with_branches_has_a_value_or_is_refused(plain):
+    """No chain; some metrics are of chains only, and others look at it in other ways then."""
+    spec = ResNetSpec(stages=2, blocks=1, width=3, batch_norm=True, dropout=0.2, init="he_normal")
+    model = spec.build(SHAPE, K, generator=seeded(), dtype=torch.float64)
+    list(model.parameters())[2].requires_grad_(False)
+    before = snapshot(model)
+    try:
+        value = plain.value(model)
+    except InvalidInputError as error:
+        value, text = None, str(error)
+    assert_untouched(model, before)
+    if value is None:
+        assert text
+        assert "\n" not in text
+    else:
+        assert type(value) is float
+        assert not math.isnan(value)
+        assert plain.value(model) == value
 
 
 def test_labels_are_used_where_they_are_asked_for(case):
