@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +13,16 @@ from nas_sens.data import DataSpec, Splits, load_data
 
 torch.set_num_threads(1)  # networks are tiny: more threads cost more than they give, above all on a busy machine
 
-# The same examples at every run: what fails once fails again, here and elsewhere. No deadline: a first example imports.
+# The same examples at every run: what fails once fails again, here and elsewhere. No deadline, as a first example imports.
 settings.register_profile("nas_sens", deadline=None, derandomize=True, max_examples=50, print_blob=False)
 settings.load_profile("nas_sens")
+with contextlib.suppress(ImportError, AttributeError):  # of other versions of Hypothesis
+    from hypothesis.internal.conjecture import providers
+
+    # It also draws numbers that stand in the code of whichever modules are loaded: examples of a test would depend on
+    # which tests ran before it.
+    _none = providers._local_constants
+    providers._get_local_constants = lambda: _none
 
 
 @pytest.fixture(scope="session")
