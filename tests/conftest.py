@@ -13,7 +13,7 @@ from nas_sens.data import DataSpec, Splits, load_data
 
 torch.set_num_threads(1)  # networks are tiny: more threads cost more than they give, above all on a busy machine
 
-# The same examples at every run: what fails once fails again, here and elsewhere. No deadline, as a first example imports.
+# The same examples at every run: what fails once fails again, here and elsewhere. No deadline: first examples import.
 settings.register_profile("nas_sens", deadline=None, derandomize=True, max_examples=50, print_blob=False)
 settings.load_profile("nas_sens")
 with contextlib.suppress(ImportError, AttributeError):  # of other versions of Hypothesis
