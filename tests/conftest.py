@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import nas_sens  # noqa: F401  before PyTorch, whose threads then sleep where they wait
@@ -22,9 +23,16 @@ from tests.shared_study import Undisturbed, search_undisturbed
 
 torch.set_num_threads(int(THREADS))
 
-# The same examples at every run: what fails once fails again, here and elsewhere. No deadline: a first example imports.
+# The same examples at every run: what fails once fails again, here and elsewhere. No deadline: first examples import.
 settings.register_profile("nas_sens", deadline=None, derandomize=True, max_examples=50, print_blob=False)
 settings.load_profile("nas_sens")
+with contextlib.suppress(ImportError, AttributeError):  # of other versions of Hypothesis
+    from hypothesis.internal.conjecture import providers
+
+    # It also draws numbers that stand in the code of whichever modules are loaded: examples of a test would depend on
+    # which tests ran before it.
+    _none = providers._local_constants
+    providers._get_local_constants = lambda: _none
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, get_type_hints
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -68,7 +69,7 @@ def _numeric(kind: str, declared: Mapping[str, Any], key: str) -> IntDistributio
         value = declared.get(name)
         if value is None and name != "step":
             raise InvalidInputError(f"the key '{key}.{name}' is required but missing")
-        if value is not None and (isinstance(value, bool) or not isinstance(value, types) or not math.isfinite(value)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, types) or not _is_finite(value)):
             raise InvalidInputError(f"{key}.{name} must be a finite {kind}; given {value!r}")
     low, high, log, step = declared["low"], declared["high"], declared.get("log", False), declared.get("step")
     if not isinstance(log, bool):
@@ -79,13 +80,36 @@ def _numeric(kind: str, declared: Mapping[str, Any], key: str) -> IntDistributio
         raise InvalidInputError(f"{key}: log needs a low above 0; given low = {low}")
     if step is not None and step <= 0:
         raise InvalidInputError(f"{key}.step must be greater than 0; given {step}")
+    if not _is_finite(high - low) or (step is not None and not _is_finite(float(high - low) / step)):
+        raise InvalidInputError(f"{key}: too wide a range for a float; given low = {low}, high = {high}, step = {step}")
     if log and step is not None and not (kind == "int" and step == 1):
         raise InvalidInputError(f"{key}: log and step cannot be combined; drop one of them")
     if step is not None and not math.isclose(round((high - low) / step) * step, high - low):
         raise InvalidInputError(f"{key}: high - low must be a multiple of step; given {low}, {high}, {step}")
     if kind == "int":
         return IntDistribution(low, high, log=log, step=step or 1)
-    return FloatDistribution(low, high, log=log, step=step)
+    return FloatDistribution(*_on_grid(low, high, step), log=log, step=step)
+
+
+def _is_finite(value: float) -> bool:
+    """Return whether a float holds a number; Python's integers may be larger."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _on_grid(low: float, high: float, step: float | None) -> tuple[float, float]:
+    """Return bounds between which Optuna, which counts steps in decimals, finds all of them.
+
+    Bounds that were computed in floats may lie beside the decimal number that is meant, such as 0.1 * 3: Optuna would
+    leave the last value out.
+    """
+    decimals = [Decimal(str(value)) for value in (low, high, step or 1)]
+    if step is None or (decimals[1] - decimals[0]) % decimals[2] == 0:
+        return low, high
+    first = Decimal(f"{low:.12g}")
+    return float(first), float(first + round((high - low) / step) * decimals[2])
 
 
 def check_against(spec: type, parameter: str, declared: Any, key: str) -> None:

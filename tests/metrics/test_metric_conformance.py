@@ -17,6 +17,7 @@ from torch import nn
 from nas_sens.architectures.base import ArchitectureSpec
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
+from nas_sens.architectures.resnet import ResNetSpec
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics import Metric, metric_names, metrics
 from tests.untouched import assert_untouched, snapshot
@@ -137,7 +138,8 @@ def test_a_value_is_repeated_and_nothing_is_left_behind(metric, network, device,
     first, second = case.value(seed=1), case.value(seed=1)
     assert type(first) is float
     assert math.isfinite(first)
-    assert first == second
+    # Sums on a GPU may be in another order every time.
+    assert first == (second if device == "cpu" else pytest.approx(second, rel=RELATIVE_TOLERANCE))
     assert_untouched(case.model, before)
     for tensor, was in zip((case.x, case.y, case.reference), given, strict=True):
         assert torch.equal(tensor, was), "an input was altered"
@@ -165,9 +167,9 @@ def test_single_precision_agrees_with_double(metric, network):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_the_gpu_agrees_with_the_cpu(metric, network, dtype):
-    assert_agree(make(metric, network, dtype=dtype, device="cuda"), make(metric, network))
+def test_the_gpu_agrees_with_the_cpu(metric, network):
+    """In double precision: in single, convolutions there have fewer digits (TF32)."""
+    assert_agree(make(metric, network, device="cuda"), make(metric, network))
 
 
 def assert_agree(case, double):
@@ -177,8 +179,8 @@ def assert_agree(case, double):
         values = (c.value(**({"generator": seeded()} if c.name in DRAWS else {})) for c in (case, double))
         assert next(values) == pytest.approx(next(values), rel=tolerance)
         return
-    one, other = (torch.tensor([c.value(seed=s) for s in range(100)], dtype=torch.float64) for c in (case, double))
-    error = math.sqrt(float(one.var() + other.var()) / 100)
+    one, other = (torch.tensor([c.value(seed=s) for s in range(60)], dtype=torch.float64) for c in (case, double))
+    error = math.sqrt(float(one.var() + other.var()) / 60)
     assert float(one.mean()) == pytest.approx(float(other.mean()), abs=4 * error)
     assert error < 0.15 * abs(float(other.mean()))
 
@@ -187,6 +189,27 @@ def test_the_order_of_inputs_does_not_matter(case):
     order = torch.randperm(N, generator=seeded(8))
     value, other = case.value(), case.value(x=case.x[order], y=case.y[order])
     assert (other == pytest.approx(value, rel=ORDER_TOLERANCE)) == (case.name not in NEEDS_ORDER)
+
+
+@pytest.mark.usefixtures("same_global_rng")
+def test_a_network_with_branches_has_a_value_or_is_refused(plain):
+    """No chain; some metrics are of chains only, and others look at it in other ways then."""
+    spec = ResNetSpec(stages=2, blocks=1, width=3, batch_norm=True, dropout=0.2, init="he_normal")
+    model = spec.build(SHAPE, K, generator=seeded(), dtype=torch.float64)
+    list(model.parameters())[2].requires_grad_(False)
+    before = snapshot(model)
+    try:
+        value = plain.value(model)
+    except InvalidInputError as error:
+        value, text = None, str(error)
+    assert_untouched(model, before)
+    if value is None:
+        assert text
+        assert "\n" not in text
+    else:
+        assert type(value) is float
+        assert not math.isnan(value)
+        assert plain.value(model) == value
 
 
 def test_labels_are_used_where_they_are_asked_for(case):

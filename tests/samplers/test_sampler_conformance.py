@@ -126,7 +126,7 @@ def test_an_independent_sampler_does_not_look_at_answers(name):
 
 @pytest.mark.parametrize(
     "answer",
-    [lambda i, p: None, lambda i, p: 1.0, lambda i, p: (-1) ** i * 1e300],
+    [lambda i, p: None, lambda i, p: 1.0, lambda i, p: (-1) ** i * 1e100],
     ids=["none has a value", "all are equal", "huge"],
 )
 def test_whatever_is_answered_it_goes_on(sampler, space, answer):
@@ -134,8 +134,9 @@ def test_whatever_is_answered_it_goes_on(sampler, space, answer):
 
 
 def test_a_finite_space_is_exhausted(sampler):
+    """Also by a sampler that looks for small values, and has found the smallest one."""
     proposer = start(sampler, FINITE)
-    found = go_on(proposer, 10_000)
+    found = go_on(proposer, 200, lambda i, p: float(p.architecture.to_dict().get("channels", 0)))
     new = [p.digest for p in found if not p.is_repeat]
     assert len(new) == len(set(new)) == FINITE.cardinality == 8
     assert not found[-1].is_repeat, "a proposal was made after the last new one"
