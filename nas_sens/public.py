@@ -4,12 +4,12 @@ from .architectures import ArchitectureSpec, load_spec
 from .architectures.alexnet import AlexNetSpec
 from .architectures.cnn import CNNSpec
 from .architectures.fc import FCSpec
-from .architectures.init_schemes import INIT_SCHEMES
 from .architectures.initialization import initialize_
 from .architectures.resnet import ResNetSpec
 from .architectures.timm import TimmSpec
 from .architectures.vgg import VGGSpec
 from .core.errors import InfeasibleArchitectureError, InvalidInputError, NasSensError, StorageError
+from .core.init_schemes import INIT_SCHEMES
 from .data import DataSpec, Splits, load_data
 from .metrics import Metric
 from .metrics.bias_variance import bias_variance

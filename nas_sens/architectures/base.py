@@ -17,9 +17,9 @@ from torch.overrides import TorchFunctionMode
 from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError
 from ..core.identity import canonical_json, digest
+from ..core.init_schemes import InitScheme
 from .activations import Activation, make_activation
 from .flops import chain_flops
-from .init_schemes import InitScheme
 from .initialization import initialize_
 
 SPEC_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)

@@ -28,7 +28,7 @@ import torch
 from torch import nn
 
 from ..core.errors import InfeasibleArchitectureError, InvalidInputError
-from .init_schemes import INIT_SCHEMES, InitScheme
+from ..core.init_schemes import INIT_SCHEMES, InitScheme
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

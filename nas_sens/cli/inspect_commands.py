@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from ..architectures.init_schemes import INIT_SCHEMES, InitScheme
 from ..core.declarations import bundled
 from ..core.errors import InvalidInputError
 from ..core.figures import OUTCOMES
+from ..core.init_schemes import INIT_SCHEMES, InitScheme
 from ..results.search_result import read_result
 from ..selection import RULES
 from ..selection.candidates import Candidate

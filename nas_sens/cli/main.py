@@ -14,20 +14,19 @@ import click
 
 from ..core.errors import InvalidInputError, NasSensError
 from ..core.interrupts import raise_again
-from ..storage.url import redact
 
-# Command to module and function: a command's libraries are imported when it runs.
+# Command to where it is and what it does: its libraries are imported when it runs, and for ``--help`` none are.
 _COMMANDS = {
-    "search": "run_commands:search",
-    "score": "run_commands:score",
-    "train": "run_commands:train",
-    "rank": "result_commands:rank",
-    "report": "result_commands:report",
-    "export": "result_commands:export",
-    "dashboard": "result_commands:dashboard",
-    "replay": "inspect_commands:replay",
-    "measure": "inspect_commands:measure",
-    "list": "inspect_commands:list_",
+    "dashboard": ("result_commands:dashboard", "Show all studies in optuna-dashboard, until Ctrl-C."),
+    "export": ("result_commands:export", "Write a trained network to a folder, ready for use."),
+    "list": ("inspect_commands:list_", "Show what there is: studies, spaces, metrics, data, …"),
+    "measure": ("inspect_commands:measure", "Measure any network by any metric."),
+    "rank": ("result_commands:rank", "Show the candidates of a study, best first."),
+    "replay": ("inspect_commands:replay", "Replay selection rules where outcomes are known."),
+    "report": ("result_commands:report", "Write the report of a study: one HTML file."),
+    "score": ("run_commands:score", "Sample and score candidates without training any."),
+    "search": ("run_commands:search", "Sample, score, select, train and report a study."),
+    "train": ("run_commands:train", "Train the next selected candidates of a study."),
 }
 
 
@@ -42,9 +41,14 @@ class Commands(click.Group):
         """Return a command; None if there is none of that name."""
         if cmd_name not in _COMMANDS:
             return None
-        module, _, function = _COMMANDS[cmd_name].partition(":")
+        module, _, function = _COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(f".{module}", __package__), function)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, importing none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -62,6 +66,8 @@ def cli(debug: bool) -> None:
 
 def _without_password(text: str, given: Sequence[str]) -> str:
     """Return a text without the passwords of the storage URLs of the command line and the environment."""
+    from ..storage.url import redact  # imports SQLAlchemy, which --help does without
+
     urls = [os.environ.get("OPTUNA_STORAGE", ""), *(a.removeprefix("--storage=") for a in given)]
     return functools.reduce(redact, (u for u in urls if "://" in u), text)
 

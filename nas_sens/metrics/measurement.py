@@ -12,12 +12,12 @@ from typing import Literal
 import torch
 from torch import nn
 
-from ..architectures.init_schemes import InitScheme
 from ..architectures.initialization import initialize_
 from ..core.declarations import find
 from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError, InvalidInputError, OutOfMemoryError, first_line
 from ..core.identity import make_generator
+from ..core.init_schemes import InitScheme
 from . import Metric
 from . import metrics as all_metrics
 

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from ..architectures import ArchitectureSpec, count_flops, count_params
-from ..architectures.init_schemes import InitScheme
 from ..core.candidates import STATUS_OK, ScoredCandidate
 from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError, OutOfMemoryError
 from ..core.identity import make_generator
+from ..core.init_schemes import InitScheme
 from ..data import Splits
 from ..metrics.closed_form.expectation import ClosedForm, closed_form_batch, is_batched
 from ..metrics.measurement import measure

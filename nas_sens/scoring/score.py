@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from ..architectures import ArchitectureSpec
-from ..architectures.init_schemes import InitScheme
 from ..architectures.initialization import initialize_
 from ..core.candidates import STATUS_OK
 from ..core.declarations import changed
 from ..core.identity import make_generator
+from ..core.init_schemes import InitScheme
 from ..core.module_mode import evaluation_mode
 from ..metrics.closed_form.expectation import ClosedForm, NoClosedFormError, closed_form
 from ..study.score_spec import ScoreSpec

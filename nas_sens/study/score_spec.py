@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as declared
 
-from ..architectures.init_schemes import InitScheme
+from ..core.init_schemes import InitScheme
 from ..metrics import METRICS
 
 Positive = Annotated[int, Field(ge=1)]

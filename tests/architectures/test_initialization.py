@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from nas_sens.architectures.init_schemes import INIT_SCHEMES
 from nas_sens.architectures.initialization import initialize_
 from nas_sens.core.errors import InvalidInputError
+from nas_sens.core.init_schemes import INIT_SCHEMES
 
 # (layer, fan-in, fan-out); 40,000 weights or more each.
 LAYERS = [

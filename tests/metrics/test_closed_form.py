@@ -19,9 +19,9 @@ from torch.nn import functional
 from nas_sens.architectures import load_spec
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
-from nas_sens.architectures.init_schemes import INIT_SCHEMES
 from nas_sens.architectures.initialization import initialize_
 from nas_sens.core.errors import InvalidInputError, NasSensError
+from nas_sens.core.init_schemes import INIT_SCHEMES
 from nas_sens.metrics.closed_form import expectation as closed_form_module
 from nas_sens.metrics.closed_form.draws import Draw
 from nas_sens.metrics.closed_form.expectation import (

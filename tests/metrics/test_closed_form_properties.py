@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from nas_sens.architectures.fc import FCSpec
-from nas_sens.architectures.init_schemes import INIT_SCHEMES
 from nas_sens.architectures.initialization import initialize_
+from nas_sens.core.init_schemes import INIT_SCHEMES
 from nas_sens.metrics.closed_form.expectation import closed_form
 from nas_sens.metrics.output_sensitivity import output_noise_statistics
 

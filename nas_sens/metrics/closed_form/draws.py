@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from torch import nn
 
-from ...architectures.init_schemes import INIT_SCHEMES, InitScheme
 from ...core.errors import InvalidInputError, NasSensError
+from ...core.init_schemes import INIT_SCHEMES, InitScheme
 
 WeightDraw = InitScheme | Literal["current"]
 
@@ -58,7 +58,7 @@ def scheme_variances(
     """Return the variances of a weight and of a bias that `architectures.initialization.initialize_` draws.
 
     Args:
-        scheme: One of `architectures.init_schemes.INIT_SCHEMES`.
+        scheme: One of `core.init_schemes.INIT_SCHEMES`.
         fan_in: Input channels of a group times kernel area; a number or, as the next two, an array.
         fan_out: Output channels times kernel area.
         n_out: Output channels.
