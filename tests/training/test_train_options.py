@@ -90,7 +90,9 @@ def test_lbfgs_is_pytorchs(digits):
         return loss
 
     losses = [optimizer.step(closure).item() for _ in range(3)]
-    assert outcome.curves["train_loss"] == pytest.approx(losses, rel=0.05)  # rounding grows along the search
+    # Rounding grows along the search; the last loss, 7e-8, is less than float32 resolves beside the logits.
+    resolved = torch.finfo(torch.float32).eps
+    assert outcome.curves["train_loss"] == pytest.approx(losses, rel=0.05, abs=resolved)
     assert outcome.curves["train_loss"][0] == pytest.approx(losses[0], rel=1e-5)
     assert outcome.train_loss < 0.01  # far below what three steps of gradient descent reach
 
