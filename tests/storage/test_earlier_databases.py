@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import optuna
@@ -17,6 +15,7 @@ import pytest
 import torch
 
 import nas_sens as ns
+from nas_sens.cli.main import main
 from nas_sens.storage.study_storage import StudyStorage
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -33,26 +32,30 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def command(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "nas_sens", *arguments], cwd=folder, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return what a command prints, run in the working directory."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    found = capsys.readouterr()
+    assert ended.value.code == 0, found.err
+    return found.out
 
 
-def test_it_is_ranked_reported_and_exported(folder: Path) -> None:
-    ranked = json.loads(command(folder, "rank", "stored", "--format", "json"))
+def test_it_is_ranked_reported_and_exported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    ranked = json.loads(command(capsys, "rank", "stored", "--format", "json"))
     assert ranked == json.loads((folder / "study.json").read_text())
-    scored = json.loads(command(folder, "rank", "stored", "--scored", "--format", "json"))
+    scored = json.loads(command(capsys, "rank", "stored", "--scored", "--format", "json"))
     values = [c["log10_sensitivity"] for c in scored]
     assert len(values) == 6
     assert values == sorted(values)
-    command(folder, "report", "stored")
+    command(capsys, "report", "stored")
     page = (folder / "report.html").read_text()
     assert "Test loss against S" in page
     assert ranked[0]["reason"] in page
-    command(folder, "export", "stored", "-o", "net")
+    command(capsys, "export", "stored", "-o", "net")
     x = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     program = torch.export.load(folder / "net" / "model.pt2").module()
     assert torch.allclose(ns.load_model(folder / "net")(x), program(x), atol=1e-6)
