@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -82,7 +83,7 @@ def assess_many(
         elif record.status != STATUS_OK:
             yield record, None
         else:
-            yield _scored(space, proposal, record, splits, probe, cache)
+            yield _guarded(record, partial(_from_module, space, proposal, record, splits, probe, cache))
 
 
 def with_score(record: ScoredCandidate, result: Score) -> ScoredCandidate:
@@ -149,18 +150,13 @@ def _fits(params: int, device: torch.device) -> bool:
     return True
 
 
-def _scored(
-    space: SearchSpace,
-    proposal: Proposal,
-    record: ScoredCandidate,
-    splits: Splits,
-    probe: Probe,
-    cache: dict[str, Assessed],
+def _guarded(
+    record: ScoredCandidate, assess: Callable[[], tuple[ScoredCandidate, Score | None]]
 ) -> tuple[ScoredCandidate, Score | None]:
-    """Return a candidate with its score, from its module; with the reason if it has none."""
+    """Return what ``assess`` does of a candidate, or the candidate with the reason why it cannot be scored."""
     try:
         with memory_guard():
-            return _from_module(space, proposal, record, splits, probe, cache)
+            return assess()
     except InfeasibleArchitectureError as error:
         return replace(record, feasible=False, status=f"infeasible: {error}"), None
     except OutOfMemoryError:
@@ -175,6 +171,7 @@ def _from_module(
     probe: Probe,
     cache: dict[str, Assessed],
 ) -> tuple[ScoredCandidate, Score | None]:
+    """Return a candidate with its score, from its module; without one where it breaks a constraint."""
     architecture = proposal.architecture
     stand_in = probed(architecture, probe.spec)
     is_other = stand_in.digest != architecture.digest

@@ -171,5 +171,7 @@ def iterate_values(distribution: BaseDistribution) -> Iterator[Any]:
         return
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
     step = 1 if distribution.step is None else distribution.step
-    for i in range(n_values(distribution) or 0):
-        yield min(distribution.low + i * step, distribution.high)  # 0.1 + 2 * 0.1 is above 0.3
+    n = n_values(distribution) or 0
+    for i in range(n):  # the last one as it is declared: 0.1 + 2 * 0.1 is above 0.3, and -0.3 + 29 * 0.3 below 8.4
+        value = distribution.low + i * step
+        yield distribution.high if i == n - 1 and math.isclose(value, distribution.high) else value

@@ -71,6 +71,7 @@ def test_a_declaration_goes_through_a_distribution_and_through_json(declared):
 @given(FINITE_MANY)
 @example({"type": "float", "low": 0.1, "high": 0.3, "step": 0.1})  # 0.1 + 2 * 0.1 is above 0.3
 @example({"type": "float", "low": 0.05, "high": 0.6, "step": 0.05})
+@example({"type": "float", "low": -0.3, "high": 8.4, "step": 0.3})  # -0.3 + 29 * 0.3 is below 8.4
 def test_a_finite_distribution_has_the_values_that_are_declared(declared):
     distribution = parse_parameter(declared, "k")
     values = list(iterate_values(distribution))

@@ -209,8 +209,8 @@ def test_what_a_killed_process_began_to_write_is_removed_with_the_checkpoint(tmp
 
 @pytest.mark.slow
 def test_a_search_that_is_shot_goes_on(tmp_path):
-    spec = "tests.test_checkpoint.study(epochs=600, seeds=1)"
-    code = f"import sys, nas_sens as ns, tests.test_checkpoint; ns.search({spec}, storage=sys.argv[1])"
+    spec = "tests.training.test_checkpoint.study(epochs=600, seeds=1)"
+    code = f"import sys, nas_sens as ns, tests.training.test_checkpoint; ns.search({spec}, storage=sys.argv[1])"
     run = [sys.executable, "-c", code]
     folder = Path(__file__).parents[2]
     process = subprocess.Popen([*run, f"sqlite:///{tmp_path}/a.db"], cwd=folder)
