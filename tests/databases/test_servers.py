@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy
 
 import nas_sens as ns
-from nas_sens.pipeline import train_stage
+from nas_sens.pipeline import training_job
 from nas_sens.results.search_result import read_result
 from nas_sens.scoring import assess
 from nas_sens.storage.study_storage import StudyStorage
@@ -78,7 +78,7 @@ def test_a_search_is_what_it_is_on_sqlite(
 def test_an_interrupted_search_ends_like_an_undisturbed_one(
     storage: str, on_sqlite: ns.SearchResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
 ) -> None:
-    module, name, limit = (assess, "with_score", 5) if stop == "scoring" else (train_stage, "train", 3)
+    module, name, limit = (assess, "with_score", 5) if stop == "scoring" else (training_job, "train", 3)
     original = getattr(module, name)
     calls = []
 
