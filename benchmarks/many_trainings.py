@@ -47,7 +47,7 @@ rng = np.random.default_rng(int(sys.argv[2]))
 for c in candidates[: int(sys.argv[1])]:
     loss, error = rng.random(2).tolist()
     record = TrainedCandidate(
-        digest=c.digest, architecture=c.architecture, params=c.params, flops=c.flops, source_trial=c.number,
+        digest=c.digest, architecture=c.architecture, params=c.params, flops=c.flops, candidate=c.number,
         chosen_by="random", reason="random", n_seeds=2, val_loss=loss, val_error=error, test_loss=loss,
         test_error=error, train_loss=loss, train_error=error, log10_sensitivity_before=c.log10_sensitivity,
         curve=tuple(rng.random(20).tolist()), curve_epochs=tuple(range(1, 21)),
@@ -81,7 +81,7 @@ for p in planned:
     plan_training(spec, candidates, storage.trained("many"))
     made = time.process_time()
     record = dataclasses.replace(template, digest=p.candidate.digest, architecture=p.candidate.architecture,
-                                 source_trial=p.candidate.number)
+                                 candidate=p.candidate.number)
     storage.add_trained("many", record, p.candidate, {})
     stored = time.process_time()
     for name, value in zip(seconds, (looked - began, made - looked, stored - made)):

@@ -62,7 +62,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
 
 
 def comparable_rows(out: str) -> list[dict[str, object]]:
-    without = ("number", "source_trial", "seconds")  # say when and by whom, not what
+    without = ("number", "candidate", "seconds")  # say when and by whom, not what
     return [{k: v for k, v in row.items() if k not in without} for row in json.loads(out)]
 
 

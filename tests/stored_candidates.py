@@ -32,7 +32,7 @@ def trained(source: ScoredCandidate, **changes: object) -> TrainedCandidate:
         "architecture": source.architecture,
         "params": source.params,
         "flops": source.flops,
-        "source_trial": source.number,
+        "candidate": source.number,
         "chosen_by": "random",
         "val_loss": 1.0,
     }

@@ -34,5 +34,5 @@ def url(folder: Path, name: str = "a") -> str:
 def comparable(result: ns.SearchResult) -> tuple[list[object], list[object]]:
     """Everything of a result that must not depend on when, where and in how many runs it came about."""
     candidates = [replace(c, number=None) for c in result.candidates]
-    trials = [replace(t, number=None, seconds=None, source_trial=0) for t in result.trials]
+    trials = [replace(t, number=None, seconds=None, candidate=0) for t in result.trials]
     return candidates, trials

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 STATUS_OK = "ok"
@@ -19,7 +20,7 @@ ON_TRAIN = "_on_train"  # how the names of measures end that are taken on traini
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredCandidate:
-    """One unique architecture of a study with its score; a COMPLETE trial of study ``NAME`` if ranked, else FAIL.
+    """One unique architecture of a study with its score; a PRUNED trial if it may be trained, else FAIL.
 
     Attributes:
         digest: Identity of the candidate: of the architecture, unless training is searched with it.
@@ -72,7 +73,7 @@ class ScoredCandidate:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedCandidate:
-    """One trained architecture: means over training seeds; a trial of study ``NAME/train``.
+    """One trained architecture: means over training seeds; a trial of its own beside the candidate's.
 
     Losses are mean cross-entropies in nats and errors fractions of wrong predictions; for regression, mean squared
     errors and fractions of unexplained variance, 1 - R². Sensitivities are log10.
@@ -82,7 +83,7 @@ class TrainedCandidate:
         architecture: Canonical JSON text of the architecture.
         params: Number of trainable parameters.
         flops: Floating-point operations of one forward pass of one input.
-        source_trial: Number of the candidate's trial in study ``NAME``.
+        candidate: Number of the trial of the scored candidate.
         chosen_by: The selection rule that chose it, or "control".
         training: Keys of ``[train]`` that were searched with the architecture, to their values.
         reason: Why the rule chose it, in words.
@@ -126,7 +127,7 @@ class TrainedCandidate:
     architecture: str
     params: int
     flops: int
-    source_trial: int
+    candidate: int
     chosen_by: str
     training: Mapping[str, Any] = field(default_factory=dict, hash=False)
     reason: str = ""
@@ -181,6 +182,25 @@ class TrainedCandidate:
     def description(self) -> str:
         """Short text of what it is (see `describe`)."""
         return describe(self.architecture, self.training)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Underway:
+    """A training that waits for a worker, or runs.
+
+    Attributes:
+        training: What is known of it beforehand: its candidate, by whom it was chosen and why, what is predicted.
+        is_running: Whether a worker has it.
+        worker: Name of the worker that has it, as far as it is one of ours.
+        started: When that began, by the worker's clock.
+        curve: Mean validation loss after each epoch so far.
+    """
+
+    training: TrainedCandidate
+    is_running: bool
+    worker: str | None = None
+    started: datetime | None = None
+    curve: tuple[float, ...] = ()
 
 
 def family_of(architecture: str) -> str:

@@ -29,14 +29,11 @@ def annotate(storage: StudyStorage, name: str) -> None:
     save_notes(storage, name, notes(result), {"sensitivity-against-loss": scatter(result.trials)})
 
 
-def notes(result: SearchResult) -> dict[tuple[str, int | None], str]:
-    """Return the notes in Markdown by (part, trial number); None stands for the study itself."""
+def notes(result: SearchResult) -> dict[int | None, str]:
+    """Return the notes in Markdown by trial number; None stands for the study itself."""
     winners = [t for t in result.trials if t.is_ok][:N_WINNERS]
-    texts: dict[tuple[str, int | None], str] = {
-        ("score", None): _study_note(result, winners),
-        ("train", None): _training_note(result, winners),
-    }
-    return texts | {("train", t.number): _winner_note(result.name, rank, t) for rank, t in enumerate(winners, 1)}
+    texts: dict[int | None, str] = {None: _study_note(result, winners)}
+    return texts | {t.number: _winner_note(result.name, rank, t) for rank, t in enumerate(winners, 1)}
 
 
 def scatter(trials: Sequence[TrainedCandidate]) -> dict[str, Any]:
@@ -69,25 +66,16 @@ def scatter(trials: Sequence[TrainedCandidate]) -> dict[str, Any]:
 def _study_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> str:
     ok = sum(c.is_ok for c in result.candidates)
     lines = [
-        f"# {result.name}: scored candidates",
+        f"# {result.name}",
         str(result.protocol.get("description", "")),
-        f"{ok} candidates are ranked; {len(result.candidates) - ok} are infeasible or failed (state FAIL, reason in "
-        f"the user attribute `status`). {_READING}",
-        f"The trained candidates are in the study `{result.name}/train`.",
-        _best_line(result.name, winners),
-        _protocol(result.protocol),
-    ]
-    return "\n\n".join(line for line in lines if line)
-
-
-def _training_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> str:
-    lines = [
-        f"# {result.name}/train: trained candidates",
-        f"{len(result.trials)} of the {len(result.candidates)} candidates of `{result.name}` were trained. "
-        "The value of a trial is its validation loss, the mean over training seeds, and its curve the validation loss "
-        "after each epoch; weights are among the artifacts. `chosen_by` says whether the rule or the random control "
-        "group chose it. Test figures are for reading only: nothing is selected by them.",
-        _READING,
+        f"**Scored candidates** are trials in state PRUNED, as they are not trained: {ok} here. "
+        f"{len(result.candidates) - ok} more are infeasible or dead (state FAIL, reason in the user attribute "
+        f"`status`). {_READING}",
+        f"**Trainings** are trials of their own, {len(result.trials)} finished here: WAITING, RUNNING, COMPLETE. Their "
+        "value is what the rule makes small, the mean over training seeds, and their curve the validation loss after "
+        "each epoch; weights are among the artifacts. `chosen_by` says whether the rule or the random control group "
+        "chose it, `candidate` is the number of the candidate's trial. Test figures are for reading only: nothing is "
+        "selected by them.",
         _best_line(result.name, winners),
         _protocol(result.protocol),
     ]

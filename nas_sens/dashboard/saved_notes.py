@@ -12,16 +12,13 @@ import optuna
 
 from ..storage import bulk_read
 from ..storage.optuna_log import quiet_optuna
-from ..storage.study_storage import TRAINED, StudyStorage
+from ..storage.study_storage import StudyStorage
 
 NOTE_MARK = "*Written by nas_sens, which keeps it up to date until this line is removed.*"
 
 
 def save_notes(
-    storage: StudyStorage,
-    name: str,
-    notes: Mapping[tuple[str, int | None], str],
-    plots: Mapping[str, Mapping[str, Any]],
+    storage: StudyStorage, name: str, notes: Mapping[int | None, str], plots: Mapping[str, Mapping[str, Any]]
 ) -> None:
     """Save notes and plots for optuna-dashboard; what is the same already is not written again.
 
@@ -31,15 +28,13 @@ def save_notes(
     Args:
         storage: The database.
         name: Name of the study.
-        notes: (``"score"`` or ``"train"``, trial number or None for the study) to Markdown, without the mark.
-        plots: Identifier to a Plotly figure as JSON-like values; saved in both studies.
+        notes: Trial number, or None for the study, to Markdown, without the mark.
+        plots: Identifier to a Plotly figure as JSON-like values.
     """
-    with storage.guard(), quiet_optuna(), storage.claims.hold(name, "notes"):
-        for part, suffix in (("score", ""), ("train", TRAINED)):
-            study = optuna.load_study(study_name=name + suffix, storage=storage.optuna_storage)
-            texts = {n: f"{text}\n\n{NOTE_MARK}" for (p, n), text in notes.items() if p == part}
-            _save_texts(storage, study, texts)
-            _save_plots(storage, study, plots)
+    with storage.leases.hold(name, "notes"), storage.guard(), quiet_optuna():
+        study = optuna.load_study(study_name=name, storage=storage.optuna_storage)
+        _save_texts(storage, study, {n: f"{text}\n\n{NOTE_MARK}" for n, text in notes.items()})
+        _save_plots(storage, study, plots)
 
 
 def _save_texts(storage: StudyStorage, study: optuna.Study, wanted: Mapping[int | None, str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from optuna.distributions import BaseDistribution
 
@@ -19,13 +19,10 @@ class CandidateWriter:
         storage: The database.
         name: Name of the study.
         settings: After how many candidates or seconds they are stored.
-        on_flush: Called after every write.
     """
 
-    def __init__(
-        self, storage: StudyStorage, name: str, settings: Settings, *, on_flush: Callable[[], None] = lambda: None
-    ) -> None:
-        self._storage, self._name, self._settings, self._on_flush = storage, name, settings, on_flush
+    def __init__(self, storage: StudyStorage, name: str, settings: Settings) -> None:
+        self._storage, self._name, self._settings = storage, name, settings
         self._buffer: list[tuple[ScoredCandidate, Mapping[str, BaseDistribution]]] = []
         self._flushed = time.monotonic()
 
@@ -45,4 +42,3 @@ class CandidateWriter:
             self._storage.add_scored(self._name, self._buffer)
         self._buffer.clear()
         self._flushed = time.monotonic()
-        self._on_flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
-from ..selection import LEARNING_RULES, Pick, control_group, round_sizes, select
+from ..selection import LEARNING_RULES, Candidate, Pick, control_group, round_sizes, select
 from ..selection.features import selection_features
 from ..study.study_spec import StudySpec
 
@@ -38,52 +39,108 @@ class Planned:
 
 
 def plan_training(
-    spec: StudySpec, candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]
+    spec: StudySpec,
+    candidates: Sequence[ScoredCandidate],
+    trained: Sequence[TrainedCandidate],
+    underway: Sequence[TrainedCandidate] = (),
 ) -> list[Planned]:
-    """Return the trainings that can begin now; none if all that is declared is done.
+    """Return the trainings that can begin now; none if all that is declared is done or under way.
 
     The control group does not see the rule. A rule that learns from outcomes chooses in rounds: the plan ends with the
     present round, and the next one is planned when it is done. Picks of a round depend on the rounds before it and,
     after the first, on the control group, so that an interrupted round goes on as it began.
+
+    Args:
+        spec: What is declared.
+        candidates: Everything that is scored.
+        trained: Everything that is trained.
+        underway: What waits for a worker or runs.
     """
     ok = {c.digest: c for c in candidates if c.is_ok}
     pool = [selection_features(c) for c in ok.values()]
-    done = {t.digest for t in trained}
+    begun = [*trained, *underway]
+    begun_digests = {t.digest for t in begun}
     group = control_group(pool, n=spec.select.control, seed=spec.search.seed)
-    n_control = spec.select.control - sum(t.chosen_by == CONTROL for t in trained)
+    n_control = spec.select.control - sum(t.chosen_by == CONTROL for t in begun)
     control = [
-        Planned(candidate=ok[p.digest], chosen_by=CONTROL, reason=p.reason) for p in group if p.digest not in done
+        Planned(candidate=ok[p.digest], chosen_by=CONTROL, reason=p.reason)
+        for p in group
+        if p.digest not in begun_digests
     ][: max(0, n_control)]
     reserved = {p.candidate.digest for p in control}
-    chosen = [t for t in trained if t.chosen_by != CONTROL]
+    chosen = [t for t in begun if t.chosen_by != CONTROL]
     if spec.select.rule not in LEARNING_RULES:
-        taken = dict.fromkeys(done | {p.digest for p in group}, math.inf)
+        taken = dict.fromkeys(begun_digests | {p.digest for p in group}, math.inf)
         n = max(0, spec.select.top_k - len(chosen))
         picks = select(pool, taken, rule=spec.select.rule, n=n, seed=spec.search.seed)
         return [*(_planned(spec, ok, p) for p in picks), *control]
     number, n, end = _present_round(spec, chosen)
-    if n < 1 or (number > 1 and control):
-        return control  # the next round learns from them
+    present = {t.digest for t in chosen if t.round == number}
+    if n < 1 or (number > 1 and (control or (underway and not present))):
+        return control  # the next round learns from what is not finished yet
     before = [t for t in trained if (t.round or 0) < number and (number > 1 or t.chosen_by != CONTROL)]
     if number == 1:
         reserved = {p.digest for p in group}
-    present = {t.digest for t in chosen if t.round == number}
-    picks = select(
-        [c for c in pool if c.digest not in reserved],
-        {t.digest: _outcome(t, spec.select.target, before) for t in before},
-        rule=spec.select.rule,
-        n=n + len(present),
-        target=spec.select.target,
-        cost=spec.select.cost,
-        seed=spec.search.seed,
-        noise={t.digest: s for t in before if (s := _noise(t, spec.select.target)) is not None},
-    )
-    selected = [_planned(spec, ok, p, number, end) for p in picks if p.digest not in done]
+    picks = _picks(spec, [c for c in pool if c.digest not in reserved], before, n + len(present))
+    selected = [_planned(spec, ok, p, number, end) for p in picks if p.digest not in begun_digests]
     return [*selected[:n], *control]
 
 
+def plan_ahead(
+    spec: StudySpec,
+    candidates: Sequence[ScoredCandidate],
+    trained: Sequence[TrainedCandidate],
+    underway: Sequence[TrainedCandidate],
+    n: int,
+) -> list[Planned]:
+    """Return up to ``n`` trainings for workers that are idle while others still train, where `plan_training` waits.
+
+    What is under way is believed to come out as the rule predicts (see `calibrated`); nothing else is waited for.
+    Picks then depend on which trainings were finished first.
+
+    Args:
+        spec: What is declared.
+        candidates: Everything that is scored.
+        trained: Everything that is trained.
+        underway: What waits for a worker or runs.
+        n: How many at most.
+    """
+    chosen = [t for t in (*trained, *underway) if t.chosen_by != CONTROL]
+    n = min(n, spec.select.top_k - len(chosen))
+    if spec.select.rule not in LEARNING_RULES or n < 1:
+        return []
+    ok = {c.digest: c for c in candidates if c.is_ok}
+    pool = [selection_features(c) for c in ok.values()]
+    ends = itertools.accumulate(round_sizes(spec.select.top_k, spec.select.rounds))
+    number, end = next((i, end) for i, end in enumerate(ends, 1) if len(chosen) < end)
+    picks = _picks(spec, pool, trained, n, pending=[t.digest for t in underway])
+    return [_planned(spec, ok, p, number, end) for p in picks]
+
+
+def _picks(
+    spec: StudySpec,
+    pool: Sequence[Candidate],
+    known: Sequence[TrainedCandidate],
+    n: int,
+    *,
+    pending: Sequence[str] = (),
+) -> list[Pick]:
+    """Return what a rule that learns chooses, given what came of the ``known`` trainings."""
+    return select(
+        pool,
+        {t.digest: _outcome(t, spec.select.target, known) for t in known},
+        rule=spec.select.rule,
+        n=n,
+        target=spec.select.target,
+        cost=spec.select.cost,
+        seed=spec.search.seed,
+        noise={t.digest: s for t in known if (s := _noise(t, spec.select.target)) is not None},
+        pending=pending,
+    )
+
+
 def count_left(spec: StudySpec, candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> int:
-    """Return the number of trainings that are left in all rounds together."""
+    """Return the number of trainings that are left in all rounds together, those under way among them."""
     n_control = sum(t.chosen_by == CONTROL for t in trained)
     wanted = max(0, spec.select.top_k - len(trained) + n_control) + max(0, spec.select.control - n_control)
     return min(wanted, max(0, sum(c.is_ok for c in candidates) - len(trained)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ..core.candidates import ScoredCandidate
 from ..core.progress import Stage
-from ..executors.processes import SharedWork
 from ..samplers.proposer import Proposer
 from ..scoring.assess import Assessed, assess_many
 from ..scoring.score import Score
@@ -14,8 +13,9 @@ from .candidate_writer import CandidateWriter
 from .proposal_queue import ProposalQueue
 from .race import Entrant, race_candidates
 from .session import Session, describe_study, sampling
+from .waiting import Waiting
 
-_SAMPLER = "sampler"  # the claim of the process that draws, where only one may
+_SAMPLER = "sampler"  # the lease of the process that draws, where only one may
 
 
 def score_candidates(session: Session) -> None:
@@ -25,15 +25,20 @@ def score_candidates(session: Session) -> None:
     continues as if it had never stopped.
     """
     spec, settings = session.spec, session.settings
-    shared = SharedWork(session.storage.claims, spec.name, session.progress, poll_seconds=settings.poll_seconds)
+    waiting = Waiting(session.progress, poll_seconds=settings.poll_seconds)
     with session.progress.stage("score", spec.search.n_candidates) as stage:
         if SAMPLERS.get(spec.search.sampler).is_independent and not spec.score.racing:
             n_ahead = min(settings.ahead_count, spec.search.n_candidates)
-            _Scoring(session, stage, shared, n_ahead=n_ahead).run_together()
+            _Scoring(session, stage, waiting, n_ahead=n_ahead).run_together()
         else:
             # Every proposal depends on the answers before it, so that one process scores and the others wait for it.
-            with shared.alone(_SAMPLER, "another process scores the candidates; waiting for it"):
-                _Scoring(session, stage, shared, n_ahead=1).run_alone()
+            with session.storage.leases.hold(
+                spec.name,
+                _SAMPLER,
+                poll_seconds=settings.poll_seconds,
+                on_wait=lambda: waiting.tell("another process scores the candidates; waiting for it"),
+            ):
+                _Scoring(session, stage, waiting, n_ahead=1).run_alone()
     _tell_problems(session)
     describe_study(session)
 
@@ -52,17 +57,16 @@ def _tell_problems(session: Session) -> None:
 class _Scoring:
     """The loop: a queue of proposals, what is known of them, and a writer of what becomes known here."""
 
-    def __init__(self, session: Session, stage: Stage, shared: SharedWork, *, n_ahead: int) -> None:
+    def __init__(self, session: Session, stage: Stage, waiting: Waiting, *, n_ahead: int) -> None:
         spec, settings = session.spec, session.settings
-        self.session, self.stage, self.shared = session, stage, shared
+        self.session, self.stage, self.waiting = session, stage, waiting
         self.queue = ProposalQueue(
             Proposer(spec.search_space, **sampling(spec)),
             n_wanted=spec.search.n_candidates,
             n_ahead=n_ahead,
             infeasible_in_a_row=settings.infeasible_in_a_row,
         )
-        on_flush = (lambda: shared.beat(_SAMPLER)) if n_ahead == 1 else (lambda: None)
-        self.writer = CandidateWriter(session.storage, spec.name, settings, on_flush=on_flush)
+        self.writer = CandidateWriter(session.storage, spec.name, settings)
         self.known: dict[str, ScoredCandidate] = {}
         self.n_read = 0  # of the stored candidates
         self.cache: dict[str, Assessed] = {}  # of candidates whose networks are the same as those of others
@@ -88,13 +92,14 @@ class _Scoring:
         while self.draw():
             if not self.score_a_block(block_size):
                 n = len(self.queue.waiting)
-                self.shared.wait(f"nothing left to score here; waiting for {n} candidates of other processes")
+                self.waiting.wait(f"nothing left to score here; waiting for {n} candidates of other processes")
                 self.refresh()
 
     def score_a_block(self, block_size: int) -> bool:
         """Return whether there was a block that no other process works on, having scored the first one."""
         for block in dict.fromkeys(place // block_size for place in self.queue.waiting):
-            with self.shared.claimed(f"scores {block_size}:{block}") as is_ours:
+            item = f"scores {block_size}:{block}"
+            with self.session.storage.leases.claimed(self.session.spec.name, item) as is_ours:
                 if not is_ours:
                     continue
                 try:

@@ -27,6 +27,7 @@ from ..study.study_spec import StudySpec
 from ..training.outcome_lookup import TrainingTable
 from .prepare import Prepared
 from .settings import Settings
+from .waiting import Waiting
 
 _SCORE_INPUTS = "all classes in proportion"  # scores of one study must be of the same inputs
 
@@ -78,15 +79,31 @@ def enter(
         InvalidInputError: The study in the database was made with other data, another space or another protocol.
         StorageError: The database cannot be used.
     """
-    spec, told = prepared.spec, progress or SilentProgress()
-    database = StudyStorage(storage_url(storage), artifacts=None if artifacts is None else Path(artifacts))
-    with database.claims.hold(spec.name, "create"):
+    spec, told, chosen = prepared.spec, progress or SilentProgress(), settings or Settings()
+    database = StudyStorage(
+        storage_url(storage),
+        artifacts=None if artifacts is None else Path(artifacts),
+        worker=chosen.worker,
+        grace_seconds=chosen.grace_seconds,
+        report_seconds=chosen.report_seconds,
+        patience_seconds=chosen.patience_seconds,
+        on_away=told.message,
+    )
+    waiting = Waiting(told, poll_seconds=0.0)
+    text = f"another process creates or opens study {spec.name!r}; waiting for it"
+    with database.leases.hold(spec.name, "create", on_wait=lambda: waiting.tell(text)):
         there = database.attributes(spec.name) if database.exists(spec.name) else None
         spec = _new(spec) if there is None else _resumed(spec, there, prepared, database)
         attributes = _study_attributes(spec, prepared)
         if there is not None:
             attributes |= _threads(there, spec.name, told)
-        database.create(spec.name, attributes)
+        database.create(spec.name, attributes, objective=spec.select.target)
+        objective = database.objective(spec.name)
+    if objective != spec.select.target:
+        told.message(
+            f"trials of study {spec.name!r} keep {objective} as value, with which it was begun; the rule now learns "
+            f"from {spec.select.target}"
+        )
     session = Session(
         spec=spec,
         storage=database,
@@ -94,7 +111,7 @@ def enter(
         probe=prepared.probe,
         progress=told,
         table=prepared.table,
-        settings=settings or Settings(),
+        settings=chosen,
     )
     describe_study(session)
     return session

@@ -1,65 +1,87 @@
-"""Second stage of a search: select and train, alone or together with other processes."""
+"""Second stage of a search: select and train, alone or together with other workers."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from ..architectures import load_spec
 from ..core.candidates import ScoredCandidate
 from ..core.errors import InvalidInputError
 from ..core.progress import Stage
-from ..executors.processes import SharedWork
-from ..training.outcome_lookup import TrainingTable, with_figures
-from .plan import Planned, count_left, plan_training
+from ..storage.guard import StorageAwayError
+from ..storage.queue import Job
+from .plan import count_left
 from .session import Session, describe_study
-from .train_summary import record_of
 from .training_job import train_one
+from .training_queue import Filled, TrainingQueue
+from .waiting import Waiting
 
 
-def train_selected(session: Session) -> None:
+def train_selected(session: Session) -> bool:
     """Train what the rule selects and the control group, each with all its seeds, and store each when it is done.
+
+    Returns:
+        Whether all that is declared is done; not if this worker has done as many trainings as it may.
 
     Raises:
         InvalidInputError: No candidate can be trained.
     """
-    spec, storage, settings = session.spec, session.storage, session.settings
+    spec, storage = session.spec, session.storage
     candidates = _trainable(session, storage.scored(spec.name))
     if not any(c.is_ok for c in candidates):
         reasons = sorted({c.status.split(":")[0] for c in candidates}) or ["nothing is scored"]
         raise InvalidInputError(f"the study {spec.name!r} has no candidate to train: {', '.join(reasons)}")
-    shared = SharedWork(storage.claims, spec.name, session.progress, poll_seconds=settings.poll_seconds)
+    queue = TrainingQueue(session, candidates)
     n_epochs = spec.train.seeds * spec.train.n_epochs if session.table is None else 1
-    n_left = count_left(spec, candidates, storage.trained(spec.name))
+    n_left = count_left(spec, candidates, queue.seen.trained)
     with session.progress.stage("train", n_left * n_epochs) as stage:
-        while plan := plan_training(spec, candidates, storage.trained(spec.name)):
-            _train_all(session, plan, shared, stage, n_epochs)
-    describe_study(session)
+        is_done = _Training(session, queue, stage, n_epochs=n_epochs).run()
+    if is_done:
+        describe_study(session)
+    return is_done
 
 
-def _train_all(session: Session, plan: Sequence[Planned], shared: SharedWork, stage: Stage, n_epochs: int) -> None:
-    """Train what is planned, unless another process does; return when all of it is done, by whomever."""
-    while plan:
-        left = []
-        for planned in plan:
-            with shared.claimed(planned.candidate.digest) as is_ours:
-                if is_ours:
-                    _train_claimed(session, planned, shared, stage, n_epochs)
-                else:
-                    left.append(planned)
-        if len(left) == len(plan):  # then others work on all of them, and one of them may die
-            shared.wait(f"waiting for {len(left)} trainings of other processes")
-        plan = left
+class _Training:
+    """The loop of one worker: take what waits, or plan, or wait."""
 
+    def __init__(self, session: Session, queue: TrainingQueue, stage: Stage, *, n_epochs: int) -> None:
+        self._session, self._queue, self._stage, self._n_epochs = session, queue, stage, n_epochs
+        self._waiting = Waiting(session.progress, poll_seconds=session.settings.poll_seconds)
+        self._n_seen = len(queue.seen.trained)
+        self._n_here = 0  # trainings that ended here
+        self._n_shown = 0  # of those, how many the stage knows of beside those of others
 
-def _train_claimed(session: Session, planned: Planned, shared: SharedWork, stage: Stage, n_epochs: int) -> None:
-    candidate = planned.candidate
-    if session.storage.is_trained(session.spec.name, candidate.digest):
-        stage.advance(n_epochs, "trained by another process")
-    elif session.table is not None:
-        _look_up(session, planned, session.table)
-        stage.advance(1, candidate.description)
-    else:
-        train_one(session, planned, advance=stage.advance, beat=lambda: shared.beat(candidate.digest))
+    def run(self) -> bool:
+        """Return whether all is done."""
+        storage, name, most = self._session.storage, self._session.spec.name, self._session.settings.max_trainings
+        while most is None or self._n_here < most:
+            if (job := storage.take(name)) is not None:
+                self._train(job)
+                continue
+            filled = self._queue.fill()
+            self._show_others()
+            if filled == Filled.DONE:
+                return True
+            if filled == Filled.WAIT:
+                n = sum(u.is_running for u in self._queue.seen.underway)
+                grace = f"one that gives no sign of life for {storage.grace_seconds:.0f} s is given up"
+                self._waiting.wait(f"waiting for {max(n, 1)} trainings of other processes; {grace}")
+        return False
+
+    def _train(self, job: Job) -> None:
+        try:
+            train_one(self._session, job, advance=self._stage.advance)
+        except StorageAwayError:
+            raise  # whose trainings are given up when it is back
+        except BaseException:  # another worker, or the next run, shall do it
+            self._session.storage.put_back(job)
+            raise
+        self._n_here += 1
+
+    def _show_others(self) -> None:
+        """Count what others have finished meanwhile."""
+        n_others = len(self._queue.seen.trained) - self._n_seen - self._n_here
+        if n_others > self._n_shown:
+            self._stage.advance((n_others - self._n_shown) * self._n_epochs, "trained by another process")
+            self._n_shown = n_others
 
 
 def _trainable(session: Session, candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
@@ -81,11 +103,3 @@ def _trainable(session: Session, candidates: list[ScoredCandidate]) -> list[Scor
     if len(there) < n_ok:
         session.progress.message(f"{n_ok - len(there)} of {n_ok} candidates are not in {table.path} and are left out")
     return there
-
-
-def _look_up(session: Session, planned: Planned, table: TrainingTable) -> None:
-    """Store the outcome that the table has; there are no weights then."""
-    figures = table.find(load_spec(planned.candidate.architecture))
-    assert figures is not None, "only candidates of the table are planned"
-    record = with_figures(record_of(planned), figures)
-    session.storage.add_trained(session.spec.name, record, planned.candidate, {})

@@ -31,7 +31,7 @@ def record_of(planned: Planned) -> TrainedCandidate:
         architecture=candidate.architecture,
         params=candidate.params,
         flops=candidate.flops,
-        source_trial=candidate.number,
+        candidate=candidate.number,
         chosen_by=planned.chosen_by,
         training=candidate.training,
         reason=planned.reason,
@@ -43,9 +43,9 @@ def record_of(planned: Planned) -> TrainedCandidate:
     )
 
 
-def summarize(session: Session, planned: Planned, outcomes: Sequence[Outcome]) -> TrainedCandidate:
+def summarize(session: Session, planned: TrainedCandidate, outcomes: Sequence[Outcome]) -> TrainedCandidate:
     """Return the record of a planned training with its outcomes, one a seed; failed or pruned if one of them is."""
-    record = replace(record_of(planned), n_seeds=len(outcomes), seconds=sum(o.seconds for o in outcomes))
+    record = replace(planned, n_seeds=len(outcomes), seconds=sum(o.seconds for o in outcomes))
     failures = [o.status for o in outcomes if o.status != STATUS_OK]
     if failures and failures[0].startswith(PRUNED):
         return replace(record, status=failures[0], curve=outcomes[0].curve)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,10 +16,10 @@ from ..core.device import memory_guard
 from ..core.errors import OutOfMemoryError
 from ..core.identity import derive_seed, digest
 from ..models import model_folder
+from ..storage.queue import Job
 from ..study.study_spec import StudySpec
 from ..training import Outcome, train
 from ..training.checkpoint import Checkpoint
-from .plan import Planned
 from .pruning import make_judge
 from .session import Session
 from .train_summary import provenance, summarize
@@ -28,52 +29,70 @@ Advance = Callable[[int, str], None]  # a number of epochs, and what is trained
 Judge = Callable[[Sequence[float]], bool]
 
 
-def train_one(session: Session, planned: Planned, *, advance: Advance, beat: Callable[[], None]) -> None:
-    """Train a planned candidate with all its seeds, and store what it came to with the best weights.
+def train_one(session: Session, job: Job, *, advance: Advance) -> None:
+    """Train a candidate with all its seeds, and store what it came to with the best weights.
+
+    Nothing is stored if the training was given up meanwhile, as this worker gave no sign of life.
 
     Args:
         session: The study.
-        planned: What to train.
+        job: What to train.
         advance: Called with the number of epochs that are done or saved.
-        beat: Called every few epochs, to show that this process still works.
     """
-    spec = _with_training(session.spec, planned.candidate.training)
-    architecture = load_spec(planned.candidate.architecture)
-    checkpoints = _checkpoints(session, planned.candidate.digest)
+    planned = job.training
+    spec = _with_training(session.spec, planned.training)
+    architecture = load_spec(planned.architecture)
+    checkpoints = _checkpoints(session, planned.digest)
     judge = _judge(session, planned)
     outcomes: list[Outcome] = []
-    for i, checkpoint in enumerate(checkpoints):
-        on_epoch = _EpochCounter(session, planned.candidate.description, advance, beat)
-        seed = derive_seed("training", spec.search.seed, i)
-        outcome = _train(session, spec, architecture, seed, on_epoch, checkpoint, judge if i == 0 else None)
-        on_epoch.finish(spec.train.n_epochs)
-        outcomes.append(outcome)
-        _tell_problems(session, planned, outcome, checkpoint)
-        if outcome.status.startswith(PRUNED):
-            advance((spec.train.seeds - 1) * spec.train.n_epochs, planned.candidate.description)
-            break
-    _store(session, spec, planned, architecture, outcomes)
+    try:
+        for i, checkpoint in enumerate(checkpoints):
+            on_epoch = _EpochCounter(job, [o.curve for o in outcomes], advance)
+            seed = derive_seed("training", spec.search.seed, i)
+            outcome = _train(session, spec, architecture, seed, on_epoch, checkpoint, judge if i == 0 else None)
+            on_epoch.finish(spec.train.n_epochs)
+            outcomes.append(outcome)
+            _tell_problems(session, planned, outcome, checkpoint)
+            if outcome.status.startswith(PRUNED):
+                advance((spec.train.seeds - 1) * spec.train.n_epochs, planned.description)
+                break
+        is_stored = _store(session, spec, job, architecture, outcomes)
+    except _LostError:
+        is_stored = False
+    if not is_stored:
+        session.progress.message(
+            f"{planned.description} was given to another worker, as this one gave no sign of life for "
+            f"{session.settings.grace_seconds:.0f} s; nothing is stored twice"
+        )
+        return
     for checkpoint in checkpoints:
         checkpoint.remove()
 
 
+class _LostError(Exception):
+    """The training was given up meanwhile."""
+
+
 class _EpochCounter:
-    """What is called after every epoch of one training."""
+    """What is called after every epoch of one training, with its validation losses so far."""
 
-    def __init__(self, session: Session, note: str, advance: Advance, beat: Callable[[], None]) -> None:
-        self._beat_epochs = session.settings.beat_epochs
-        self._note, self._advance, self._beat = note, advance, beat
-        self._n = 0
+    def __init__(self, job: Job, earlier: Sequence[Sequence[float]], advance: Advance) -> None:
+        self._job, self._earlier, self._advance = job, earlier, advance
+        self._n = self._n_reported = 0
 
-    def __call__(self) -> None:
+    def __call__(self, curve: Sequence[float]) -> None:
+        if self._job.is_lost:
+            raise _LostError
         self._n += 1
-        self._advance(1, self._note)
-        if self._n % self._beat_epochs == 0:
-            self._beat()
+        self._advance(1, self._job.training.description)
+        for i in range(self._n_reported, len(curve)):
+            values = [c[min(i, len(c) - 1)] for c in self._earlier]  # one that stopped early keeps its last value
+            self._job.report(i + 1, math.fsum([*values, curve[i]]) / (len(values) + 1))
+        self._n_reported = len(curve)
 
     def finish(self, n_epochs: int) -> None:
         """Count the epochs that the training saved by stopping early."""
-        self._advance(n_epochs - self._n, self._note)
+        self._advance(n_epochs - self._n, self._job.training.description)
 
 
 def _train(
@@ -81,7 +100,7 @@ def _train(
     spec: StudySpec,
     architecture: ArchitectureSpec,
     seed: int,
-    on_epoch: Callable[[], None],
+    on_epoch: Callable[[Sequence[float]], None],
     checkpoint: Checkpoint,
     judge: Judge | None,
 ) -> Outcome:
@@ -101,23 +120,23 @@ def _train(
         return Outcome(status=_TOO_LARGE)
 
 
-def _tell_problems(session: Session, planned: Planned, outcome: Outcome, checkpoint: Checkpoint) -> None:
+def _tell_problems(session: Session, planned: TrainedCandidate, outcome: Outcome, checkpoint: Checkpoint) -> None:
     if checkpoint.problem:
         session.progress.message(f"no checkpoint could be written: {checkpoint.problem}")
     for name, problem in outcome.measure_problems.items():
-        session.progress.detail(f"{name} could not be measured on {planned.candidate.description}: {problem}")
+        session.progress.detail(f"{name} could not be measured on {planned.description}: {problem}")
 
 
 def _store(
-    session: Session, spec: StudySpec, planned: Planned, architecture: ArchitectureSpec, outcomes: Sequence[Outcome]
-) -> None:
-    record = summarize(session, planned, outcomes)
+    session: Session, spec: StudySpec, job: Job, architecture: ArchitectureSpec, outcomes: Sequence[Outcome]
+) -> bool:
+    """Return whether it is stored what the trainings came to."""
+    record = summarize(session, job.training, outcomes)
     verdict = f"val_loss {record.val_loss:.4g}, val_error {record.val_error:.4g}" if record.is_ok else record.status
-    note = planned.candidate.description
-    session.progress.detail(f"trained {note} in {record.seconds:.1f} s: {verdict} ({planned.reason})")
+    session.progress.detail(f"trained {record.description} in {record.seconds:.1f} s: {verdict} ({record.reason})")
     with tempfile.TemporaryDirectory() as folder:
         artifacts = _artifacts(session, spec, record, architecture, outcomes, Path(folder)) if record.is_ok else {}
-        session.storage.add_trained(spec.name, record, planned.candidate, artifacts)
+        return session.storage.finish(spec.name, job, record, artifacts) is not None
 
 
 def _artifacts(
@@ -147,7 +166,7 @@ def _with_training(spec: StudySpec, training: Mapping[str, Any]) -> StudySpec:
     return replace(spec, train=changed(spec.train, where="training", **training)) if training else spec
 
 
-def _judge(session: Session, planned: Planned) -> Judge | None:
+def _judge(session: Session, planned: TrainedCandidate) -> Judge | None:
     """Return what prunes a training; None for the control group, which must stay a random sample."""
     spec = session.spec
     if spec.train.pruner == "none" or planned.chosen_by == CONTROL:

@@ -7,7 +7,7 @@ Ginsbourger et al. 2010): that changes no mean, but their neighbours are less un
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -35,6 +35,7 @@ def calibrated(
     seed: int,
     noise: Mapping[str, float] | None,
     cost: str | None,
+    pending: Collection[str] = (),
 ) -> Iterator[Pick]:
     """Expected improvement by a model of features and families, fitted on the trained; the first batch fills the space.
 
@@ -46,16 +47,18 @@ def calibrated(
         noise: Digest to standard error of the outcome.
         cost: Feature that shall be small as well: improvement is then that of the front of the two. None for outcome
             alone.
+        pending: Digests of candidates whose training is under way, believed to come out as predicted.
 
     Yields:
-        All candidates that are not trained yet, in the order in which to train them. Predictions, where there are any,
-        are in the unit of the outcome.
+        All candidates that are neither trained nor under way, in the order in which to train them. Predictions, where
+        there are any, are in the unit of the outcome.
     """
     trained = [i for i, c in enumerate(pool) if c.digest in outcomes]
     y = checked_outcomes([pool[i] for i in trained], outcomes)
     costs = None if cost is None else _costs(pool, cost)
     if len(set(y.tolist())) < MIN_OUTCOMES:
-        yield from _explore(pool, trained, seed)
+        begun = [i for i, c in enumerate(pool) if c.digest in outcomes or c.digest in pending]
+        yield from _explore(pool, begun, seed, n_outcomes=len(trained))
         return
     calibration = calibrate(pool, outcomes, noise=noise)
     free = np.setdiff1d(np.arange(len(pool)), trained)
@@ -65,42 +68,52 @@ def calibrated(
     predicted = calibration.predict([pool[i] for i in free])
     what = target if cost is None else f"the front of {target} and {cost}"
     slope = _slope_in_words(calibration, target)
-    for j, gain in _batch(calibration.surrogate, predicted, worth):
+    first = [j for j, i in enumerate(free) if pool[i].digest in pending]
+    for j, gain in _batch(calibration.surrogate, predicted, worth, first):
         mean, sd = float(predicted.mean[j]), float(predicted.sd[j])
         gained = f" {gain * calibration.outcomes.unit:.2g}" if cost is None else ""
         reason = f"expected improvement{gained} of {what}; predicted {mean:.3g} ± {sd:.2g}{slope}"
         yield Pick(pool[free[j]].digest, reason, mean, sd)
 
 
-def _explore(pool: Sequence[Candidate], trained: Sequence[int], seed: int) -> Iterator[Pick]:
+def _explore(pool: Sequence[Candidate], begun: Sequence[int], seed: int, *, n_outcomes: int) -> Iterator[Pick]:
     """Yield what is left in space-filling order over features and families, which count alike."""
     scale = feature_scale(pool)
     x = normal_scores(pool, scale) / math.sqrt(max(1, len(scale.names)))
     families = np.eye(len(scale.families))[family_numbers(pool, scale)]
     first = min(range(len(pool)), key=lambda i: derive_seed("first of a space-filling order", seed, pool[i].digest))
-    why = f"too few outcomes to learn from ({len(trained)})" if trained else "nothing is trained yet"
-    for i in farthest_first(np.hstack([x, families]), trained, first):
+    why = f"too few outcomes to learn from ({n_outcomes})" if n_outcomes else "nothing is trained yet"
+    for i in farthest_first(np.hstack([x, families]), begun, first):
         yield Pick(pool[i].digest, f"far from the others in features and family: {why}")
 
 
-def _batch(surrogate: Surrogate, predicted: Predicted, worth: Worth) -> Iterator[tuple[int, float]]:
-    """Yield numbers of candidates with their worth, each chosen as if those before it had come out as predicted."""
+def _batch(
+    surrogate: Surrogate, predicted: Predicted, worth: Worth, pending: Sequence[int]
+) -> Iterator[tuple[int, float]]:
+    """Yield numbers of candidates with their worth, each chosen as if those before it had come out as predicted.
+
+    Those that are ``pending`` come before all others, and are not yielded.
+    """
     mean, sd = mixture(surrogate.weights, predicted.means, predicted.variances)
     everyone = np.arange(len(mean))
     alone = worth(everyone, mean, sd, [])
     order = np.lexsort((everyone, mean, -alone))
-    short = np.sort(order[:SHORTLIST])
+    short = np.union1d(order[:SHORTLIST], np.asarray(pending, dtype=int))
     covariances = posterior_covariances(surrogate, predicted.x[short], predicted.groups[short])
     means, variances = predicted.means[:, short], predicted.variances[:, short]
     residuals = residual_variances(surrogate)
     believed: list[tuple[int, float]] = []
     learnt: list[Array] = []  # as in a pivoted Cholesky decomposition of the posterior covariance
     is_left = np.ones(len(short), dtype=bool)
-    for _ in range(min(LONGEST_BATCH, len(short))):
+    first = np.searchsorted(short, np.sort(np.asarray(pending, dtype=int))).tolist()
+    for k in range(min(LONGEST_BATCH, len(short))):
         mean, sd = mixture(surrogate.weights, means, variances)
-        gains = worth(short, mean, sd, believed)
-        j = _best(gains, mean, is_left)
-        yield int(short[j]), float(gains[j])
+        if k < len(first):
+            j = first[k]
+        else:
+            gains = worth(short, mean, sd, believed)
+            j = _best(gains, mean, is_left)
+            yield int(short[j]), float(gains[j])
         is_left[j] = False
         believed.append((int(short[j]), float(mean[j])))
         column = covariances(j) - sum(row * row[:, [j]] for row in learnt)

@@ -7,7 +7,7 @@ yet. A study that is stopped, resumed or enlarged therefore goes on where it was
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,7 @@ class Known:
         seed: Seed of the rule.
         noise: Digest to standard error of the target.
         cost: Feature that shall be small as well.
+        pending: Digests of candidates whose training is under way.
     """
 
     outcomes: Mapping[str, float]
@@ -40,6 +41,7 @@ class Known:
     seed: int
     noise: Mapping[str, float] | None
     cost: str | None
+    pending: Collection[str]
 
 
 def select(
@@ -52,6 +54,7 @@ def select(
     seed: int = 0,
     noise: Mapping[str, float] | None = None,
     cost: str | None = None,
+    pending: Collection[str] = (),
 ) -> list[Pick]:
     """Return the ``n`` candidates to train next, fewer if there are no more, best first.
 
@@ -68,6 +71,8 @@ def select(
         noise: Digest to standard error of the outcome, as far as known; for ``calibrated``.
         cost: A feature that shall be small as well, such as ``log10_params``: ``calibrated`` then improves the front
             of target and cost.
+        pending: Digests of candidates whose training is under way: they are not picked, and ``calibrated`` believes
+            that they come out as it predicts.
 
     Raises:
         InvalidInputError: The rule is unknown, ``n`` is negative, two candidates have the same digest, another rule
@@ -81,8 +86,9 @@ def select(
     fixed = in_fixed_order(candidates)
     if not fixed:
         return []
-    known = Known(outcomes=outcomes, target=target, seed=seed, noise=noise, cost=cost)
-    return list(itertools.islice((p for p in order(fixed, known) if p.digest not in outcomes), n))
+    known = Known(outcomes=outcomes, target=target, seed=seed, noise=noise, cost=cost, pending=pending)
+    begun = {*outcomes, *pending}
+    return list(itertools.islice((p for p in order(fixed, known) if p.digest not in begun), n))
 
 
 def round_sizes(top_k: int, rounds: int) -> list[int]:
@@ -133,7 +139,13 @@ def _extreme(candidates: Sequence[Candidate], order: str, sign: float) -> list[P
 def _calibrated(candidates: Sequence[Candidate], known: Known) -> Iterator[Pick]:
     """Expected improvement by a model fitted on the trained candidates; the first batch fills the space."""
     return calibrated(
-        candidates, known.outcomes, target=known.target, seed=known.seed, noise=known.noise, cost=known.cost
+        candidates,
+        known.outcomes,
+        target=known.target,
+        seed=known.seed,
+        noise=known.noise,
+        cost=known.cost,
+        pending=known.pending,
     )
 
 

@@ -1,19 +1,22 @@
-"""Reading many finished trials at once, by one query on Optuna's tables of the known schema (see `bulk`)."""
+"""Reading many trials at once, by one query on Optuna's tables of the known schema (see `bulk_write`)."""
 
 from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import sqlalchemy
+from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
+from optuna.trial import TrialState
 from sqlalchemy import func
 
 _ROWS = 10_000  # that are fetched together
+_PARAMETERS = 5_000  # of one query
 _SEPARATOR = "\x1f"  # of names; ASCII has it for this, and no attribute of ours has it
 
 
@@ -23,11 +26,13 @@ class StoredTrial(NamedTuple):
     Attributes:
         trial_id: Its identifier in the database.
         number: Its number in the study.
+        state: Its state when it was read.
         user_attrs: Its user attributes.
     """
 
     trial_id: int
     number: int
+    state: TrialState
     user_attrs: dict[str, Any]
 
 
@@ -43,17 +48,22 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def read_finished(storage: RDBStorage, study_id: int, *, after: int = -1) -> list[StoredTrial]:
-    """Return all finished trials of a study that have user attributes, or those behind one, in the order of storing.
+def read_trials(
+    storage: RDBStorage, study_id: int, *, after: int = -1, among: Collection[int] = ()
+) -> list[StoredTrial]:
+    """Return the trials of a study that have user attributes, in the order of their identifiers.
 
     Args:
         storage: Optuna's storage, of a known schema.
         study_id: The study's identifier.
-        after: Trials with identifiers up to this one are left out.
+        after: Of trials with identifiers up to this one, only those ``among`` these are read.
+        among: A few identifiers.
     """
     trial, attribute = models.TrialModel.__table__, models.TrialUserAttributeModel.__table__
-    finished = [s for s in trial.c.state.type.enum_class if s.is_finished()]
-    where = sqlalchemy.and_(trial.c.study_id == study_id, trial.c.trial_id > after, trial.c.state.in_(finished))
+    wanted = trial.c.trial_id > after
+    if among:  # left out otherwise, as not every database uses its index for an empty list
+        wanted = sqlalchemy.or_(wanted, trial.c.trial_id.in_(sorted(among)))
+    where = sqlalchemy.and_(trial.c.study_id == study_id, wanted)
     joined = trial.join(attribute, trial.c.trial_id == attribute.c.trial_id)
     with storage.engine.connect() as connection:
         return list(_read(connection, trial, attribute, joined, where))
@@ -64,61 +74,107 @@ def _read(
 ) -> Iterator[StoredTrial]:
     """Yield the trials with the values of their attributes, decoded from JSON texts."""
     # One text of many values is decoded ten times faster than many texts.
+    head = (trial.c.trial_id, trial.c.number, trial.c.state)
     if connection.dialect.name != "sqlite":  # elsewhere long texts would be cut, or the functions have other names
-        columns = (trial.c.trial_id, trial.c.number, attribute.c.key, attribute.c.value_json)
-        query = sqlalchemy.select(*columns).select_from(joined).where(where).order_by(trial.c.trial_id)
+        query = sqlalchemy.select(*head, attribute.c.key, attribute.c.value_json)
         found: dict[int, StoredTrial] = {}
-        for rows in connection.execute(query).partitions(_ROWS):
-            values = json.loads(f"[{','.join(row[3] for row in rows)}]")
-            for (i, number, name, _), value in zip(rows, values, strict=True):
-                found.setdefault(i, StoredTrial(i, number, {})).user_attrs[name] = value
+        for rows in connection.execute(query.select_from(joined).where(where).order_by(trial.c.trial_id)).partitions(
+            _ROWS
+        ):
+            values = json.loads(f"[{','.join(row[4] for row in rows)}]")
+            for (i, number, state, name, _), value in zip(rows, values, strict=True):
+                found.setdefault(i, StoredTrial(i, number, state, {})).user_attrs[name] = value
         yield from found.values()
         return
     # One row a trial instead of one an attribute: SQLite joins them faster than Python. Names and values stand in lists
     # of their own, in the same order, as most trials have the same names.
     names, texts = func.group_concat(attribute.c.key, _SEPARATOR), func.group_concat(attribute.c.value_json)
-    query = sqlalchemy.select(trial.c.trial_id, trial.c.number, names, texts).select_from(joined).where(where)
+    query = sqlalchemy.select(*head, names, texts).select_from(joined).where(where)
     split: dict[str, list[str]] = {}
     for rows in connection.execute(query.group_by(trial.c.trial_id).order_by(trial.c.trial_id)).partitions(_ROWS):
-        decoded = json.loads(f"[{','.join(f'[{row[3]}]' for row in rows)}]")
-        for (i, number, together, _), values in zip(rows, decoded, strict=True):
+        decoded = json.loads(f"[{','.join(f'[{row[4]}]' for row in rows)}]")
+        for (i, number, state, together, _), values in zip(rows, decoded, strict=True):
             if together not in split:
                 split[together] = together.split(_SEPARATOR)
-            yield StoredTrial(i, number, dict(zip(split[together], values, strict=True)))
+            yield StoredTrial(i, number, state, dict(zip(split[together], values, strict=True)))
 
 
-def read_intermediate_values(storage: RDBStorage, study_id: int, *, after: int = -1) -> dict[int, dict[int, float]]:
-    """Return the intermediate values of a study's trials: identifier of the trial to step to value.
-
-    Args:
-        storage: Optuna's storage, of a known schema.
-        study_id: The study's identifier.
-        after: Trials with identifiers up to this one are left out.
-    """
+def read_intermediate_values(storage: RDBStorage, trial_ids: Iterable[int]) -> dict[int, dict[int, float]]:
+    """Return the intermediate values of trials: identifier of the trial to step to value."""
     model = models.TrialIntermediateValueModel
-    trial, value = models.TrialModel.__table__, model.__table__
+    value = model.__table__
     columns = (value.c.trial_id, value.c.step, value.c.intermediate_value, value.c.intermediate_value_type)
-    query = (
-        sqlalchemy.select(*columns)
-        .join(trial, trial.c.trial_id == value.c.trial_id)
-        .where(trial.c.study_id == study_id, trial.c.trial_id > after)
-        .order_by(value.c.trial_id, value.c.step)
-    )
     found: dict[int, dict[int, float]] = {}
     with storage.engine.connect() as connection:
-        for i, step, stored, kind in connection.execute(query):
-            found.setdefault(i, {})[step] = model.stored_repr_to_intermediate_value(stored, kind)
+        for ids in _portions(trial_ids):
+            query = (
+                sqlalchemy.select(*columns).where(value.c.trial_id.in_(ids)).order_by(value.c.trial_id, value.c.step)
+            )
+            for i, step, stored, kind in connection.execute(query):
+                found.setdefault(i, {})[step] = model.stored_repr_to_intermediate_value(stored, kind)
+    return found
+
+
+def read_values(storage: RDBStorage, trial_ids: Iterable[int]) -> dict[int, float]:
+    """Return the objective's value of trials that have one: identifier of the trial to value."""
+    model = models.TrialValueModel
+    value = model.__table__
+    found: dict[int, float] = {}
+    with storage.engine.connect() as connection:
+        for ids in _portions(trial_ids):
+            query = sqlalchemy.select(value.c.trial_id, value.c.value, value.c.value_type)
+            for i, stored, kind in connection.execute(query.where(value.c.trial_id.in_(ids), value.c.objective == 0)):
+                found[i] = model.stored_repr_to_value(stored, kind)
     return found
 
 
 def trial_ids(storage: RDBStorage, study_id: int, numbers: Iterable[int]) -> dict[int, int]:
     """Return trial number to identifier in the database."""
     trial = models.TrialModel.__table__
-    query = sqlalchemy.select(trial.c.number, trial.c.trial_id).where(
-        trial.c.study_id == study_id, trial.c.number.in_(list(numbers))
-    )
+    found: dict[int, int] = {}
     with storage.engine.connect() as connection:
-        return {row.number: row.trial_id for row in connection.execute(query)}
+        for portion in _portions(numbers):
+            query = sqlalchemy.select(trial.c.number, trial.c.trial_id)
+            query = query.where(trial.c.study_id == study_id, trial.c.number.in_(portion))
+            found |= {row.number: row.trial_id for row in connection.execute(query)}
+    return found
+
+
+def read_suggested(
+    storage: RDBStorage, study_id: int, numbers: Iterable[int]
+) -> dict[int, tuple[dict[str, Any], dict[str, BaseDistribution]]]:
+    """Return trial number to what was suggested for it: parameters, and their distributions."""
+    param = models.TrialParamModel.__table__
+    by_id = {i: number for number, i in trial_ids(storage, study_id, numbers).items()}
+    found: dict[int, tuple[dict[str, Any], dict[str, BaseDistribution]]] = {n: ({}, {}) for n in by_id.values()}
+    decoded: dict[str, BaseDistribution] = {}
+    columns = (param.c.trial_id, param.c.param_name, param.c.param_value, param.c.distribution_json)
+    with storage.engine.connect() as connection:
+        for ids in _portions(by_id):
+            query = sqlalchemy.select(*columns).where(param.c.trial_id.in_(ids)).order_by(param.c.param_id)
+            for i, name, value, text in connection.execute(query):
+                if text not in decoded:
+                    decoded[text] = json_to_distribution(text)
+                params, distributions = found[by_id[i]]
+                params[name], distributions[name] = decoded[text].to_external_repr(value), decoded[text]
+    return found
+
+
+def with_heartbeat(storage: RDBStorage, trial_ids: Iterable[int]) -> set[int]:
+    """Return the identifiers of those trials that have a heartbeat."""
+    heartbeat = models.TrialHeartbeatModel.__table__
+    found: set[int] = set()
+    with storage.engine.connect() as connection:
+        for ids in _portions(trial_ids):
+            query = sqlalchemy.select(heartbeat.c.trial_id).where(heartbeat.c.trial_id.in_(ids))
+            found |= set(connection.execute(query).scalars())
+    return found
+
+
+def _portions(items: Iterable[int]) -> Iterator[list[int]]:
+    """Yield items in lists that databases take as parameters of one query."""
+    everything = list(items)
+    yield from (everything[i : i + _PARAMETERS] for i in range(0, len(everything), _PARAMETERS))
 
 
 def count_trials(storage: RDBStorage, study_id: int) -> int:
@@ -141,3 +197,11 @@ def excerpt_ids(storage: RDBStorage, study_id: int, *, key: str, n: int) -> set[
     )
     with storage.engine.connect() as connection:
         return set(connection.execute(query).scalars())
+
+
+def ids_with(storage: RDBStorage, study_id: int, *, key: str) -> set[int]:
+    """Return the identifiers of the trials of a study that have an attribute."""
+    trial, attribute = models.TrialModel.__table__, models.TrialUserAttributeModel.__table__
+    query = sqlalchemy.select(attribute.c.trial_id).join(trial, trial.c.trial_id == attribute.c.trial_id)
+    with storage.engine.connect() as connection:
+        return set(connection.execute(query.where(trial.c.study_id == study_id, attribute.c.key == key)).scalars())

@@ -1,4 +1,4 @@
-"""Many finished trials at once: one transaction writes them (`bulk_read` reads them back).
+"""Many trials at once: one transaction writes them (`bulk_read` reads them back).
 
 Optuna's own ``create_new_trial`` takes 8–30 ms a trial on SQLite, as it writes every parameter and attribute with a
 query of its own and asks the study for earlier values of each. Here the rows of Optuna's tables are written directly,
@@ -23,13 +23,24 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
 
 
-def insert_finished(storage: RDBStorage, study_id: int, trials: Sequence[FrozenTrial]) -> list[int]:
-    """Return the numbers of finished trials, stored in one transaction, all of them or none.
+def insert_trials(
+    storage: RDBStorage,
+    study_id: int,
+    trials: Sequence[FrozenTrial],
+    *,
+    unless_after: int | None = None,
+    only_if_newest: int | None = None,
+) -> list[int]:
+    """Return the numbers of trials, stored in one transaction, all of them or none.
 
     Args:
         storage: Optuna's storage, of a known schema.
         study_id: The study's identifier.
-        trials: Finished trials with at most one objective value.
+        trials: Trials with at most one objective value.
+        unless_after: Those are left out whose attribute ``digest`` a trial behind this one has: somebody stored them
+            since. None for storing all.
+        only_if_newest: Nothing is stored if another trial than this one is the study's newest: somebody was faster.
+            None for storing in any case.
     """
     if not trials:
         return []
@@ -38,18 +49,37 @@ def insert_finished(storage: RDBStorage, study_id: int, trials: Sequence[FrozenT
         # A write that changes nothing locks the study's row on every database, and the file on SQLite.
         where = study.c.study_id == study_id
         connection.execute(study.update().where(where).values(study_name=study.c.study_name))
-        count = sqlalchemy.select(sqlalchemy.func.count()).where(trial.c.study_id == study_id)
-        first = connection.execute(count).scalar_one()
-        rows = [_trial_row(study_id, number, t) for number, t in enumerate(trials, first)]
+        columns = sqlalchemy.select(trial.c.trial_id, trial.c.number).where(trial.c.study_id == study_id)
+        newest = connection.execute(columns.order_by(trial.c.trial_id.desc()).limit(1)).first()
+        if only_if_newest is not None and only_if_newest != (-1 if newest is None else newest.trial_id):
+            return []
+        if unless_after is not None:
+            there = _digests_behind(connection, study_id, unless_after)
+            trials = [t for t in trials if t.user_attrs["digest"] not in there]
+            if not trials:
+                return []
+        rows = [_trial_row(study_id, n, t) for n, t in enumerate(trials, 0 if newest is None else newest.number + 1)]
         ids = list(_insert_returning_ids(connection, trial, rows))
-        for table, children in _child_rows(trials, ids):
-            if children:
-                connection.execute(table.insert(), children)
+        insert_children(connection, trials, ids)
     return [row["number"] for row in rows]
 
 
+def _digests_behind(connection: sqlalchemy.Connection, study_id: int, trial_id: int) -> set[str]:
+    trial, attribute = models.TrialModel.__table__, models.TrialUserAttributeModel.__table__
+    query = sqlalchemy.select(attribute.c.value_json).join(trial, trial.c.trial_id == attribute.c.trial_id)
+    where = (trial.c.study_id == study_id, trial.c.trial_id > trial_id, attribute.c.key == "digest")
+    return {json.loads(text) for text in connection.execute(query.where(*where)).scalars()}
+
+
+def insert_children(connection: sqlalchemy.Connection, trials: Sequence[FrozenTrial], ids: Sequence[int]) -> None:
+    """Store what belongs to trials, whose own rows are there."""
+    for table, children in _child_rows(trials, ids):
+        if children:
+            connection.execute(table.insert(), children)
+
+
 def _trial_row(study_id: int, number: int, trial: FrozenTrial) -> dict[str, Any]:
-    start, complete = _stored_times(trial.datetime_start, trial.datetime_complete)
+    start, complete = stored_times(trial.datetime_start, trial.datetime_complete)
     return {
         "study_id": study_id,
         "number": number,
@@ -59,7 +89,7 @@ def _trial_row(study_id: int, number: int, trial: FrozenTrial) -> dict[str, Any]
     }
 
 
-def _stored_times(start: datetime | None, complete: datetime | None) -> tuple[Any, Any]:
+def stored_times(start: datetime | None, complete: datetime | None) -> tuple[Any, Any]:
     """Return the times as the columns hold them: Optuna's model knows in which time zone that is."""
     model = models.TrialModel(datetime_start=start, datetime_complete=complete)
     by_column = {p.columns[0].name: getattr(model, p.key) for p in sqlalchemy.inspect(models.TrialModel).column_attrs}
@@ -79,7 +109,7 @@ def _insert_returning_ids(
         yield key[0]
 
 
-def _child_rows(trials: Sequence[FrozenTrial], ids: list[int]) -> list[tuple[Any, list[dict[str, Any]]]]:
+def _child_rows(trials: Sequence[FrozenTrial], ids: Sequence[int]) -> list[tuple[Any, list[dict[str, Any]]]]:
     """Return the rows of the tables that hold what belongs to trials."""
     values: list[dict[str, Any]] = []
     params: list[dict[str, Any]] = []

@@ -1,16 +1,28 @@
-"""What every use of a database is wrapped in: errors become one line, and a Ctrl-C waits for what is in hand."""
+"""What every use of a database is wrapped in: errors become one line, a Ctrl-C waits for what is in hand.
+
+And a server that is away is waited for, where work is under way that would be lost otherwise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from ..core.errors import StorageError, first_line
 from ..core.interrupts import finish_first
 from .url import hide_password, redact
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds
+
+
+class StorageAwayError(StorageError):
+    """The database does not answer now, and may soon."""
 
 
 @contextmanager
@@ -21,16 +33,59 @@ def database_guard(url: str) -> Iterator[None]:
     interrupted while they give a connection back.
 
     Raises:
-        StorageError: The database failed inside the ``with`` block.
+        StorageError: The database failed inside the ``with`` block; a `StorageAwayError` if that may pass.
     """
     try:
         with finish_first():
             yield
     except (SQLAlchemyError, StorageInternalError) as error:
         cause = error.__cause__ or error
-        raise StorageError(f"the storage {hide_password(url)} failed: {line_of(cause, url)}") from error
+        kind = StorageAwayError if _is_away(error, url) or _is_away(cause, url) else StorageError
+        raise kind(f"the storage {hide_password(url)} failed: {line_of(cause, url)}") from error
 
 
 def line_of(error: BaseException, url: str) -> str:
     """Return the first line of an error without the password, should the database's driver repeat it."""
     return redact(first_line(error), url)
+
+
+def _is_away(error: BaseException, url: str) -> bool:
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    # A file that cannot be written stays so; a server that refuses may be starting.
+    return "database is locked" in str(error) if url.startswith("sqlite") else True
+
+
+class _Patient(Protocol):
+    patience_seconds: float
+    on_away: Callable[[str], None]
+
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_S = TypeVar("_S", bound=_Patient)
+
+
+def patient(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Concatenate[_S, _P], _T]:
+    """Return a method that waits for a database that does not answer, made of one that may be called twice.
+
+    Its object says how long, as ``patience_seconds``, and is told of the first time by ``on_away``.
+    """
+
+    @functools.wraps(method)
+    def call(self: _S, *args: Any, **kwargs: Any) -> _T:
+        end, pause = time.monotonic() + self.patience_seconds, _FIRST_PAUSE
+        while True:
+            try:
+                return method(self, *args, **kwargs)
+            except StorageAwayError as error:
+                if time.monotonic() >= end:
+                    raise
+                if pause == _FIRST_PAUSE:
+                    self.on_away(f"{error}; trying again for {self.patience_seconds:.0f} s")
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    return call

@@ -1,42 +1,60 @@
 """Studies in an SQL database: the only file that opens an Optuna storage. Records in, records out.
 
-Ownership: a study may be written by several processes at once. Optuna's own rows are written through Optuna's storage
-interface, many finished trials at once by `bulk_write`. One small table beside them, ``nas_sens_claims``, says which
-process works on which architecture, so that none is trained twice; a claim of a process that died is taken over.
+Ownership: a study may be written by several processes at once. A scored candidate is one finished trial, a training a
+trial of its own that waits, runs and finishes (see `trials`, `queue`). Many trials are written at once by `bulk_write`,
+one by one through Optuna where its tables are not the known ones. A small table beside Optuna's, ``nas_sens_leases``,
+says who creates a study and who scores which block of candidates.
 """
 
 from __future__ import annotations
 
-import random
+import os
+import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
-import sqlalchemy
 from optuna.distributions import BaseDistribution
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..core.candidates import ScoredCandidate, TrainedCandidate
+from ..core.candidates import ScoredCandidate, TrainedCandidate, Underway
 from ..core.errors import InvalidInputError, StorageError
-from . import bulk_read, bulk_write
+from . import bulk_write
 from .artifacts import Artifacts
-from .claims import Claims
-from .guard import database_guard, line_of
+from .guard import database_guard, line_of, patient
+from .heartbeat import Heartbeat
+from .leases import GRACE_SECONDS, Leases
+from .opening import connection_arguments, open_database
 from .optuna_log import quiet_optuna
+from .queue import Job, Queue
 from .schema import is_known_schema
-from .trials import scored_trial, to_scored, to_trained, trained_trial
+from .study_reader import StudyReader
+from .trials import LAYOUT, scored_trial
 from .url import DEFAULT_STORAGE, default_artifacts, hide_password
 
-TRAINED = "/train"  # behind a study's name: the study of its trainings
+REPORT_SECONDS = 2.0
+BEATS_PER_GRACE = 6  # heartbeats that may be missed before work is given up, but one
 _SQLITE_TIMEOUT_SECONDS = 60.0  # how long to wait for other processes that write
-_RACES = ("already exists", "unique", "duplicate", "deadlock", "tuple concurrently")
-_OPEN_ATTEMPTS = 40  # several processes that make the tables of an empty database get in each other's way
+_METRIC_NAMES = "study:metric_names"  # Optuna's own attribute
+
+
+class Trainings(NamedTuple):
+    """The trainings of a study at one moment.
+
+    Attributes:
+        trained: Finished ones, in the order of their trials.
+        underway: Those that wait or run, in the order of their trials.
+        newest: Identifier of the study's newest trial.
+    """
+
+    trained: list[TrainedCandidate]
+    underway: list[Underway]
+    newest: int
 
 
 class StudyStorage:
@@ -49,11 +67,16 @@ class StudyStorage:
         timeout: Seconds to wait for other processes that write into an SQLite file.
         bulk: Whether to read and write many trials at once, past Optuna's interface; None for where Optuna's tables are
             the known ones.
+        worker: Name of this worker, which its running trainings show; None for the host's with the process's number.
+        grace_seconds: After which a training or a lease whose worker gives no sign of life is given up.
+        report_seconds: Between two times at which the epochs of a running training are stored.
+        patience_seconds: How long a server is waited for that does not answer.
+        on_away: Told when one is waited for.
 
     Attributes:
         rdb: Optuna's storage without a cache.
         optuna_storage: Optuna's storage, for Optuna's own tools.
-        claims: Which process works on what.
+        leases: Who creates what and scores what.
         artifacts: Files of trained networks.
 
     Raises:
@@ -69,14 +92,31 @@ class StudyStorage:
         must_exist: bool = False,
         timeout: float = _SQLITE_TIMEOUT_SECONDS,
         bulk: bool | None = None,
+        worker: str | None = None,
+        grace_seconds: float = GRACE_SECONDS,
+        report_seconds: float = REPORT_SECONDS,
+        patience_seconds: float = 0.0,
+        on_away: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.url = url
         self.shown_url = hide_password(url)
-        connect = _connection_arguments(url, self.shown_url, must_exist=must_exist, timeout=timeout)
+        self.worker = f"{socket.gethostname()}:{os.getpid()}" if worker is None else worker
+        self.patience_seconds, self.on_away = patience_seconds, on_away
+        self.grace_seconds = grace_seconds
+        self._beat_seconds, self._beaten = grace_seconds / BEATS_PER_GRACE, time.monotonic()
+        connect = connection_arguments(url, self.shown_url, must_exist=must_exist, timeout=timeout)
+        self._is_bulk = is_known_schema() if bulk is None else bulk
+        self._heartbeat = Heartbeat(self._beat, seconds=min(report_seconds, self._beat_seconds))
         try:
-            self.rdb = _open_database(url, connect)
+            self.rdb = open_database(url, connect, beat_seconds=self._beat_seconds, grace_seconds=grace_seconds)
             self.optuna_storage = optuna.storages.get_storage(self.rdb)
-            self.claims = Claims(self.rdb.engine, self.guard)
+            self.leases = Leases(
+                self.rdb.engine,
+                worker=self.worker,
+                grace_seconds=grace_seconds,
+                guard=self.guard,
+                on_change=self._heartbeat.start,
+            )
         except (
             SQLAlchemyError,
             optuna.exceptions.StorageInternalError,
@@ -85,55 +125,72 @@ class StudyStorage:
             ValueError,
         ) as error:
             raise StorageError(f"cannot open the storage {self.shown_url}: {line_of(error, url)}") from error
-        self._is_bulk = is_known_schema() if bulk is None else bulk
+        self._queue = Queue(self.rdb, self.optuna_storage, worker=self.worker, is_bulk=self._is_bulk)
         self.artifacts = Artifacts(artifacts if artifacts is not None else default_artifacts(url))
-        # Finished trials never change: what is read of a study is its last trial and the records so far.
-        self._scored: dict[int, tuple[int, list[ScoredCandidate]]] = {}
-        self._trained: dict[int, tuple[int, list[TrainedCandidate], set[str]]] = {}
+        self._readers: dict[int, StudyReader] = {}
 
     def guard(self) -> AbstractContextManager[None]:
         """Return a context in which errors of the database become one line, and a Ctrl-C waits."""
         return database_guard(self.url)
 
+    def _beat(self) -> None:
+        is_due = time.monotonic() - self._beaten >= 0.9 * self._beat_seconds
+        if is_due:
+            self.leases.renew()
+        self._queue.beat(only_reported=not is_due)
+        if is_due:
+            self._beaten = time.monotonic()
+
     # -- studies ------------------------------------------------------------------------------------------------------
 
     def study_names(self) -> list[str]:
-        """Return the names of all studies that nas_sens made (without those of their trainings)."""
+        """Return the names of all studies that nas_sens made."""
         with self.guard():
             studies = self.optuna_storage.get_all_studies()
-        names = (s.study_name for s in studies if "space_digest" in s.user_attrs)
-        return sorted(n for n in names if not n.endswith(TRAINED))
+        return sorted(s.study_name for s in studies if "space_digest" in s.user_attrs and "layout" in s.user_attrs)
 
     def exists(self, name: str) -> bool:
         """Return whether a study of this name is there, whoever made it."""
         with self.guard():
-            studies = {s.study_name: s for s in self.optuna_storage.get_all_studies()}
-        if name not in studies:
-            return False
-        if "space_digest" in studies[name].user_attrs or name + TRAINED not in studies:
-            return True
-        # Else a process was killed inside ``create``, which makes the companion first.
-        return "space_digest" not in studies[name + TRAINED].user_attrs
+            found = [s for s in self.optuna_storage.get_all_studies() if s.study_name == name]
+            # A process that was killed inside ``create`` leaves a study without what says that it is complete.
+            return any("space_digest" in s.user_attrs or not self._is_begun(s._study_id) for s in found)
 
-    def create(self, name: str, attributes: Mapping[str, Any]) -> None:
-        """Create study ``name`` and ``name/train`` with user attributes, or bring their attributes up to date."""
+    def _is_begun(self, study_id: int) -> bool:
+        """Return whether a study is one that ``create`` has begun, or could have: an empty one to be minimised."""
+        storage = self.optuna_storage
+        if "layout" in storage.get_study_user_attrs(study_id):
+            return True
+        is_untouched = not storage.get_study_user_attrs(study_id) and not storage.get_n_trials(study_id)
+        return is_untouched and storage.get_study_directions(study_id) == [optuna.study.StudyDirection.MINIMIZE]
+
+    @patient
+    def create(self, name: str, attributes: Mapping[str, Any], *, objective: str) -> None:
+        """Create a study with user attributes, or bring its attributes up to date.
+
+        Args:
+            name: Its name.
+            attributes: User attributes.
+            objective: The figure of a training that is the value of its trial, smaller being better; that of a study
+                that is there stays.
+        """
         with self.guard(), quiet_optuna():
-            for study_name, metric in ((name + TRAINED, "val_loss"), (name, "log10_sensitivity")):
-                study = optuna.create_study(
-                    storage=self.optuna_storage, study_name=study_name, direction="minimize", load_if_exists=True
-                )
-                self.optuna_storage.set_study_system_attr(study._study_id, "study:metric_names", [metric])
-                there = self.optuna_storage.get_study_user_attrs(study._study_id)
-                # The last one says that the study is ours and complete (see ``exists``).
-                for key, value in sorted(attributes.items(), key=lambda item: item[0] == "space_digest"):
-                    if key not in there or there[key] != value:
-                        study.set_user_attr(key, value)
+            storage = self.optuna_storage
+            study = optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
+            there = storage.get_study_user_attrs(study._study_id)
+            # The first one says that the study is ours, the last one that it is complete (see ``exists``).
+            ordered = sorted(attributes.items(), key=lambda item: item[0] == "space_digest")
+            for key, value in [("layout", LAYOUT), *ordered]:
+                if key not in there or there[key] != value:
+                    study.set_user_attr(key, value)
+            if _METRIC_NAMES not in storage.get_study_system_attrs(study._study_id):
+                storage.set_study_system_attr(study._study_id, _METRIC_NAMES, [objective])
 
     def attributes(self, name: str) -> dict[str, Any]:
         """Return the user attributes of a study.
 
         Raises:
-            InvalidInputError: There is no such study, or nas_sens did not make it.
+            InvalidInputError: There is no such study, nas_sens did not make it, or an earlier version did.
         """
         if not self.exists(name):
             names = self.study_names()
@@ -145,32 +202,53 @@ class StudyStorage:
             raise InvalidInputError(
                 f"the study {name!r} in {self.shown_url} was not made by nas_sens; give another name with --name"
             )
+        if attributes.get("layout") != LAYOUT:
+            raise InvalidInputError(
+                f"the study {name!r} in {self.shown_url} was stored by an earlier nas_sens, as two studies; "
+                f"make one of them by: nas-sens migrate {name!r}"
+            )
         return attributes
 
     def study_id(self, name: str) -> int:
-        """Return the identifier of a study, or of the study of its trainings, in the database."""
-        return int(self.optuna_storage.get_study_id_from_name(name))
+        """Return the identifier of a study in the database.
+
+        Raises:
+            StorageError: It is not there any more.
+        """
+        try:
+            return int(self.optuna_storage.get_study_id_from_name(name))
+        except KeyError as error:
+            raise StorageError(
+                f"the study {name!r} is not in {self.shown_url} any more: it was deleted or renamed meanwhile"
+            ) from error
+
+    def objective(self, name: str) -> str:
+        """Return the figure of a training that is the value of its trial."""
+        with self.guard():
+            return self._objective(self.study_id(name))
+
+    def _objective(self, study_id: int) -> str:
+        return str(self.optuna_storage.get_study_system_attrs(study_id)[_METRIC_NAMES][0])
+
+    def _reader(self, name: str) -> StudyReader:
+        """Return what a study holds at this moment; only what is new is read."""
+        study_id = self.study_id(name)
+        if study_id not in self._readers:
+            self._readers[study_id] = StudyReader(
+                self.rdb, self.optuna_storage, study_id, objective=self._objective(study_id), is_bulk=self._is_bulk
+            )
+        self._readers[study_id].refresh()
+        return self._readers[study_id]
 
     # -- scored candidates --------------------------------------------------------------------------------------------
 
+    @patient
     def scored(self, name: str, *, start: int = 0) -> list[ScoredCandidate]:
         """Return all candidates of a study but the first ``start``, in the order in which they were stored."""
-        return self._read_scored(name)[start:]
-
-    def _read_scored(self, name: str) -> list[ScoredCandidate]:
-        """Return all candidates; only those behind the last one are read."""
         with self.guard():
-            study_id = self.study_id(name)
-            if not self._is_bulk:
-                trials = self.optuna_storage.get_all_trials(study_id, deepcopy=False)
-                return [to_scored(t.number, t.user_attrs) for t in trials if "digest" in t.user_attrs]
-            last, candidates = self._scored.get(study_id, (-1, []))
-            with bulk_read.no_collection():
-                new = bulk_read.read_finished(self.rdb, study_id, after=last)
-                candidates += [to_scored(t.number, t.user_attrs) for t in new if "digest" in t.user_attrs]
-        self._scored[study_id] = (new[-1].trial_id if new else last, candidates)
-        return candidates
+            return self._reader(name).candidates[start:]
 
+    @patient
     def add_scored(
         self, name: str, candidates: Iterable[tuple[ScoredCandidate, Mapping[str, BaseDistribution]]]
     ) -> None:
@@ -179,128 +257,118 @@ class StudyStorage:
         Candidates that another process stored meanwhile are left out. All are written in one transaction where
         Optuna's tables are the known ones, else one by one through Optuna.
         """
-        with self.guard(), self.claims.hold(name, "scores"):
-            there = {c.digest for c in self._read_scored(name)}
+        with self.guard():
+            reader = self._reader(name)
+            there = {c.digest for c in reader.candidates}
             trials = [scored_trial(c, distributions) for c, distributions in candidates if c.digest not in there]
-            self._insert(self.study_id(name), trials)
+            self._insert(self.study_id(name), trials, unless_after=reader.newest)
 
-    # -- trained candidates -------------------------------------------------------------------------------------------
+    def _insert(self, study_id: int, trials: Sequence[FrozenTrial], *, unless_after: int) -> None:
+        if self._is_bulk:
+            bulk_write.insert_trials(self.rdb, study_id, trials, unless_after=unless_after)
+            return
+        for trial in trials:
+            self.optuna_storage.create_new_trial(study_id, trial)
+
+    # -- trainings ----------------------------------------------------------------------------------------------------
 
     def trained(self, name: str) -> list[TrainedCandidate]:
-        """Return all finished trainings of a study, in the order in which they were finished."""
-        return list(self._read_trained(name)[0])
+        """Return all finished trainings of a study, in the order of their trials."""
+        return self.trainings(name).trained
 
-    def is_trained(self, name: str, digest: str) -> bool:
-        """Return whether a training of a candidate is finished."""
-        return digest in self._read_trained(name)[1]
-
-    def _read_trained(self, name: str) -> tuple[list[TrainedCandidate], set[str]]:
-        """Return all finished trainings and their candidates' digests; only those behind the last one are read."""
-        with self.guard():
-            study_id = self.study_id(name + TRAINED)
-            if not self._is_bulk:
-                trials = self.optuna_storage.get_all_trials(study_id, deepcopy=False)
-                ours = (t for t in trials if t.state.is_finished() and "n_seeds" in t.user_attrs)
-                records = [to_trained(t.number, t.user_attrs, t.intermediate_values) for t in ours]
-                return records, {r.digest for r in records}
-            last, records, digests = self._trained.get(study_id, (-1, [], set()))
-            new = bulk_read.read_finished(self.rdb, study_id, after=last)
-            curves = bulk_read.read_intermediate_values(self.rdb, study_id, after=last) if new else {}
-            found = [
-                to_trained(t.number, t.user_attrs, curves.get(t.trial_id, {})) for t in new if "n_seeds" in t.user_attrs
-            ]
-            records += found
-            digests |= {r.digest for r in found}
-        self._trained[study_id] = (new[-1].trial_id if new else last, records, digests)
-        return records, digests
-
-    def add_trained(
-        self, name: str, record: TrainedCandidate, source: ScoredCandidate, artifacts: Mapping[str, Path]
-    ) -> TrainedCandidate:
-        """Return a training with its number, stored as one finished trial, its artifacts first.
+    @patient
+    def trainings(self, name: str, *, live: bool = False) -> Trainings:
+        """Return the trainings of a study at this moment.
 
         Args:
             name: Name of the study.
-            record: The training's figures.
-            source: The scored candidate it is a training of.
-            artifacts: File name to file.
+            live: Whether to read since when the running ones run, and their curves so far.
         """
         with self.guard():
-            scored = self._trial(name, source.number)
-            # All in one transaction: a process killed at any moment leaves no half-written trial.
-            trial = trained_trial(record, scored, self.artifacts.write(artifacts))
-            return replace(record, number=self._insert(self.study_id(name + TRAINED), [trial])[0])
+            reader = self._reader(name)
+            return Trainings(list(reader.trained), reader.underway(live=live), reader.newest)
+
+    @patient
+    def enqueue(self, name: str, trainings: Sequence[TrainedCandidate], *, seen: Trainings) -> int:
+        """Return the number of trainings that wait now, all or none: none if somebody has added trials meanwhile.
+
+        Args:
+            name: Name of the study.
+            trainings: What is known of them beforehand.
+            seen: What they were planned by.
+        """
+        with self.guard():
+            study_id = self.study_id(name)
+            return self._queue.add(study_id, trainings, lost=self._readers[study_id].lost, newest=seen.newest)
+
+    @patient
+    def add_trained(self, name: str, trainings: Sequence[TrainedCandidate], *, seen: Trainings) -> int:
+        """Return the number of finished trainings that were stored, all or none: as `enqueue`, but nobody runs them."""
+        with self.guard():
+            study_id = self.study_id(name)
+            objective = self._objective(study_id)
+            return self._queue.add_finished(study_id, trainings, objective, newest=seen.newest)
+
+    @patient
+    def take(self, name: str) -> Job | None:
+        """Return the first training that waits, running here now; None if none waits."""
+        with self.guard():
+            job = self._queue.take(self._reader(name))
+        if job is not None:
+            self._heartbeat.start()
+        return job
+
+    def finish(
+        self, name: str, job: Job, training: TrainedCandidate, artifacts: Mapping[str, Path]
+    ) -> TrainedCandidate | None:
+        """Return a training with its number, stored, its artifacts first; None if it was given up meanwhile.
+
+        Args:
+            name: Name of the study.
+            job: Where it ran.
+            training: Its figures.
+            artifacts: File name to file.
+        """
+        if job.is_lost:
+            return None
+        with self.guard():
+            attributes = self.artifacts.write(artifacts)
+        stored = replace(training, number=job.training.number)
+        return stored if self._finish(name, job, stored, attributes) else None
+
+    @patient
+    def _finish(self, name: str, job: Job, training: TrainedCandidate, attributes: Mapping[str, str]) -> bool:
+        with self.guard():
+            return self._queue.finish(job, training, self._objective(self.study_id(name)), attributes)
+
+    @patient
+    def put_back(self, job: Job) -> None:
+        """Let a training wait again that this worker does not finish."""
+        with self.guard():
+            self._queue.put_back(job)
+
+    @patient
+    def fail_stale(self, name: str) -> None:
+        """Give up the trainings whose workers gave no sign of life for the grace time."""
+        with self.guard():
+            self._queue.fail_stale(name)
+            self._queue.fail_orphans(self._reader(name))
+
+    @patient
+    def fail_worker(self, name: str, worker: str) -> int:
+        """Return the number of trainings that a worker left when it ended; they and its leases are given up."""
+        with self.guard():
+            self.leases.release_worker(name, worker)
+            return self._queue.fail_worker(self._reader(name), worker)
 
     def fetch_artifact(self, name: str, number: int, filename: str, destination: Path) -> None:
-        """Copy an artifact of a training trial to ``destination``.
+        """Copy an artifact of a training to ``destination``.
 
         Raises:
             StorageError: The trial has no such artifact, or its file is missing.
         """
         with self.guard():
-            trial = self._trial(name + TRAINED, number)
+            study_id = self.study_id(name)
+            trial = self.rdb.get_trial(self.rdb.get_trial_id_from_study_id_trial_number(study_id, number))
         what = f"training trial {number} of study {name!r}"
         self.artifacts.fetch(trial, self.optuna_storage, filename, destination, what=what)
-
-    # -- helpers ------------------------------------------------------------------------------------------------------
-
-    def _insert(self, study_id: int, trials: list[FrozenTrial]) -> list[int]:
-        """Return the numbers of finished trials, stored in one transaction where Optuna's tables are known."""
-        if self._is_bulk:
-            return bulk_write.insert_finished(self.rdb, study_id, trials)
-        ids = [self.optuna_storage.create_new_trial(study_id, trial) for trial in trials]
-        return [self.optuna_storage.get_trial(i).number for i in ids]
-
-    def _trial(self, name: str, number: int | None) -> FrozenTrial:
-        assert number is not None, "only stored records have a trial"
-        return self.rdb.get_trial(self.rdb.get_trial_id_from_study_id_trial_number(self.study_id(name), number))
-
-
-def _connection_arguments(url: str, shown_url: str, *, must_exist: bool, timeout: float) -> dict[str, Any]:
-    """Return what the database's driver is told, having checked that an SQLite file can be there.
-
-    Raises:
-        InvalidInputError: The URL is malformed, or the file does not exist though it must.
-    """
-    try:
-        parsed = sqlalchemy.engine.make_url(url)
-    except SQLAlchemyError as error:
-        raise InvalidInputError(
-            f"the storage must be a database URL such as {DEFAULT_STORAGE}; given {shown_url!r}"
-        ) from error
-    if parsed.get_backend_name() != "sqlite":
-        return {}
-    if not parsed.database or parsed.database == ":memory:":
-        raise InvalidInputError("the storage must be a file or a server, as a study has to outlive the command")
-    path = Path(parsed.database)
-    if not path.parent.is_dir():
-        raise InvalidInputError(f"the folder of the storage {shown_url} does not exist; create it first")
-    if must_exist and not path.is_file():
-        raise InvalidInputError(
-            f"there is no database {str(path)!r}; run a search first, or name the right one with --storage"
-        )
-    return {"timeout": timeout}
-
-
-def _open_database(url: str, connect: Mapping[str, Any]) -> RDBStorage:
-    """Return an open database with its tables, though other processes may make them at the same moment.
-
-    Raises:
-        SQLAlchemyError: It cannot be opened; as are the other three.
-        StorageInternalError: See above.
-        RuntimeError: See above.
-        AssertionError: See above.
-    """
-    for _ in range(_OPEN_ATTEMPTS - 1):
-        try:
-            return _open_once(url, connect)
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, AssertionError) as error:
-            if not any(t in f"{error} {error.__cause__}".lower() for t in _RACES):
-                raise
-            time.sleep(0.05 + 0.1 * random.random())
-    return _open_once(url, connect)
-
-
-def _open_once(url: str, connect: Mapping[str, Any]) -> RDBStorage:
-    with quiet_optuna():
-        return RDBStorage(url, engine_kwargs={"connect_args": dict(connect)})

@@ -1,22 +1,38 @@
-"""Records as Optuna trials, and back."""
+"""Records as Optuna trials, and back.
+
+A study's trials are of two kinds. A scored candidate is a finished trial without a value: PRUNED, or FAIL if it may not
+be trained. A training is a trial with the number of its candidate's trial as attribute ``candidate``: WAITING, RUNNING,
+and COMPLETE with the study's objective as value, PRUNED or FAIL. Trials that are neither are somebody else's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from ..core.candidates import ScoredCandidate, TrainedCandidate
+from ..core.candidates import PRUNED, STATUS_OK, ScoredCandidate, TrainedCandidate
 from .array_attributes import from_attributes, to_attributes
 
+LAYOUT = 2  # of what is stored: 1 had two studies a search
 _SCORED = tuple(f.name for f in fields(ScoredCandidate) if f.name not in ("number", "params_sampled"))
 _ALL_SCORED = frozenset(_SCORED)
 _DEFAULTS = {k: v for k, v in vars(ScoredCandidate(digest="", architecture="")).items() if v != {}}
 _MAPPINGS = tuple(f.name for f in fields(ScoredCandidate) if f.default_factory is dict)
 _TRAINED = tuple(f.name for f in fields(TrainedCandidate) if f.name not in ("number", "curve", "records"))
+
+
+def is_scored(user_attrs: Mapping[str, Any]) -> bool:
+    """Return whether a trial with these attributes is a scored candidate."""
+    return "digest" in user_attrs and "feasible" in user_attrs
+
+
+def is_training(user_attrs: Mapping[str, Any]) -> bool:
+    """Return whether a trial with these attributes is a training."""
+    return "digest" in user_attrs and "candidate" in user_attrs
 
 
 def scored_trial(candidate: ScoredCandidate, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
@@ -25,8 +41,7 @@ def scored_trial(candidate: ScoredCandidate, distributions: Mapping[str, BaseDis
     if candidate.is_ok:
         attributes["stderr"] = candidate.stderr  # null where no networks were drawn, but always there
     return create_trial(
-        state=TrialState.COMPLETE if candidate.is_ok else TrialState.FAIL,
-        value=candidate.log10_sensitivity if candidate.is_ok else None,
+        state=TrialState.PRUNED if candidate.is_ok else TrialState.FAIL,
         params=dict(candidate.params_sampled),
         distributions=dict(distributions),
         user_attrs=attributes,
@@ -44,25 +59,65 @@ def to_scored(number: int, user_attrs: Mapping[str, Any]) -> ScoredCandidate:
     return candidate
 
 
-def trained_trial(record: TrainedCandidate, scored: FrozenTrial, system_attrs: Mapping[str, Any]) -> FrozenTrial:
+def waiting_trial(
+    training: TrainedCandidate,
+    params: Mapping[str, Any],
+    distributions: Mapping[str, BaseDistribution],
+    *,
+    earlier: list[int] | None = None,
+) -> FrozenTrial:
+    """Return a training that waits for a worker.
+
+    Args:
+        training: What is known of it beforehand.
+        params: What the sampler suggested for its candidate.
+        distributions: Of these parameters.
+        earlier: Numbers of the trials in which its workers were lost; kept as Optuna keeps them.
+    """
+    retry = {"failed_trial": earlier[0], "retry_history": list(earlier)} if earlier else {}
+    attributes = _attributes(training)
+    del attributes["status"]  # which it does not have yet
+    return create_trial(
+        state=TrialState.WAITING,
+        params=dict(params),
+        distributions=dict(distributions),
+        user_attrs=attributes,
+        # By these Optuna's own ``ask`` suggests to a user's objective what waits here.
+        system_attrs={"fixed_params": dict(params), **retry},
+    )
+
+
+def finished_trial(
+    training: TrainedCandidate,
+    objective: str,
+    system_attrs: Mapping[str, Any],
+    params: Mapping[str, Any] | None = None,
+    distributions: Mapping[str, BaseDistribution] | None = None,
+) -> FrozenTrial:
     """Return a training as a finished trial.
 
     Args:
-        record: The training's figures.
-        scored: The trial of the scored candidate that it is a training of.
+        training: Its figures.
+        objective: The figure that is the study's objective.
         system_attrs: Optuna's own attributes, such as those by which it finds artifacts.
+        params: What the sampler suggested for its candidate.
+        distributions: Of these parameters.
     """
-    attributes = {k: v for k in _TRAINED if (v := getattr(record, k)) is not None and v not in ((), {})}
-    losses = (v for v in (record.val_loss, record.val_error) if v is not None)
     return create_trial(
-        state=_state(record),
-        value=next(losses, None) if record.is_ok else None,
-        params=scored.params,
-        distributions=scored.distributions,
-        user_attrs=attributes | to_attributes(record.records),
+        state=_state(training),
+        value=objective_of(training, objective) if training.is_ok else None,
+        params=dict(params or {}),
+        distributions=dict(distributions or {}),
+        user_attrs=_attributes(training) | to_attributes(training.records),
         system_attrs=dict(system_attrs),
-        intermediate_values=dict(enumerate(record.curve, 1)),
+        intermediate_values=dict(enumerate(training.curve, 1)),
     )
+
+
+def objective_of(training: TrainedCandidate, objective: str) -> float | None:
+    """Return the value of a training: the objective, or where a table of outcomes lacks it, another figure."""
+    figures = (getattr(training, name) for name in (objective, "val_loss", "val_error"))
+    return next((v for v in figures if v is not None), None)
 
 
 def to_trained(
@@ -78,7 +133,21 @@ def to_trained(
     return TrainedCandidate(**attributes, number=number, curve=curve, records=from_attributes(user_attrs))
 
 
-def _state(record: TrainedCandidate) -> TrialState:
-    if record.is_ok:
+def told_outside(
+    training: TrainedCandidate, state: TrialState, value: float | None, objective: str
+) -> TrainedCandidate:
+    """Return a training that somebody's own objective did: all that is known of it is its value."""
+    if state == TrialState.COMPLETE and value is not None:
+        known: dict[str, Any] = {objective: value}
+        return replace(training, **known)
+    return replace(training, status=f"{PRUNED} by an objective of the user's own")
+
+
+def _attributes(training: TrainedCandidate) -> dict[str, Any]:
+    return {k: v for k in _TRAINED if (v := getattr(training, k)) is not None and v not in ((), {})}
+
+
+def _state(training: TrainedCandidate) -> TrialState:
+    if training.status == STATUS_OK:
         return TrialState.COMPLETE
-    return TrialState.PRUNED if record.is_pruned else TrialState.FAIL
+    return TrialState.PRUNED if training.is_pruned else TrialState.FAIL

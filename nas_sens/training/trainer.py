@@ -34,7 +34,7 @@ def train(
     *,
     seed: int,
     sensitivity: Callable[[nn.Module], torch.Tensor] | None = None,
-    on_epoch: Callable[[], None] | None = None,
+    on_epoch: Callable[[Sequence[float]], None] | None = None,
     checkpoint: Checkpoint | None = None,
     prune: Callable[[Sequence[float]], bool] | None = None,
     limits: Limits = LIMITS,
@@ -51,7 +51,7 @@ def train(
         spec: How to train.
         seed: Seed of this training.
         sensitivity: Measure of the trained network, in evaluation mode; None to leave it out.
-        on_epoch: Called after every epoch.
+        on_epoch: Called after every epoch with the validation loss after each one so far.
         checkpoint: Where to go on from, if it is of this training, and where to write states to; None for nowhere.
         prune: Given the validation loss after each epoch so far, says whether to end the training; asked before every
             epoch but the first. The outcome's status then begins with "pruned".
@@ -76,7 +76,7 @@ def train(
             if checkpoint is not None and not run.problem and checkpoint.is_due(is_over=run.is_over):
                 checkpoint.write(run.state(), identity=identity)
             if on_epoch is not None and not run.problem:
-                on_epoch()
+                on_epoch(run.curves["val_loss"])
     curves = {name: tuple(values) for name, values in run.curves.items()}
     common: dict[str, Any] = {"curve": curves.pop("val_loss"), "curves": curves}
     if run.problem:

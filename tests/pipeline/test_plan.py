@@ -61,7 +61,7 @@ def study(**changes: Any) -> ns.StudySpec:
 def trained(p: Planned, *, failed: bool = False) -> TrainedCandidate:
     c = p.candidate
     return TrainedCandidate(
-        digest=c.digest, architecture=c.architecture, params=1, flops=1, source_trial=0, chosen_by=p.chosen_by,
+        digest=c.digest, architecture=c.architecture, params=1, flops=1, candidate=0, chosen_by=p.chosen_by,
         round=p.round, round_end=p.round_end, n_seeds=4, val_error=None if failed else (c.params or 0) / 100,
         val_loss=1.0, val_error_sd=0.02, status="diverged" if failed else "ok",
     )  # fmt: skip

@@ -20,7 +20,7 @@ PRUNERS = ("asha", "hyperband", "median")
 
 
 def record(i: int, curve: tuple[float, ...], status: str = "ok", **values: object) -> TrainedCandidate:
-    given = {"params": 1, "flops": 1, "source_trial": i, "chosen_by": "pareto", "val_loss": curve[-1], **values}
+    given = {"params": 1, "flops": 1, "candidate": i, "chosen_by": "pareto", "val_loss": curve[-1], **values}
     return TrainedCandidate(digest=f"{i}", architecture="{}", curve=curve, status=status, **given)
 
 

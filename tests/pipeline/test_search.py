@@ -50,7 +50,7 @@ def test_search_stores_what_the_contract_says(whole: tuple[ns.SearchResult, str]
         assert trial.value == attributes["val_loss"]
         assert len(trial.intermediate_values) == 2
         assert trial.intermediate_values[2] == pytest.approx(trial.value, rel=1e-6)
-        source = scored.trials[attributes["source_trial"]]
+        source = scored.trials[attributes["candidate"]]
         assert source.user_attrs["digest"] == attributes["digest"]
         assert source.params == trial.params
         assert attributes["log10_sensitivity_before"] == source.value

@@ -35,7 +35,7 @@ def report(path: Path, n_candidates: int) -> Path:
             architecture=architecture,
             params=100 + i,
             flops=200 + i,
-            source_trial=i,
+            candidate=i,
             chosen_by=CONTROL if i % 3 == 0 else "pareto",
             n_seeds=2,
             val_loss=0.5 + i / 50,

@@ -49,7 +49,7 @@ def network(depth: int) -> TrainedCandidate:
     return TrainedCandidate(
         digest=str(depth),
         architecture=json.dumps({"family": "fc", "depth": depth}),
-        **{"params": 1, "flops": 1, "source_trial": 0, "chosen_by": "random", "train_error": 0.0},
+        **{"params": 1, "flops": 1, "candidate": 0, "chosen_by": "random", "train_error": 0.0},
         records={"points": {0: POINTS, 5: POINTS}, "trajectories": {5: ALONG}, "slice": {0: SLICE, 5: SLICE}},
         **{"log10_sensitivity_after": 4.0, "predicted_loss": 30.0, "curve": (9.0, 3.0), "measured_epochs": (0, 1, 2)},
         measure_curves={"output_sensitivity": (1.0, 100.0, 10.0)},

@@ -28,7 +28,7 @@ def trained(depth: int, width: int, batch_norm: bool, **more) -> TrainedCandidat
         "digest": f"{depth}-{width}-{batch_norm}",
         "params": depth * width,
         "flops": 1,
-        "source_trial": 0,
+        "candidate": 0,
         "chosen_by": "random",
         "train_error": 0.0 if width > 10 else 0.2,
         "test_loss": 10.0**depth * (0.5 if batch_norm else 1.0),

@@ -57,7 +57,7 @@ def _train(c: ScoredCandidate, i: int, *, is_control: bool, n_epochs: int = 20, 
     error = float(0.1 + 0.02 * rng.random())
     fields = {
         **{"digest": c.digest, "architecture": c.architecture, "params": c.params, "flops": c.flops},
-        **{"source_trial": c.number, "chosen_by": "control" if is_control else "calibrated", "n_seeds": 2, "number": i},
+        **{"candidate": c.number, "chosen_by": "control" if is_control else "calibrated", "n_seeds": 2, "number": i},
         **{"val_loss": loss, "val_error": error, "test_loss": 1.01 * loss, "test_error": error + 0.01},
         **{"val_loss_sd": 0.011, "val_error_sd": 0.002, "test_loss_sd": 0.012, "test_error_sd": 0.0031},
         "log10_sensitivity_before": c.log10_sensitivity,
@@ -169,9 +169,9 @@ def test_same_input_gives_the_same_bytes_whatever_the_users_matplotlib_style(stu
 
 def test_ranking_is_by_what_the_study_declares(study):
     candidates, trained = study
-    trained = [replace(t, val_error=0.5 - 0.001 * t.source_trial) for t in trained]
+    trained = [replace(t, val_error=0.5 - 0.001 * t.candidate) for t in trained]
     by_error = _render(candidates, trained, protocol={**PROTOCOL, "select": {"final": "val_error"}})
-    last = max(trained, key=lambda t: t.source_trial)
+    last = max(trained, key=lambda t: t.candidate)
     assert "Ranked by validation error" in by_error
     assert f"best network by validation error is {describe(last.architecture)}" in _text(by_error)
     by_sensitivity = _render(candidates, trained, protocol={**PROTOCOL, "select": {"final": "sensitivity_after"}})
@@ -311,7 +311,7 @@ def test_failed_trainings_only():
             architecture=t.architecture,
             params=t.params,
             flops=t.flops,
-            source_trial=0,
+            candidate=0,
             chosen_by=t.chosen_by,
             status="training loss became NaN in epoch 3",
         )

@@ -62,7 +62,7 @@ def test_trained_candidates_and_artifacts_come_back(storage: StudyStorage, tmp_p
         architecture=source.architecture,
         params=5,
         flops=10,
-        source_trial=0,
+        candidate=0,
         chosen_by="pareto",
         reason="because",
         n_seeds=2,

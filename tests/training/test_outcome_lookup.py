@@ -106,7 +106,7 @@ def test_a_path_may_start_from_the_folder_of_the_study(tmp_path: Path, monkeypat
 
 
 def test_failed_and_unknown_figures() -> None:
-    record = TrainedCandidate(digest="d", architecture="{}", params=1, flops=1, source_trial=0, chosen_by="random")
+    record = TrainedCandidate(digest="d", architecture="{}", params=1, flops=1, candidate=0, chosen_by="random")
     failed = with_figures(record, {"val_error": math.inf, "test_error": 0.1, "n_seeds": 2})
     assert failed.status == "failed in the table: val_error not finite"
     assert (failed.val_error, failed.test_error, failed.n_seeds) == (None, None, 2)

@@ -1,0 +1,81 @@
+"""The trainings of a study that are planned and not begun: filled by whichever worker finds none waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+from ..architectures import load_spec
+from ..core.candidates import ScoredCandidate, TrainedCandidate
+from ..storage.queue import MOST_WAITING
+from ..training.outcome_lookup import TrainingTable, with_figures
+from .plan import Planned, plan_ahead, plan_training
+from .session import Session
+from .train_summary import record_of
+
+_PLAN = "plan"  # the lease of the worker that plans
+_WORKERS_PER_PICK = 8  # of many idle workers each plans for some of the others, or all would wait for the planning
+
+
+class Filled(Enum):
+    """What became of the queue."""
+
+    MORE = "something waits"
+    WAIT = "others train or plan"
+    DONE = "all that is declared is done"
+
+
+class TrainingQueue:
+    """The queue of a session's study.
+
+    Args:
+        session: The study.
+        candidates: Scored candidates that may be trained.
+
+    Attributes:
+        seen: The trainings that were stored when it was filled last.
+    """
+
+    def __init__(self, session: Session, candidates: Sequence[ScoredCandidate]) -> None:
+        self._session, self._candidates = session, candidates
+        self.seen = session.storage.trainings(session.spec.name)
+
+    def fill(self) -> Filled:
+        """Return what became of the queue, having planned what can begin now; a table's outcomes are looked up."""
+        storage, name = self._session.storage, self._session.spec.name
+        with storage.leases.claimed(name, _PLAN) as is_ours:
+            if not is_ours:
+                return Filled.WAIT
+            self.seen = storage.trainings(name)
+            if any(u.is_running for u in self.seen.underway):
+                storage.fail_stale(name)
+                self.seen = storage.trainings(name)
+            if any(not u.is_running for u in self.seen.underway):
+                return Filled.MORE
+            if plan := self._plan()[:MOST_WAITING]:
+                self._add(plan)
+                return Filled.MORE
+        return Filled.WAIT if self.seen.underway else Filled.DONE
+
+    def _plan(self) -> list[Planned]:
+        spec, trained = self._session.spec, self.seen.trained
+        underway = [u.training for u in self.seen.underway]
+        plan = plan_training(spec, self._candidates, trained, underway)
+        if plan or not underway or not self._session.settings.is_asynchronous:
+            return plan
+        return plan_ahead(spec, self._candidates, trained, underway, 1 + len(underway) // _WORKERS_PER_PICK)
+
+    def _add(self, plan: Sequence[Planned]) -> None:
+        storage, name, table = self._session.storage, self._session.spec.name, self._session.table
+        records = [record_of(p) for p in plan]
+        if table is None:
+            storage.enqueue(name, records, seen=self.seen)
+        else:
+            storage.add_trained(name, [_looked_up(r, table) for r in records], seen=self.seen)
+
+
+def _looked_up(record: TrainedCandidate, table: TrainingTable) -> TrainedCandidate:
+    """Return a training with the outcome that the table has; there are no weights then."""
+    figures = table.find(load_spec(record.architecture))
+    assert figures is not None, "only candidates of the table are planned"
+    return with_figures(record, figures)
