@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -315,7 +315,9 @@ class StudyStorage:
     @patient
     def take(self, name: str) -> Job | None:
         """Return the first training that waits, running here now; None if none waits."""
-        with self.guard():
+        # On SQLite, Optuna lets two processes start the same trial.
+        alone = nullcontext() if self._is_bulk else self.leases.hold(name, "take", poll_seconds=0.01)
+        with self.guard(), alone:
             job = self._queue.take(self._reader(name))
         if job is not None:
             self._heartbeat.start()
