@@ -107,7 +107,9 @@ class StudyStorage:
         self._beat_seconds, self._beaten = grace_seconds / BEATS_PER_GRACE, time.monotonic()
         connect = connection_arguments(url, self.shown_url, must_exist=must_exist, timeout=timeout)
         self._is_bulk = is_known_schema() if bulk is None else bulk
-        self._heartbeat = Heartbeat(self._beat, seconds=min(report_seconds, self._beat_seconds))
+        self._heartbeat = Heartbeat(
+            self._beat, is_needed=self._has_work, seconds=min(report_seconds, self._beat_seconds)
+        )
         try:
             self.rdb = open_database(url, connect, beat_seconds=self._beat_seconds, grace_seconds=grace_seconds)
             self.optuna_storage = optuna.storages.get_storage(self.rdb)
@@ -133,6 +135,10 @@ class StudyStorage:
     def guard(self) -> AbstractContextManager[None]:
         """Return a context in which errors of the database become one line, and a Ctrl-C waits."""
         return database_guard(self.url)
+
+    def _has_work(self) -> bool:
+        """Return whether something runs or is held here."""
+        return bool(self._queue.jobs or self.leases.held)
 
     def _beat(self) -> None:
         is_due = time.monotonic() - self._beaten >= 0.9 * self._beat_seconds

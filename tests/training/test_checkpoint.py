@@ -66,7 +66,12 @@ def test_a_killed_training_ends_like_an_undisturbed_one(digits, tmp_path, name, 
             train(DROPOUT, digits, spec, seed=3, on_epoch=killed_after(n), checkpoint=Checkpoint(path, seconds=0))
         calls = []
         resumed = train(
-            DROPOUT, digits, spec, seed=3, on_epoch=lambda _, c=calls: c.append(1), checkpoint=Checkpoint(path, seconds=0)
+            DROPOUT,
+            digits,
+            spec,
+            seed=3,
+            on_epoch=lambda _, c=calls: c.append(1),
+            checkpoint=Checkpoint(path, seconds=0),
         )
         assert plain(resumed) == plain(whole)
         assert len(calls) == len(whole.curve) - n
