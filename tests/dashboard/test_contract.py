@@ -1,8 +1,8 @@
 """What is used of Optuna and optuna-dashboard past their documented interfaces is there, in the installed versions.
 
 `dashboard.saved_notes` gives optuna-dashboard objects that stand for trials and figures, `dashboard.excerpt` stands for
-a storage and reads by a method of Optuna's own, and `storage.bulk_write`, `storage.bulk_read` and `storage.running_trials`
-know Optuna's tables.
+a storage and reads by a method of Optuna's own, and `storage.bulk_write`, `storage.bulk_read` and
+`storage.running_trials` know Optuna's tables.
 """
 
 from __future__ import annotations
