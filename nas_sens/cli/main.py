@@ -26,7 +26,9 @@ _COMMANDS = {
     "report": ("result_commands:report", "Write the report of a study: one HTML file."),
     "score": ("run_commands:score", "Sample and score candidates without training any."),
     "search": ("run_commands:search", "Sample, score, select, train and report a study."),
+    "status": ("status_command:status", "Show how far a study is: scored, waiting, running, done."),
     "train": ("run_commands:train", "Train the next selected candidates of a study."),
+    "worker": ("run_commands:worker", "Join the work on a study from any machine."),
 }
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from ..storage.leases import GRACE_SECONDS
+
 Command = Callable[..., None]
 
 
@@ -43,3 +45,20 @@ study_options = _options(
     click.option("--name", help="Override the study's name."),
     click.option("--full", is_flag=True, help="Take the study at the full size that its file declares in [full]."),
 )
+grace_option = click.option(
+    "--grace", type=click.FloatRange(min=1.0), default=GRACE_SECONDS, show_default=True, metavar="SECONDS",
+    help="Give up a worker that gives no sign of life for so long; its training goes to another one.",
+)  # fmt: skip
+max_trials_option = click.option(
+    "--max-trials-per-worker", type=click.IntRange(min=1), help="End a worker after so many trainings; its memory is"
+    " returned, and --workers starts another one in its place.",
+)  # fmt: skip
+workers_options = _options(
+    click.option("--workers", type=click.IntRange(min=1), help="Work with so many processes: a device each, or a share"
+                 " of the cores.  [default: this process alone]"),
+    click.option("--engine", default="local", show_default=True, help="What places them: local, ray or slurm."),
+    click.option("--gpus-per-worker", type=click.FloatRange(min=0), default=0.0, help="Of ray or slurm."),
+    max_trials_option,
+    grace_option,
+    click.argument("engine_arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS OF THE ENGINE]"),
+)  # fmt: skip

@@ -15,6 +15,7 @@ from .score_stage import score_candidates
 from .session import Session, enter
 from .settings import Settings
 from .train_stage import train_selected
+from .workers import Workers, run_workers
 
 
 def search(
@@ -28,6 +29,7 @@ def search(
     seed: int | None = None,
     name: str | None = None,
     full: bool = False,
+    workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
     """Sample, score, select and train what a study declares; called again, it goes on where it was.
@@ -42,6 +44,7 @@ def search(
         seed: See ``n_candidates``.
         name: See ``n_candidates``.
         full: Whether to take the study at the full size that its file declares in ``[full]``.
+        workers: Processes that do the work; None for this one alone.
         progress: Where to report progress to.
 
     Returns:
@@ -53,8 +56,7 @@ def search(
     """
     spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
     session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
-    score_candidates(session)
-    train_selected(session)
+    complete(session, workers, device=str(device), artifacts=artifacts)
     return read_result(session.storage, session.spec.name)
 
 
@@ -83,3 +85,29 @@ def open_study(
     """
     prepared = prepare(spec, device=device)
     return enter(prepared, storage=storage, artifacts=artifacts, progress=progress, settings=settings)
+
+
+def complete(
+    session: Session, workers: Workers | None, *, device: str = "auto", artifacts: str | Path | None = None
+) -> None:
+    """Score and train what a session's study declares, in this process alone or by workers.
+
+    Args:
+        session: The study.
+        workers: Who does the work; None for this process.
+        device: See :func:`search`.
+        artifacts: See :func:`search`.
+    """
+    if workers is None:
+        score_candidates(session)
+    train_all(session, workers, device=device, artifacts=artifacts)
+
+
+def train_all(
+    session: Session, workers: Workers | None, *, device: str = "auto", artifacts: str | Path | None = None
+) -> None:
+    """Train what a session's study declares, in this process alone or by workers; see :func:`complete`."""
+    if workers is None:
+        train_selected(session)
+    else:
+        run_workers(session, workers, device=device, artifacts=None if artifacts is None else str(artifacts))
