@@ -259,8 +259,7 @@ class StudyStorage:
         """
         with self.guard():
             reader = self._reader(name)
-            there = {c.digest for c in reader.candidates}
-            trials = [scored_trial(c, distributions) for c, distributions in candidates if c.digest not in there]
+            trials = [scored_trial(c, d) for c, d in candidates if c.digest not in reader.scored]
             self._insert(self.study_id(name), trials, unless_after=reader.newest)
 
     def _insert(self, study_id: int, trials: Sequence[FrozenTrial], *, unless_after: int) -> None:
