@@ -24,7 +24,7 @@ from .output import open_storage, show_scored, show_trained, title_of, write_rep
 @run_options
 @format_option
 def search(study: str, n_candidates: int | None, seed: int | None, name: str | None, full: bool, top_k: int | None,
-           report: Path, storage: str | None, artifacts: Path | None, device: str, quiet: bool, verbose: bool,
+           report: Path, storage: str | None, artifacts: str | None, device: str, quiet: bool, verbose: bool,
            form: str) -> None:  # fmt: skip
     """Sample, score, select, train and report a STUDY; run it again to resume it."""
     from ..pipeline.declare import declare
@@ -55,7 +55,7 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
 @run_options
 @format_option
 def score(study: str, n_candidates: int | None, seed: int | None, name: str | None, full: bool, storage: str | None,
-          artifacts: Path | None, device: str, quiet: bool, verbose: bool,
+          artifacts: str | None, device: str, quiet: bool, verbose: bool,
            form: str) -> None:  # fmt: skip
     """Sample and score the candidates of a STUDY without training any."""
     from ..pipeline.declare import declare
@@ -77,7 +77,7 @@ def score(study: str, n_candidates: int | None, seed: int | None, name: str | No
 @storage_options
 @run_options
 @format_option
-def train(name: str, top_k: int | None, control: int | None, storage: str | None, artifacts: Path | None, device: str,
+def train(name: str, top_k: int | None, control: int | None, storage: str | None, artifacts: str | None, device: str,
           quiet: bool, verbose: bool,
            form: str) -> None:  # fmt: skip
     """Train the next selected candidates of the study NAME, whose candidates are scored."""

@@ -67,7 +67,8 @@ def enter(
     Args:
         prepared: Declaration, data and probe.
         storage: SQLAlchemy URL; None for ``OPTUNA_STORAGE`` or ``sqlite:///nas_sens.db``.
-        artifacts: Folder for trained weights; None for one beside the SQLite file.
+        artifacts: Folder or bucket (``s3://…``, ``gs://…``) for weights, checkpoints and logs; None for what the study
+            remembers, which is a folder beside the SQLite file if none was ever given.
         progress: Where to report progress to.
         settings: How this process works on it.
 
@@ -79,11 +80,11 @@ def enter(
         StorageError: The database cannot be used.
     """
     spec, told = prepared.spec, progress or SilentProgress()
-    database = StudyStorage(storage_url(storage), artifacts=None if artifacts is None else Path(artifacts))
+    database = StudyStorage(storage_url(storage), artifacts=artifacts)
     with database.claims.hold(spec.name, "create"):
         there = database.attributes(spec.name) if database.exists(spec.name) else None
         spec = _new(spec) if there is None else _resumed(spec, there, prepared, database)
-        attributes = _study_attributes(spec, prepared)
+        attributes = _study_attributes(spec, prepared) | database.remember_artifacts(spec.name, there)
         if there is not None:
             attributes |= _threads(there, spec.name, told)
         database.create(spec.name, attributes)

@@ -158,7 +158,7 @@ def _judge(session: Session, planned: Planned) -> Judge | None:
 
 def _checkpoints(session: Session, candidate: str) -> list[Checkpoint]:
     """Return the files from which the trainings of a candidate go on, one a seed, among the study's artifacts."""
-    spec, artifacts = session.spec, session.storage.artifacts
+    spec, artifacts = session.spec, session.storage.artifacts_of(session.spec.name)
     names = [f"checkpoints/{digest([spec.name, candidate, i])}.pt" for i in range(spec.train.seeds)]
     # What a seed came to is stored with the others', so that it is kept until these are done.
     return [

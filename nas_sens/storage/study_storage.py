@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..core.candidates import ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError, StorageError
-from . import bulk_read, bulk_write
+from . import artifact_places, bulk_read, bulk_write
 from .artifacts import Artifacts
 from .claims import Claims
 from .guard import database_guard, line_of
@@ -44,7 +44,8 @@ class StudyStorage:
 
     Args:
         url: SQLAlchemy URL of an SQLite, PostgreSQL or MySQL database.
-        artifacts: Folder for trained weights; None for the default of the URL.
+        artifacts: Folder or bucket for weights, checkpoints and logs; None for what each study remembers, else the
+            default of the URL.
         must_exist: Whether an SQLite file must be there already (reading commands create nothing).
         timeout: Seconds to wait for other processes that write into an SQLite file.
         bulk: Whether to read and write many trials at once, past Optuna's interface; None for where Optuna's tables are
@@ -54,7 +55,7 @@ class StudyStorage:
         rdb: Optuna's storage without a cache.
         optuna_storage: Optuna's storage, for Optuna's own tools.
         claims: Which process works on what.
-        artifacts: Files of trained networks.
+        artifacts: Files of trained networks, of studies that remember no other place (see :meth:`artifacts_of`).
 
     Raises:
         InvalidInputError: The URL is malformed, or the file does not exist though it must.
@@ -65,7 +66,7 @@ class StudyStorage:
         self,
         url: str = DEFAULT_STORAGE,
         *,
-        artifacts: Path | None = None,
+        artifacts: str | Path | None = None,
         must_exist: bool = False,
         timeout: float = _SQLITE_TIMEOUT_SECONDS,
         bulk: bool | None = None,
@@ -86,7 +87,9 @@ class StudyStorage:
         ) as error:
             raise StorageError(f"cannot open the storage {self.shown_url}: {line_of(error, url)}") from error
         self._is_bulk = is_known_schema() if bulk is None else bulk
-        self.artifacts = Artifacts(artifacts if artifacts is not None else default_artifacts(url))
+        self.given_artifacts = None if artifacts is None else artifact_places.place_of(artifacts)
+        self.artifacts = Artifacts(self.given_artifacts or default_artifacts(url))
+        self._remembered: dict[str, Artifacts] = {}
         # Finished trials never change: what is read of a study is its last trial and the records so far.
         self._scored: dict[int, tuple[int, list[ScoredCandidate]]] = {}
         self._trained: dict[int, tuple[int, list[TrainedCandidate], set[str]]] = {}
@@ -228,7 +231,7 @@ class StudyStorage:
         with self.guard():
             scored = self._trial(name, source.number)
             # All in one transaction: a process killed at any moment leaves no half-written trial.
-            trial = trained_trial(record, scored, self.artifacts.write(artifacts))
+            trial = trained_trial(record, scored, self.artifacts_of(name).write(artifacts) if artifacts else {})
             return replace(record, number=self._insert(self.study_id(name + TRAINED), [trial])[0])
 
     def fetch_artifact(self, name: str, number: int, filename: str, destination: Path) -> None:
@@ -240,7 +243,33 @@ class StudyStorage:
         with self.guard():
             trial = self._trial(name + TRAINED, number)
         what = f"training trial {number} of study {name!r}"
-        self.artifacts.fetch(trial, self.optuna_storage, filename, destination, what=what)
+        self.artifacts_of(name).fetch(trial, self.optuna_storage, filename, destination, what=what)
+
+    def artifacts_of(self, name: str) -> Artifacts:
+        """Return the artifacts of a study: where this storage was told that they are, else where it remembers."""
+        place = None if self.given_artifacts is not None else self.attributes(name).get(artifact_places.ATTRIBUTE)
+        return self.artifacts if place is None else self._remembered.setdefault(place, Artifacts(place))
+
+    def remember_artifacts(self, name: str, stored: Mapping[str, Any] | None) -> dict[str, str | None]:
+        """Return the attributes by which a study that is opened for writing remembers where its artifacts lie.
+
+        Args:
+            name: The study.
+            stored: Its attributes; None if it is new.
+
+        Raises:
+            InvalidInputError: Artifacts cannot be written there, or those so far lie elsewhere.
+        """
+
+        def has_all(artifacts: Artifacts) -> bool:
+            numbers = [t.number for t in self.trained(name) if t.is_ok] if stored is not None else []
+            with self.guard():
+                trials = [self._trial(name + TRAINED, n) for n in {*numbers[:1], *numbers[-1:]}]
+                return all(artifacts.has_files_of(t, self.optuna_storage) for t in trials)
+
+        return artifact_places.to_remember(
+            name, url=self.url, given=self.given_artifacts, stored=stored, has_all=has_all
+        )
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 
