@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from ..core.declarations import bundled
@@ -89,7 +87,7 @@ def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, s
 @storage_options
 @format_option
 def replay(source: str, rules: str, budgets: str, repeats: int, pool_share: float, outcome: str, seed: int,
-           storage: str | None, artifacts: Path | None, form: str) -> None:  # fmt: skip
+           storage: str | None, artifacts: str | None, form: str) -> None:  # fmt: skip
     """Replay selection rules where outcomes are known: what would they have found?
 
     SOURCE is a CSV file (.csv or .csv.gz) with a column "architecture" or "arch", the outcome and features, or the name

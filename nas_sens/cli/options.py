@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 
@@ -26,8 +25,9 @@ storage_options = _options(
     ),
     click.option(
         "--artifacts",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Folder for trained weights.  [default: beside the SQLite file]",
+        metavar="PLACE",
+        help="Folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX for weights, checkpoints and logs, which the study "
+        "remembers.  [default: beside the SQLite file]",
     ),
 )
 format_option = click.option(

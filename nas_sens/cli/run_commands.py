@@ -40,7 +40,7 @@ MORE = 75  # the exit code of a worker that ended as it was told to, though some
 @run_options
 @format_option
 def search(study: str, n_candidates: int | None, seed: int | None, name: str | None, full: bool, top_k: int | None,
-           report: Path, storage: str | None, artifacts: Path | None, device: str, quiet: bool, verbose: bool,
+           report: Path, storage: str | None, artifacts: str | None, device: str, quiet: bool, verbose: bool,
            form: str, grace: float, **who: Any) -> None:  # fmt: skip
     """Sample, score, select, train and report a STUDY; run it again to resume it.
 
@@ -95,7 +95,7 @@ def _workers(
 @run_options
 @format_option
 def score(study: str, n_candidates: int | None, seed: int | None, name: str | None, full: bool, storage: str | None,
-          artifacts: Path | None, device: str, quiet: bool, verbose: bool,
+          artifacts: str | None, device: str, quiet: bool, verbose: bool,
            form: str) -> None:  # fmt: skip
     """Sample and score the candidates of a STUDY without training any."""
     from ..pipeline.declare import declare
@@ -118,7 +118,7 @@ def score(study: str, n_candidates: int | None, seed: int | None, name: str | No
 @storage_options
 @run_options
 @format_option
-def train(name: str, top_k: int | None, control: int | None, storage: str | None, artifacts: Path | None, device: str,
+def train(name: str, top_k: int | None, control: int | None, storage: str | None, artifacts: str | None, device: str,
           quiet: bool, verbose: bool, form: str, grace: float, **who: Any) -> None:  # fmt: skip
     """Train the next selected candidates of the study NAME, whose candidates are scored."""
     from ..pipeline.declare import declare
@@ -145,7 +145,7 @@ def train(name: str, top_k: int | None, control: int | None, storage: str | None
 @storage_options
 @run_options
 def worker(name: str, data: str | None, max_trials_per_worker: int | None, grace: float, storage: str | None,
-           artifacts: Path | None, device: str, quiet: bool, verbose: bool) -> None:  # fmt: skip
+           artifacts: str | None, device: str, quiet: bool, verbose: bool) -> None:  # fmt: skip
     """Join the work on the study NAME, which a search has begun, from this or any other machine.
 
     It scores and trains what is left, beside all others, and ends when nothing is; with exit code 75 if it ended after
@@ -159,7 +159,7 @@ def worker(name: str, data: str | None, max_trials_per_worker: int | None, grace
         n_threads=None,
         name=name,
         storage=storage_url(storage),
-        artifacts=None if artifacts is None else str(artifacts),
+        artifacts=artifacts,
         data=data,
         max_trainings=max_trials_per_worker,
         grace_seconds=grace,

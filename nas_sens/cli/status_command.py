@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Between two looks.")
 @storage_options
 @format_option
-def status(name: str, watch: bool, seconds: float, storage: str | None, artifacts: Path | None, form: str) -> None:
+def status(name: str, watch: bool, seconds: float, storage: str | None, artifacts: str | None, form: str) -> None:
     """Show how far the study NAME is: scored, waiting, running (where, since, epoch, loss), done, failed, time left."""
     from ..pipeline.overview import overview_of
     from ..pipeline.worker import stored_spec

@@ -37,7 +37,8 @@ def search(
     Args:
         study: A bundled name, a TOML file or a StudySpec.
         storage: SQLAlchemy URL; None for ``OPTUNA_STORAGE`` or ``sqlite:///nas_sens.db``.
-        artifacts: Folder for trained weights; None for one beside the SQLite file.
+        artifacts: Folder or bucket (``s3://…``, ``gs://…``) for weights, checkpoints and logs; None for what the study
+            remembers, which is a folder beside the SQLite file if none was ever given.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         n_candidates: Overrides ``[search] n_candidates``; so ``top_k``, ``seed`` and ``name``.
         top_k: See ``n_candidates``.
@@ -52,7 +53,7 @@ def search(
 
     Raises:
         InvalidInputError: The declaration is wrong, or the study in the database was made with another one.
-        StorageError: The database or the artifact folder cannot be used.
+        StorageError: The database or the artifact store cannot be used.
     """
     spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
     session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)

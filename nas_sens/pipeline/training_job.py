@@ -176,11 +176,11 @@ def _judge(session: Session, planned: TrainedCandidate) -> Judge | None:
 
 
 def _checkpoints(session: Session, candidate: str) -> list[Checkpoint]:
-    """Return the files from which the trainings of a candidate go on, one a seed, in the artifact folder."""
-    spec, folder = session.spec, session.storage.artifacts.folder / "checkpoints"
-    names = [digest([spec.name, candidate, i]) for i in range(spec.train.seeds)]
+    """Return the files from which the trainings of a candidate go on, one a seed, among the study's artifacts."""
+    spec, artifacts = session.spec, session.storage.artifacts_of(session.spec.name)
+    names = [f"checkpoints/{digest([spec.name, candidate, i])}.pt" for i in range(spec.train.seeds)]
     # What a seed came to is stored with the others', so that it is kept until these are done.
     return [
-        Checkpoint(folder / f"{name}.pt", seconds=spec.train.checkpoint_seconds, keeps_end=i + 1 < spec.train.seeds)
+        Checkpoint(artifacts, name, seconds=spec.train.checkpoint_seconds, keeps_end=i + 1 < spec.train.seeds)
         for i, name in enumerate(names)
     ]

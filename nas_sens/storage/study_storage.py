@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..core.candidates import ScoredCandidate, TrainedCandidate, Underway
 from ..core.errors import InvalidInputError, StorageError
-from . import bulk_write
+from . import artifact_places, bulk_write
 from .artifacts import Artifacts
 from .guard import database_guard, line_of, patient
 from .heartbeat import Heartbeat
@@ -62,7 +62,8 @@ class StudyStorage:
 
     Args:
         url: SQLAlchemy URL of an SQLite, PostgreSQL or MySQL database.
-        artifacts: Folder for trained weights; None for the default of the URL.
+        artifacts: Folder or bucket for weights, checkpoints and logs; None for what each study remembers, else the
+            default of the URL.
         must_exist: Whether an SQLite file must be there already (reading commands create nothing).
         timeout: Seconds to wait for other processes that write into an SQLite file.
         bulk: Whether to read and write many trials at once, past Optuna's interface; None for where Optuna's tables are
@@ -77,7 +78,7 @@ class StudyStorage:
         rdb: Optuna's storage without a cache.
         optuna_storage: Optuna's storage, for Optuna's own tools.
         leases: Who creates what and scores what.
-        artifacts: Files of trained networks.
+        artifacts: Files of trained networks, of studies that remember no other place (see :meth:`artifacts_of`).
 
     Raises:
         InvalidInputError: The URL is malformed, or the file does not exist though it must.
@@ -88,7 +89,7 @@ class StudyStorage:
         self,
         url: str = DEFAULT_STORAGE,
         *,
-        artifacts: Path | None = None,
+        artifacts: str | Path | None = None,
         must_exist: bool = False,
         timeout: float = _SQLITE_TIMEOUT_SECONDS,
         bulk: bool | None = None,
@@ -126,7 +127,9 @@ class StudyStorage:
         ) as error:
             raise StorageError(f"cannot open the storage {self.shown_url}: {line_of(error, url)}") from error
         self._queue = Queue(self.rdb, self.optuna_storage, worker=self.worker, is_bulk=self._is_bulk)
-        self.artifacts = Artifacts(artifacts if artifacts is not None else default_artifacts(url))
+        self.given_artifacts = None if artifacts is None else artifact_places.place_of(artifacts)
+        self.artifacts = Artifacts(self.given_artifacts or default_artifacts(url))
+        self._remembered: dict[str, Artifacts] = {}
         self._readers: dict[int, StudyReader] = {}
 
     def guard(self) -> AbstractContextManager[None]:
@@ -330,10 +333,14 @@ class StudyStorage:
         """
         if job.is_lost:
             return None
+        files = self.artifacts_of(name)
         with self.guard():
-            attributes = self.artifacts.write(artifacts)
+            attributes = files.write(artifacts) if artifacts else {}
         stored = replace(training, number=job.training.number)
-        return stored if self._finish(name, job, stored, attributes) else None
+        if self._finish(name, job, stored, attributes):
+            return stored
+        files.discard(attributes)
+        return None
 
     @patient
     def _finish(self, name: str, job: Job, training: TrainedCandidate, attributes: Mapping[str, str]) -> bool:
@@ -367,7 +374,103 @@ class StudyStorage:
             StorageError: The trial has no such artifact, or its file is missing.
         """
         with self.guard():
-            study_id = self.study_id(name)
-            trial = self.rdb.get_trial(self.rdb.get_trial_id_from_study_id_trial_number(study_id, number))
+            trial = self._trial(name, number)
         what = f"training trial {number} of study {name!r}"
-        self.artifacts.fetch(trial, self.optuna_storage, filename, destination, what=what)
+        self.artifacts_of(name).fetch(trial, self.optuna_storage, filename, destination, what=what)
+
+    def artifacts_of(self, name: str) -> Artifacts:
+        """Return the artifacts of a study: where this storage was told that they are, else where it remembers."""
+        place = None if self.given_artifacts is not None else self.attributes(name).get(artifact_places.ATTRIBUTE)
+        return self.artifacts if place is None else self._remembered.setdefault(place, Artifacts(place))
+
+    def remember_artifacts(self, name: str, stored: Mapping[str, Any] | None) -> dict[str, str | None]:
+        """Return the attributes by which a study that is opened for writing remembers where its artifacts lie.
+
+        Args:
+            name: The study.
+            stored: Its attributes; None if it is new.
+
+        Raises:
+            InvalidInputError: Artifacts cannot be written there, or those so far lie elsewhere.
+        """
+
+        def has_all(artifacts: Artifacts) -> bool:
+            numbers = [t.number for t in self.trained(name) if t.is_ok] if stored is not None else []
+            with self.guard():
+                trials = [self._trial(name, n) for n in {*numbers[:1], *numbers[-1:]}]
+                return all(artifacts.has_files_of(t, self.optuna_storage) for t in trials)
+
+        return artifact_places.to_remember(
+            name, url=self.url, given=self.given_artifacts, stored=stored, has_all=has_all
+        )
+
+    # -- helpers ------------------------------------------------------------------------------------------------------
+
+    def _insert(self, study_id: int, trials: list[FrozenTrial]) -> list[int]:
+        """Return the numbers of finished trials, stored in one transaction where Optuna's tables are known."""
+        if self._is_bulk:
+            return bulk_write.insert_finished(self.rdb, study_id, trials)
+        ids = [self.optuna_storage.create_new_trial(study_id, trial) for trial in trials]
+        return [self.optuna_storage.get_trial(i).number for i in ids]
+
+    def _trial(self, name: str, number: int | None) -> FrozenTrial:
+        assert number is not None, "only stored records have a trial"
+        return self.rdb.get_trial(self.rdb.get_trial_id_from_study_id_trial_number(self.study_id(name), number))
+
+    def _trial(self, name: str, number: int | None) -> FrozenTrial:
+        assert number is not None, "only stored records have a trial"
+        return self.rdb.get_trial(self.rdb.get_trial_id_from_study_id_trial_number(self.study_id(name), number))
+
+
+def _connection_arguments(url: str, shown_url: str, *, must_exist: bool, timeout: float) -> dict[str, Any]:
+    """Return what the database's driver is told, having checked that an SQLite file can be there.
+
+    Raises:
+        InvalidInputError: The URL is malformed, or the file does not exist though it must.
+    """
+    try:
+        parsed = sqlalchemy.engine.make_url(url)
+    except SQLAlchemyError as error:
+        raise InvalidInputError(
+            f"the storage must be a database URL such as {DEFAULT_STORAGE}; given {shown_url!r}"
+        ) from error
+    if parsed.get_backend_name() != "sqlite":
+        return {}
+    if not parsed.database or parsed.database == ":memory:":
+        raise InvalidInputError("the storage must be a file or a server, as a study has to outlive the command")
+    path = Path(parsed.database)
+    if not path.parent.is_dir():
+        raise InvalidInputError(f"the folder of the storage {shown_url} does not exist; create it first")
+    if must_exist and not path.is_file():
+        raise InvalidInputError(
+            f"there is no database {str(path)!r}; run a search first, or name the right one with --storage"
+        )
+    return {"timeout": timeout}
+
+
+def _open_database(url: str, connect: Mapping[str, Any]) -> RDBStorage:
+    """Return an open database with its tables, though other processes may make them at the same moment.
+
+    Raises:
+        SQLAlchemyError: It cannot be opened; as are the other three.
+        StorageInternalError: See above.
+        RuntimeError: See above.
+        AssertionError: See above.
+    """
+    for _ in range(_OPEN_ATTEMPTS - 1):
+        try:
+            return _open_once(url, connect)
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, AssertionError) as error:
+            if not any(t in f"{error} {error.__cause__}".lower() for t in _RACES):
+                raise
+            time.sleep(0.05 + 0.1 * random.random())
+    return _open_once(url, connect)
+
+
+def _open_once(url: str, connect: Mapping[str, Any]) -> RDBStorage:
+    with quiet_optuna():
+        return RDBStorage(url, engine_kwargs={"connect_args": dict(connect)})
+
+    def _trial(self, name: str, number: int | None) -> FrozenTrial:
+        assert number is not None, "only stored records have a trial"
+        return self.rdb.get_trial(self.rdb.get_trial_id_from_study_id_trial_number(self.study_id(name), number))
