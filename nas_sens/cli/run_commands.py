@@ -53,9 +53,10 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
 
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
     spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
+    workers = _workers(**who)
     session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress,
-                         settings=Settings(grace_seconds=grace))  # fmt: skip
-    complete(session, _workers(**who), device=device, artifacts=artifacts)
+                         settings=Settings(grace_seconds=grace), is_shared=workers is not None)  # fmt: skip
+    complete(session, workers, device=device, artifacts=artifacts)
     result = read_result(session.storage, spec.name)
     path = write_report_of(result, report)
     show_trained(result.trials, form, title_of(result))
@@ -129,9 +130,10 @@ def train(name: str, top_k: int | None, control: int | None, storage: str | None
     database = open_storage(storage, artifacts)
     spec = declare(stored_spec(database, name), top_k=top_k, control=control)
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
+    workers = _workers(**who)
     session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress,
-                         settings=Settings(grace_seconds=grace))  # fmt: skip
-    train_all(session, _workers(**who), device=device, artifacts=artifacts)
+                         settings=Settings(grace_seconds=grace), is_shared=workers is not None)  # fmt: skip
+    train_all(session, workers, device=device, artifacts=artifacts)
     result = read_result(session.storage, name)
     show_trained(result.trials, form, title_of(result))
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 
 from ..core.progress import Progress
+from ..data import DataSpec, Splits, load_data
+from ..data.machine_copy import shared_on_this_machine
 from ..results.search_result import SearchResult, read_result
 from ..study.study_spec import StudySpec
 from .declare import declare
@@ -56,7 +58,9 @@ def search(
         StorageError: The database or the artifact store cannot be used.
     """
     spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
-    session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
+    session = open_study(
+        spec, storage=storage, artifacts=artifacts, device=device, progress=progress, is_shared=workers is not None
+    )
     complete(session, workers, device=str(device), artifacts=artifacts)
     return read_result(session.storage, session.spec.name)
 
@@ -69,6 +73,7 @@ def open_study(
     device: str | torch.device = "auto",
     progress: Progress | None = None,
     settings: Settings | None = None,
+    is_shared: bool = False,
 ) -> Session:
     """Return a declared study, prepared and entered: ready to be scored and trained.
 
@@ -79,12 +84,13 @@ def open_study(
         device: See :func:`search`.
         progress: See :func:`search`.
         settings: How this process works on it.
+        is_shared: Whether other processes on this machine use the same copy of the data.
 
     Raises:
         InvalidInputError: Data or database do not go with the declaration.
         StorageError: The database cannot be used.
     """
-    prepared = prepare(spec, device=device)
+    prepared = prepare(spec, device=device, load=_load_shared if is_shared else load_data)
     return enter(prepared, storage=storage, artifacts=artifacts, progress=progress, settings=settings)
 
 
@@ -112,3 +118,7 @@ def train_all(
         train_selected(session)
     else:
         run_workers(session, workers, device=device, artifacts=None if artifacts is None else str(artifacts))
+
+
+def _load_shared(spec: DataSpec) -> Splits:
+    return shared_on_this_machine(lambda: load_data(spec))

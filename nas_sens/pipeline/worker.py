@@ -9,7 +9,10 @@ from dataclasses import replace
 import torch
 
 from ..core.declarations import changed
+from ..core.errors import first_line
 from ..core.progress import Progress, TextProgress
+from ..data import DataSpec, Splits, load_data
+from ..data.machine_copy import shared_on_this_machine
 from ..storage.study_storage import StudyStorage
 from ..study.load import from_dict
 from ..study.study_spec import StudySpec
@@ -18,6 +21,7 @@ from .score_stage import score_candidates
 from .session import Session, enter
 from .settings import Settings
 from .train_stage import train_selected
+from .worker_log import Logged, keep_log
 
 
 def work(
@@ -55,24 +59,22 @@ def work(
     """
     if n_threads is not None:
         torch.set_num_threads(n_threads)
-    told = progress or TextProgress(sys.stderr)
+    told = Logged(progress or TextProgress(sys.stderr))
+    settings = Settings(
+        worker=worker, is_asynchronous=is_asynchronous, max_trainings=max_trainings, grace_seconds=grace_seconds
+    )
     session = join(
-        name,
-        storage=storage,
-        artifacts=artifacts,
-        data=data,
-        device=device,
-        progress=told,
-        settings=Settings(
-            worker=worker,
-            is_asynchronous=is_asynchronous,
-            max_trainings=max_trainings,
-            grace_seconds=grace_seconds,
-        ),
+        name, storage=storage, artifacts=artifacts, data=data, device=device, progress=told, settings=settings
     )
     told.message(f"worker {session.storage.worker} on {session.probe.device}, {torch.get_num_threads()} threads")
-    score_candidates(session)
-    return train_selected(session)
+    try:
+        score_candidates(session)
+        return train_selected(session)
+    except Exception as error:
+        told.detail(f"it ended with {type(error).__name__}: {first_line(error)}")
+        raise
+    finally:
+        keep_log(session, told)
 
 
 def join(
@@ -91,10 +93,15 @@ def join(
         InvalidInputError: There is no such study, or data and device do not go with it.
         StorageError: The database cannot be used.
     """
-    spec = stored_spec(StudyStorage(storage, must_exist=True), name)
+    database = StudyStorage(storage, must_exist=True)
+    spec, fingerprint = stored_spec(database, name), database.attributes(name)["data_fingerprint"]
     if data is not None:
         spec = replace(spec, data=changed(spec.data, where="data", name=data))
-    prepared = prepare(spec, device=device)
+
+    def load(declared: DataSpec) -> Splits:
+        return shared_on_this_machine(lambda: load_data(declared), fingerprint=fingerprint, on_problem=progress.message)
+
+    prepared = prepare(spec, device=device, load=load)
     return enter(prepared, storage=storage, artifacts=artifacts, progress=progress, settings=settings)
 
 

@@ -14,6 +14,7 @@ import torch
 from ..executors.base import EXECUTORS, Ended, EngineOptions, Executor, Task
 from ..executors.supervisor import supervise
 from .session import Session, describe_study
+from .worker_log import keep_text
 from .workers_display import WorkersDisplay
 
 _TARGET = "nas_sens.pipeline.worker:work"
@@ -64,6 +65,8 @@ def run_workers(session: Session, workers: Workers, *, device: str, artifacts: s
                 n = session.storage.fail_worker(session.spec.name, task.worker)
                 what = f"; {n} trainings go to others" if n else ""
                 session.progress.message(f"worker {task.worker} was lost{what}: {ended.text or 'it was stopped'}")
+                if task.log.exists():  # it could not keep its log itself
+                    keep_text(session, task.worker, task.log.read_text(encoding="utf-8", errors="replace"))
 
         with ExitStack() as stack:
             show = WorkersDisplay(session, stack)

@@ -378,6 +378,21 @@ class StudyStorage:
         what = f"training trial {number} of study {name!r}"
         self.artifacts_of(name).fetch(trial, self.optuna_storage, filename, destination, what=what)
 
+    def attach(self, name: str, files: Mapping[str, Path]) -> None:
+        """Keep files as artifacts of a study itself.
+
+        Args:
+            name: Name of the study.
+            files: File name to file.
+
+        Raises:
+            StorageError: The artifacts or the database cannot be written.
+        """
+        attributes = self.artifacts_of(name).write(files)
+        with self.guard():
+            for key, value in attributes.items():
+                self.optuna_storage.set_study_system_attr(self.study_id(name), key, value)
+
     def artifacts_of(self, name: str) -> Artifacts:
         """Return the artifacts of a study: where this storage was told that they are, else where it remembers."""
         place = None if self.given_artifacts is not None else self.attributes(name).get(artifact_places.ATTRIBUTE)
