@@ -6,7 +6,9 @@ time.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -47,7 +49,7 @@ class RayWorker:
 
     def stop(self) -> None:
         """Interrupt the work, which gives back what it has in hand, and end the actor."""
-        self._ray.cancel(self._result)
+        self._actor.stop.remote()
         self._ray.wait([self._result], timeout=_STOP_SECONDS)
         self._ray.kill(self._actor)
 
@@ -63,7 +65,8 @@ class Ray:
     def __init__(self, ray: ModuleType, options: EngineOptions) -> None:
         self._ray = ray
         resources: dict[str, Any] = {"num_gpus": options.gpus_per_worker, "num_cpus": options.cpus_per_worker or 1}
-        self._actor = ray.remote(max_restarts=_RESTARTS, max_task_retries=_RESTARTS, **resources)(_Actor)
+        lasting = {"max_restarts": _RESTARTS, "max_task_retries": _RESTARTS, "max_concurrency": 2}
+        self._actor = ray.remote(**lasting, **resources)(_Actor)
 
     def start(self, task: Task) -> RayWorker:
         """Return a worker whose actor starts as soon as a node has room for it."""
@@ -74,9 +77,21 @@ class Ray:
 
 
 class _Actor:
+    """What lives on a node: the work in one thread, and another one by which it can be interrupted."""
+
+    def __init__(self) -> None:
+        self._thread: int | None = None
+
     def run(self, task: Task) -> bool:
         """Return what a worker's task comes to on the node of this actor."""
+        self._thread = threading.get_ident()
         return task.run()
+
+    def stop(self) -> None:
+        """Raise a KeyboardInterrupt in the work, as Ray does not interrupt what an actor does."""
+        if self._thread is not None:
+            thread, error = ctypes.c_ulong(self._thread), ctypes.py_object(KeyboardInterrupt)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, error)
 
 
 def _open(options: EngineOptions) -> Ray:

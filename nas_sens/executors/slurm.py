@@ -6,6 +6,7 @@ checkpoint wherever it is taken next.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,9 +26,12 @@ class SlurmTask:
     def __init__(self, task: Task) -> None:
         self.task = task
 
-    def __call__(self) -> bool:
-        """Return what a worker's task comes to in this job."""
-        return self.task.run()
+    def __call__(self) -> tuple[str, str]:
+        """Return how the worker ended in this job, and a line about it."""
+        try:
+            return ("done" if self.task.run() else "more", "")
+        except InvalidInputError as error:
+            return ("refused", str(error))
 
     def checkpoint(self) -> Any:
         """Return what takes this job's place: nothing is kept, as all is in the study."""
@@ -51,10 +55,10 @@ class SlurmWorker:
         if not self._job.done():
             return None
         error = self._job.exception()
-        if error is None:
-            return Ended(how="done" if self._job.result() else "more")
-        how = "refused" if "InvalidInputError" in str(error) else "lost"
-        return Ended(how=how, text=_cause(str(error)))  # type: ignore[arg-type]
+        if error is not None:
+            return Ended(how="lost", text=_cause(str(error)))
+        how, text = self._job.result()
+        return Ended(how=how, text=text)
 
     def stop(self) -> None:
         """Cancel the job."""
@@ -114,9 +118,10 @@ def sbatch_parameters(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _cause(text: str) -> str:
-    """Return the last line of a traceback."""
-    lines = [line.strip() for line in text.splitlines() if line.strip(" -")]
-    return lines[-1] if lines else "no reason is known"
+    """Return the last line of the traceback in what submitit says of a job that failed, or its first line."""
+    lines = [line for line in text.splitlines() if line.strip(" -")]
+    errors = [line for line in lines if re.match(r"\w[\w.]*(Error|Exception|Interrupt|Exit)\b", line)]
+    return (errors or lines[:1] or ["no reason is known"])[-1].strip()
 
 
 EXECUTOR = Executor(name="slurm", open=_open, is_here=False, description="jobs of a SLURM cluster, by submitit")
