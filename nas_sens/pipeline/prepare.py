@@ -37,7 +37,8 @@ def prepare(spec: StudySpec, *, device: str | torch.device = "auto") -> Prepared
 
     Args:
         spec: A study that :func:`~nas_sens.pipeline.declare.declare` returned.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, ``xpu``: see
+            :func:`nas_sens.core.device.resolve_device`.
 
     Raises:
         InvalidInputError: There is no such device, the data or the table of outcomes are missing or unusable, or they

@@ -36,7 +36,8 @@ def search(
         study: A bundled name, a TOML file or a StudySpec.
         storage: SQLAlchemy URL; None for ``OPTUNA_STORAGE`` or ``sqlite:///nas_sens.db``.
         artifacts: Folder for trained weights; None for one beside the SQLite file.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, ``xpu``: see
+            :func:`nas_sens.core.device.resolve_device`.
         n_candidates: Overrides ``[search] n_candidates``; so ``top_k``, ``seed`` and ``name``.
         top_k: See ``n_candidates``.
         seed: See ``n_candidates``.
