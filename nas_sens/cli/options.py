@@ -9,6 +9,7 @@ import click
 
 from ..storage.leases import GRACE_SECONDS
 
+DEVICE_HELP = "auto, cpu, cuda, cuda:N, mps, xpu or another accelerator that PyTorch finds."
 Command = Callable[..., None]
 
 
@@ -35,7 +36,7 @@ format_option = click.option(
     help="How to print on stdout.",
 )  # fmt: skip
 run_options = _options(
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option("--device", default="auto", show_default=True, help=DEVICE_HELP),
     click.option("-q", "--quiet", is_flag=True, help="No progress on stderr."),
     click.option("-v", "--verbose", is_flag=True, help="A line on stderr for every candidate scored or trained."),
 )

@@ -40,7 +40,8 @@ def prepare(
 
     Args:
         spec: A study that :func:`~nas_sens.pipeline.declare.declare` returned.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, ``xpu``: see
+            :func:`nas_sens.core.device.resolve_device`.
         load: Returns the data of ``[data]`` on the CPU.
 
     Raises:

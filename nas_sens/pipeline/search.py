@@ -41,7 +41,8 @@ def search(
         storage: SQLAlchemy URL; None for ``OPTUNA_STORAGE`` or ``sqlite:///nas_sens.db``.
         artifacts: Folder or bucket (``s3://…``, ``gs://…``) for weights, checkpoints and logs; None for what the study
             remembers, which is a folder beside the SQLite file if none was ever given.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, ``xpu``: see
+            :func:`nas_sens.core.device.resolve_device`.
         n_candidates: Overrides ``[search] n_candidates``; so ``top_k``, ``seed`` and ``name``.
         top_k: See ``n_candidates``.
         seed: See ``n_candidates``.

@@ -224,7 +224,7 @@ def test_score_then_train_is_search(here: Callable[..., list[str]], searched: su
         (["search", "quikstart"], ["quikstart", "did you mean 'quickstart'"]),
         (["search", "mini.toml", "--seed", "7"], ["search.seed: 0 stored, 7 given", "--name"]),
         (["search", "mini.toml", "--device", "cuda:9"], ["cuda:9", "--device cpu"]),
-        (["search", "mini.toml", "--device", "tpu"], ["device must be auto, cpu, cuda"]),
+        (["search", "mini.toml", "--device", "tpu"], ["device must be auto, cpu or an accelerator", "'tpu'"]),
         (["search", "mini.toml", "--n-candidates", "0"], ["x>=1"]),
         (["search", "mini.toml", "--name", "a/b"], ["name", "a/b"]),
         (["search", "mini.toml", "--storage", "nonsense"], ["database URL", "nonsense"]),
