@@ -2,17 +2,70 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Callable
+from typing import BinaryIO, TypeVar
+
+from optuna.artifacts.exceptions import ArtifactNotFound
 
 from ..core.errors import InvalidInputError, first_line
-from .artifact_stores import PATIENCE, ArtifactStore, BucketStore, Patience
+from .artifact_patience import PATIENCE, Patience
+from .artifact_stores import ArtifactStore, Refused, Unreachable
+
+T = TypeVar("T")
 
 _CONNECT_SECONDS = 10
 _WORTH_ANOTHER_TRY = (408, 429)  # of the answers that say that the question was wrong
 _SLOW = ("RequestTimeout", "OperationAborted")  # which S3 calls so, too
 # Google's library itself tries again for two minutes.
 _PATIENCE = {"s3": PATIENCE, "gs": Patience(max_retries=2, min_delay=5.0)}
+
+
+class BucketStore:
+    """A store of Optuna under a prefix of its bucket.
+
+    Args:
+        store: Optuna's store, whose identifiers are the names of objects in the bucket.
+        prefix: What stands in front of identifiers, with a slash at its end; "" for nothing.
+        where: How the place is called in messages.
+        is_refusal: Whether an error will be the same at the next try.
+    """
+
+    def __init__(
+        self, store: ArtifactStore, *, prefix: str, where: str, is_refusal: Callable[[Exception], bool]
+    ) -> None:
+        self._store, self._prefix, self._where, self._is_refusal = store, prefix, where, is_refusal
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        """Return a whole artifact, in memory: a connection that breaks in its middle is found out here.
+
+        Raises:
+            ArtifactNotFound: There is none of that identifier.
+        """
+
+        def read() -> BinaryIO:
+            with self._store.open_reader(self._prefix + artifact_id) as reader:
+                return io.BytesIO(reader.read())
+
+        return self._asked(read)
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        """Keep a file under an identifier."""
+        self._asked(lambda: self._store.write(self._prefix + artifact_id, content_body))
+
+    def remove(self, artifact_id: str) -> None:
+        """Remove an artifact."""
+        self._asked(lambda: self._store.remove(self._prefix + artifact_id))
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except ArtifactNotFound as error:
+            raise ArtifactNotFound(f"not in {self._where}") from error
+        except Exception as error:  # of the service's library, which only its own module may import
+            kind = Refused if self._is_refusal(error) else Unreachable
+            raise kind(f"{self._where}: {first_line(error)}") from error
 
 
 def open_bucket(scheme: str, bucket: str, prefix: str) -> BucketStore:
@@ -27,12 +80,12 @@ def open_bucket(scheme: str, bucket: str, prefix: str) -> BucketStore:
         InvalidInputError: The extra is not installed, or the environment says nothing of use.
     """
     where = f"{scheme}://{bucket}" + (f"/{prefix}" if prefix else "")
-    opener, extra = {"s3": (_s3, "s3"), "gs": (_gcs, "gcs")}[scheme]
+    opener, package, extra = {"s3": (_s3, "boto3", "s3"), "gs": (_gcs, "google-cloud-storage", "gcs")}[scheme]
     try:
         store, is_refusal = opener(bucket)
     except ImportError as error:
         raise InvalidInputError(
-            f"artifacts in {where} need the package {error.name}; install it with: pip install 'nas-sens[{extra}]'"
+            f"artifacts in {where} need the package {package}; install it with: pip install 'nas-sens[{extra}]'"
         ) from error
     except Exception as error:  # each library has its own
         raise InvalidInputError(

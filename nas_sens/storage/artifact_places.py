@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy
 
 from ..core.errors import InvalidInputError
+from .artifact_check import check_writable
 from .artifacts import Artifacts
 from .url import default_artifacts
 
@@ -65,10 +66,10 @@ def to_remember(
     if given is None and stored is None and not is_beside_database(url):
         given = default  # which is another folder for a command that is run elsewhere
     if given is None:
-        Artifacts(remembered or default).check()
+        check_writable(Artifacts(remembered or default))
         return {}
     now = None if given == default and is_beside_database(url) else given
-    Artifacts(given).check()
+    check_writable(Artifacts(given))
     if now == remembered:
         return {}
     if not has_all(Artifacts(given)):

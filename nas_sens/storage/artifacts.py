@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import mimetypes
-import os
 import re
 import uuid
 from collections.abc import Mapping
@@ -20,9 +18,10 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from ..core.errors import InvalidInputError, StorageError, first_line
-from .artifact_buckets import advice, open_bucket, patience_with
-from .artifact_stores import ArtifactStore, FolderStore, Patience, PatientStore, Refused, Unreachable
+from ..core.errors import StorageError, first_line
+from .artifact_buckets import open_bucket, patience_with
+from .artifact_patience import Patience, PatientStore
+from .artifact_stores import ArtifactStore, FolderStore, Refused, Unreachable
 
 
 class Artifacts:
@@ -35,11 +34,13 @@ class Artifacts:
     Attributes:
         place: Where they lie.
         folder: The same as a path; None for a bucket.
+        service: ``s3`` or ``gs``; None for a folder.
     """
 
     def __init__(self, place: str | Path, *, patience: Patience | None = None) -> None:
         self.place = str(place)
         self._bucket = re.fullmatch(r"(s3|gs)://([^/]+)/?(.*)", self.place)
+        self.service = self._bucket and self._bucket[1]
         self.folder = None if self._bucket else Path(place)
         self._patience = patience
 
@@ -57,31 +58,6 @@ class Artifacts:
         if not self._bucket:
             return self.prompt_store
         return PatientStore(self.prompt_store, self._patience or patience_with(self._bucket[1]))
-
-    def check(self) -> None:
-        """Check that artifacts can be written here; a bucket is asked for it, a folder is not yet made.
-
-        Raises:
-            InvalidInputError: They cannot be, and will not tomorrow.
-            StorageError: The service does not answer.
-        """
-        if self.folder is not None:
-            there = next(p for p in (self.folder, *self.folder.absolute().parents) if p.exists())
-            if not (there.is_dir() and os.access(there, os.W_OK)):
-                raise InvalidInputError(
-                    f"the artifact folder must be one that can be written; given {self.folder}, but {there} cannot; "
-                    "give another one with --artifacts"
-                )
-            return
-        assert self._bucket is not None
-        name = f"check-{uuid.uuid4()}"
-        try:
-            self.prompt_store.write(name, io.BytesIO(b"nas_sens can write here"))
-            self.prompt_store.remove(name)
-        except Refused as error:
-            raise InvalidInputError(f"artifacts cannot be kept in {error}; {advice(self._bucket[1])}") from error
-        except OSError as error:
-            raise StorageError(f"artifacts cannot be kept in {error}; check the network and try again") from error
 
     def write(self, files: Mapping[str, Path]) -> dict[str, str]:
         """Return the attributes by which Optuna finds files at a trial or study, having copied them into the store.
@@ -103,6 +79,27 @@ class Artifacts:
         except (OSError, ArtifactNotFound) as error:
             self.discard(attributes)
             raise StorageError(f"cannot write artifacts into {self.place}: {_reason(error)}") from error
+        return attributes
+
+    def attach_to_study(self, files: Mapping[str, Path], storage: BaseStorage, study_id: int) -> dict[str, str]:
+        """Keep files that belong to a study as a whole, such as the log of a worker; Optuna's dashboard shows them.
+
+        As Optuna's ``upload_artifact`` does for a study, but the study refers to what is written already.
+
+        Args:
+            files: File name to file.
+            storage: Optuna's storage.
+            study_id: The study's identifier in it.
+
+        Returns:
+            The system attributes that the study has for them now.
+
+        Raises:
+            StorageError: The place cannot be written; the study refers to none of the files then.
+        """
+        attributes = self.write(files)
+        for key, value in attributes.items():
+            storage.set_study_system_attr(study_id, key, value)
         return attributes
 
     def fetch(self, trial: FrozenTrial, storage: BaseStorage, filename: str, destination: Path, *, what: str) -> None:

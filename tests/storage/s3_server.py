@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
+
+from tests.storage.loopback import free_port, start_listening
 
 BUCKET = "networks"
 # The bucket is there before the server listens, so that after a restart nobody is told that it is missing.
@@ -28,22 +27,12 @@ class S3Server:
     """A server that can be stopped and started again; what it kept is gone then."""
 
     def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        silent: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._process = subprocess.Popen([sys.executable, "-c", _SERVER, str(self.port)], **silent)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise RuntimeError("moto's server did not start")
+        self._process = start_listening([sys.executable, "-c", _SERVER, str(self.port)], self.port)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -56,7 +45,7 @@ class S3Server:
         keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
         return {"AWS_ENDPOINT_URL": self.url, **keys, **NO_AWS}
 
-    def keys(self) -> list[str]:
+    def objects(self) -> list[str]:
         """Names of all objects in the bucket."""
         import boto3
 
