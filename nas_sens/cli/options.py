@@ -17,13 +17,14 @@ def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
     return lambda command: functools.reduce(lambda c, option: option(c), reversed(options), command)
 
 
+storage_option = click.option(
+    "--storage",
+    envvar="OPTUNA_STORAGE",
+    metavar="URL",
+    help="Database, as an SQLAlchemy URL.  [default: OPTUNA_STORAGE, or sqlite:///nas_sens.db]",
+)
 storage_options = _options(
-    click.option(
-        "--storage",
-        envvar="OPTUNA_STORAGE",
-        metavar="URL",
-        help="Database, as an SQLAlchemy URL.  [default: OPTUNA_STORAGE, or sqlite:///nas_sens.db]",
-    ),
+    storage_option,
     click.option(
         "--artifacts",
         metavar="PLACE",

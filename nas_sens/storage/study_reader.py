@@ -53,7 +53,7 @@ class StudyReader:
         """Read what is new."""
         with bulk_read.no_collection():
             found = self._read()
-        self.newest = max(self.newest, found[-1].trial_id) if found else self.newest
+        self.newest = max([self.newest, *(t.trial_id for t in found)])
         finished: list[StoredTrial] = []
         for trial in found:
             if is_training(trial.user_attrs):

@@ -40,7 +40,7 @@ from .url import DEFAULT_STORAGE, default_artifacts, hide_password
 REPORT_SECONDS = 2.0
 BEATS_PER_GRACE = 6  # heartbeats that may be missed before work is given up, but one
 _SQLITE_TIMEOUT_SECONDS = 60.0  # how long to wait for other processes that write
-_METRIC_NAMES = "study:metric_names"  # Optuna's own attribute
+METRIC_NAMES = "study:metric_names"  # Optuna's own attribute
 
 
 class Trainings(NamedTuple):
@@ -152,6 +152,13 @@ class StudyStorage:
             studies = self.optuna_storage.get_all_studies()
         return sorted(s.study_name for s in studies if "space_digest" in s.user_attrs and "layout" in s.user_attrs)
 
+    def earlier_names(self) -> list[str]:
+        """Return the names of all studies that an earlier nas_sens made (without those of their trainings)."""
+        with self.guard():
+            studies = self.optuna_storage.get_all_studies()
+        names = (s.study_name for s in studies if "space_digest" in s.user_attrs and "layout" not in s.user_attrs)
+        return sorted(n for n in names if "/" not in n)
+
     def exists(self, name: str) -> bool:
         """Return whether a study of this name is there, whoever made it."""
         with self.guard():
@@ -186,11 +193,15 @@ class StudyStorage:
             for key, value in [("layout", LAYOUT), *ordered]:
                 if key not in there or there[key] != value:
                     study.set_user_attr(key, value)
-            if _METRIC_NAMES not in storage.get_study_system_attrs(study._study_id):
-                storage.set_study_system_attr(study._study_id, _METRIC_NAMES, [objective])
+            if METRIC_NAMES not in storage.get_study_system_attrs(study._study_id):
+                storage.set_study_system_attr(study._study_id, METRIC_NAMES, [objective])
 
-    def attributes(self, name: str) -> dict[str, Any]:
+    def attributes(self, name: str, *, of_any_layout: bool = False) -> dict[str, Any]:
         """Return the user attributes of a study.
+
+        Args:
+            name: Its name.
+            of_any_layout: Whether an earlier version may have made it.
 
         Raises:
             InvalidInputError: There is no such study, nas_sens did not make it, or an earlier version did.
@@ -198,6 +209,8 @@ class StudyStorage:
         if not self.exists(name):
             names = self.study_names()
             there = f"there are: {', '.join(names)}" if names else "it holds none yet"
+            if earlier := self.earlier_names():
+                there += f"; stored by an earlier nas_sens: {', '.join(earlier)} (nas-sens migrate --all)"
             raise InvalidInputError(f"no study {name!r} in {self.shown_url}; {there}")
         with self.guard():
             attributes = dict(self.optuna_storage.get_study_user_attrs(self.study_id(name)))
@@ -205,7 +218,7 @@ class StudyStorage:
             raise InvalidInputError(
                 f"the study {name!r} in {self.shown_url} was not made by nas_sens; give another name with --name"
             )
-        if attributes.get("layout") != LAYOUT:
+        if not of_any_layout and attributes.get("layout") != LAYOUT:
             raise InvalidInputError(
                 f"the study {name!r} in {self.shown_url} was stored by an earlier nas_sens, as two studies; "
                 f"make one of them by: nas-sens migrate {name!r}"
@@ -231,7 +244,7 @@ class StudyStorage:
             return self._objective(self.study_id(name))
 
     def _objective(self, study_id: int) -> str:
-        return str(self.optuna_storage.get_study_system_attrs(study_id)[_METRIC_NAMES][0])
+        return str(self.optuna_storage.get_study_system_attrs(study_id)[METRIC_NAMES][0])
 
     def _reader(self, name: str) -> StudyReader:
         """Return what a study holds at this moment; only what is new is read."""
