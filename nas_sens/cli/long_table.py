@@ -1,4 +1,4 @@
-"""Tables of thousands of rows as lines of text; Rich, which measures and styles each cell, takes a second a thousand."""
+"""Tables of thousands of rows as lines of text; Rich, which styles each cell, takes a second for a thousand rows."""
 
 from __future__ import annotations
 
