@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -48,22 +50,24 @@ class FolderStore(FileSystemArtifactStore):
         self._folder = folder
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
-        """Write a file in place of the earlier one, should there be one.
+        """Write a file in place of the earlier one, should there be one."""
+        self.save(artifact_id, lambda file: shutil.copyfileobj(content_body, file))
 
-        Raises:
-            OSError: It cannot be written; then nothing has changed.
+    def save(self, artifact_id: str, write_into: Callable[[BinaryIO], object]) -> None:
+        """Write a file that is not yet one: without a copy of it in memory.
+
+        Args:
+            artifact_id: Its identifier.
+            write_into: Writes into the open file that it is given. If it raises, nothing has changed.
         """
-        path, part = self._folder / artifact_id, f"{artifact_id}.{os.getpid()}.part"
+        path = self._folder / artifact_id
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                super().write(part, content_body)
-            except FileNotFoundError:  # another process removed the subfolder, which was empty, before it was used
-                path.parent.mkdir(parents=True, exist_ok=True)
-                super().write(part, content_body)
-            (self._folder / part).replace(path)
-        except OSError:
-            _unlink(self._folder / part)
+            with _open_new(part) as file:
+                write_into(file)
+            part.replace(path)
+        except BaseException:
+            _unlink(part)
             raise
 
     def remove(self, artifact_id: str) -> None:
@@ -80,6 +84,15 @@ class FolderStore(FileSystemArtifactStore):
         finally:
             if path.parent != self._folder:
                 _remove_if_empty(path.parent)
+
+
+def _open_new(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return path.open("wb")
+    except FileNotFoundError:  # another process has just removed the subfolder, which was empty
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
 
 
 def _unlink(path: Path) -> None:

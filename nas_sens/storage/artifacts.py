@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import mimetypes
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
@@ -130,14 +131,23 @@ class Artifacts:
 
     # -- files by name, such as checkpoints -------------------------------------------------------------------------
 
-    def put(self, name: str, content: BinaryIO) -> None:
+    def put(self, name: str, write_into: Callable[[BinaryIO], object]) -> None:
         """Keep a file under a name, in place of the earlier one; at once or not at all.
+
+        Args:
+            name: Its name.
+            write_into: Writes it into what it is given: in a folder the file itself, for a bucket one in memory.
 
         Raises:
             StorageError: The place cannot be written; the earlier file is still there.
         """
         try:
-            self.prompt_store.write(name, content)
+            if isinstance(self.prompt_store, FolderStore):
+                self.prompt_store.save(name, write_into)
+            else:
+                write_into(content := io.BytesIO())
+                content.seek(0)
+                self.prompt_store.write(name, content)
         except (OSError, ArtifactNotFound) as error:
             raise StorageError(_reason(error)) from error
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, Protocol
 
 import torch
@@ -17,8 +16,8 @@ from ..core.errors import StorageError, first_line
 class Files(Protocol):
     """Where checkpoints lie: files by name, each of which is whole."""
 
-    def put(self, name: str, content: BinaryIO) -> None:
-        """Keep a file in place of the earlier one, at once or not at all; raise a StorageError if that fails."""
+    def put(self, name: str, write_into: Callable[[BinaryIO], object]) -> None:
+        """Keep what is written in place of the earlier file, at once or not at all; a StorageError if that fails."""
 
     def get(self, name: str) -> BinaryIO | None:
         """Open a file; None if there is none."""
@@ -60,13 +59,12 @@ class Checkpoint:
             state: Tensors, numbers, texts, and lists and dicts of these.
             identity: Says which training it is of.
         """
-        content = io.BytesIO()  # the only copy: stores read from it
+        content = {"identity": identity, "state": dict(state)}
         try:
-            torch.save({"identity": identity, "state": dict(state)}, content)
-            content.seek(0)
-            self._files.put(self.name, content)
-        except (StorageError, OSError, RuntimeError) as error:  # PyTorch raises the last
-            self.problem = first_line(error)
+            self._files.put(self.name, lambda file: torch.save(content, file))
+        except (StorageError, OSError, RuntimeError) as error:
+            cause = error.__context__  # of PyTorch's RuntimeError, which only says that its file ends too early
+            self.problem = first_line(cause if isinstance(cause, OSError) else error)
         self._written = time.monotonic()  # a slow store does not take the time of the training
 
     def read(self, *, identity: str) -> dict[str, Any] | None:

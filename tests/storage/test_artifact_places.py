@@ -120,9 +120,7 @@ def test_files_by_name(tmp_path: Path) -> None:
     artifacts = Artifacts(tmp_path / "nets")
     assert artifacts.get("sub/a") is None
     for content in (b"one", b"two"):
-        (tmp_path / "file").write_bytes(content)
-        with (tmp_path / "file").open("rb") as file:
-            artifacts.put("sub/a", file)
+        artifacts.put("sub/a", lambda file, content=content: file.write(content))
         with artifacts.get("sub/a") as file:
             assert file.read() == content
     assert [p.name for p in (tmp_path / "nets" / "sub").iterdir()] == ["a"]

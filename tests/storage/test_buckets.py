@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 import time
@@ -53,8 +52,8 @@ def test_files_come_back_from_under_the_prefix(s3: S3Server) -> None:
     artifacts = Artifacts(PLACE)
     check_writable(artifacts)
     before = s3.objects()
-    artifacts.put("checkpoints/a", io.BytesIO(b"one"))
-    artifacts.put("checkpoints/a", io.BytesIO(b"two"))
+    for content in (b"one", b"two"):
+        artifacts.put("checkpoints/a", lambda file, content=content: file.write(content))
     assert set(s3.objects()) - set(before) == {"some/nets/checkpoints/a"}
     with artifacts.get("checkpoints/a") as file:
         assert file.read() == b"two"

@@ -152,14 +152,14 @@ def test_nothing_half_written_is_left(digits, tmp_path, monkeypatch):
     path = tmp_path / "a.pt"
     path.write_bytes(b"earlier")
 
-    def full(source, target, *args):
-        target.write(b"half")
+    def full(content, file):
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("shutil.copyfileobj", full)
+    monkeypatch.setattr("torch.save", full)
     checkpoint = at(path, seconds=0)
     checkpoint.write({}, identity="x")
-    assert checkpoint.problem == "No space left on device"
+    assert "No space left on device" in checkpoint.problem
     assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
     assert path.read_bytes() == b"earlier"
 
@@ -232,6 +232,18 @@ def test_what_a_killed_process_began_to_write_is_removed_with_the_checkpoint(tmp
     assert begun.exists()
     checkpoint.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_what_pytorch_says_of_a_full_disk_is_its_cause():
+    class Full:
+        def put(self, name, write_into):
+            with open("/dev/full", "wb", buffering=0) as file:
+                write_into(file)
+
+    checkpoint = Checkpoint(Full(), "a.pt")
+    checkpoint.write({"a": torch.zeros(100_000)}, identity="x")
+    assert "No space left" in checkpoint.problem
 
 
 @pytest.mark.slow
