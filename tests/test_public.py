@@ -84,7 +84,7 @@ def test_the_list_of_commands_imports_none_of_them() -> None:
 def test_reading_commands_do_without_pytorch(tmp_path: Path, command: list[str]) -> None:
     storage = StudyStorage(f"sqlite:///{tmp_path}/nas_sens.db")
     study = '{"name": "small", "data": {"name": "digits"}, "select": {}, "train": {}}'
-    storage.create("small", {"study": study, "space_digest": "0"})
+    storage.create("small", {"study": study, "space_digest": "0"}, objective="val_error")
     architecture = '{"depth":1,"family":"fc","init":"he_normal","width":4}'
     record = ScoredCandidate(digest="d", architecture=architecture, params=5, flops=9, log10_sensitivity=0.5)
     storage.add_scored("small", [(record, {})])

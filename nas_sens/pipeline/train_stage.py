@@ -70,7 +70,8 @@ class _Training:
         try:
             train_one(self._session, job, advance=self._stage.advance)
         except StorageAwayError:
-            raise  # whose trainings are given up when it is back
+            self._session.storage.abandon(job)
+            raise
         except BaseException:  # another worker, or the next run, shall do it
             self._session.storage.put_back(job)
             raise

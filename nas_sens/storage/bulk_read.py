@@ -51,7 +51,7 @@ def no_collection() -> Iterator[None]:
 def read_trials(
     storage: RDBStorage, study_id: int, *, after: int = -1, among: Collection[int] = ()
 ) -> list[StoredTrial]:
-    """Return the trials of a study that have user attributes, in the order of their identifiers.
+    """Return the trials of a study in the order of their identifiers.
 
     Args:
         storage: Optuna's storage, of a known schema.
@@ -64,7 +64,7 @@ def read_trials(
     if among:  # left out otherwise, as not every database uses its index for an empty list
         wanted = sqlalchemy.or_(wanted, trial.c.trial_id.in_(sorted(among)))
     where = sqlalchemy.and_(trial.c.study_id == study_id, wanted)
-    joined = trial.join(attribute, trial.c.trial_id == attribute.c.trial_id)
+    joined = trial.outerjoin(attribute, trial.c.trial_id == attribute.c.trial_id)  # others' trials may have none
     with storage.engine.connect() as connection:
         return list(_read(connection, trial, attribute, joined, where))
 
@@ -81,9 +81,10 @@ def _read(
         for rows in connection.execute(query.select_from(joined).where(where).order_by(trial.c.trial_id)).partitions(
             _ROWS
         ):
-            values = json.loads(f"[{','.join(row[4] for row in rows)}]")
+            values = json.loads(f"[{','.join(row[4] or 'null' for row in rows)}]")
             for (i, number, state, name, _), value in zip(rows, values, strict=True):
-                found.setdefault(i, StoredTrial(i, number, state, {})).user_attrs[name] = value
+                attributes = found.setdefault(i, StoredTrial(i, number, state, {})).user_attrs
+                attributes.update({} if name is None else {name: value})
         yield from found.values()
         return
     # One row a trial instead of one an attribute: SQLite joins them faster than Python. Names and values stand in lists
@@ -92,10 +93,10 @@ def _read(
     query = sqlalchemy.select(*head, names, texts).select_from(joined).where(where)
     split: dict[str, list[str]] = {}
     for rows in connection.execute(query.group_by(trial.c.trial_id).order_by(trial.c.trial_id)).partitions(_ROWS):
-        decoded = json.loads(f"[{','.join(f'[{row[4]}]' for row in rows)}]")
+        decoded = json.loads(f"[{','.join(f'[{row[4]}]' if row[4] else '[]' for row in rows)}]")
         for (i, number, state, together, _), values in zip(rows, decoded, strict=True):
             if together not in split:
-                split[together] = together.split(_SEPARATOR)
+                split[together] = together.split(_SEPARATOR) if together else []
             yield StoredTrial(i, number, state, dict(zip(split[together], values, strict=True)))
 
 

@@ -131,16 +131,16 @@ class Leases:
 
     def _take_over(self, study: str, item: str, holder: str) -> bool:
         """Return whether the lease was over, and is held here now."""
-        columns = (_TABLE.c.holder, _TABLE.c.heartbeat, func.current_timestamp(type_=DateTime))
+        row = _TABLE.update().where(_TABLE.c.study == study, _TABLE.c.item == item)
+        query = sqlalchemy.select(_TABLE.c.heartbeat, func.current_timestamp(type_=DateTime))
         with self._engine.begin() as connection:
-            found = connection.execute(
-                sqlalchemy.select(*columns).where(_TABLE.c.study == study, _TABLE.c.item == item)
-            ).first()
-            if found is None or not self._is_over(found[1], found[2]):
+            # A write that changes nothing locks the row, or it might be renewed or taken over at this moment.
+            connection.execute(row.values(holder=_TABLE.c.holder))
+            found = connection.execute(query.where(_TABLE.c.study == study, _TABLE.c.item == item)).first()
+            if found is None or not self._is_over(*found):
                 return False
-            last = (*_is(study, item, found[0]), _TABLE.c.heartbeat == found[1])  # it may be renewed at this moment
-            row = _TABLE.update().where(*last).values(holder=holder, heartbeat=func.current_timestamp())
-            return connection.execute(row).rowcount == 1
+            connection.execute(row.values(holder=holder, heartbeat=func.current_timestamp()))
+        return True
 
     def _is_over(self, heartbeat: datetime, now: datetime) -> bool:
         age = now.replace(tzinfo=None) - heartbeat.replace(tzinfo=None)

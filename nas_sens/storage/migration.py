@@ -23,7 +23,7 @@ from .bulk_read import portions
 from .earlier_checks import CLAIMS, checked_pair
 from .earlier_pair import EarlierPair, system_attributes, user_attributes
 from .schema import is_known_schema
-from .study_storage import METRIC_NAMES, StudyStorage
+from .study_storage import METRIC_NAMES, OBJECTIVE, StudyStorage
 from .trials import LAYOUT
 
 Attributes = dict[str, Any]
@@ -147,7 +147,8 @@ def _merge_attributes(
     ids = [i for i in (pair.study_id, pair.train_id) if i is not None]
     theirs = [[read(connection, i) for i in ids] for read in (user_attributes, system_attributes)]
     (there, *others), (own, *companions) = theirs
-    new = {k: v for other in others for k, v in other.items() if k not in there} | {"layout": LAYOUT}
+    new = {k: v for other in others for k, v in other.items() if k not in there}
+    new |= {"layout": LAYOUT, OBJECTIVE: pair.target}
     _insert(connection, _OF_USER, pair.study_id, new)
     system = merged(own, companions[0] if companions else {}) | {METRIC_NAMES: [pair.target]}
     connection.execute(_OF_SYSTEM.delete().where(_OF_SYSTEM.c.study_id == pair.study_id))

@@ -98,6 +98,9 @@ class Queue:
     def _insert(self, study_id: int, trials: Sequence[FrozenTrial], newest: int) -> int:
         if self._is_bulk:
             return len(bulk_write.insert_trials(self._rdb, study_id, trials, only_if_newest=newest))
+        there = self._optuna_storage.get_all_trials(study_id, deepcopy=False)
+        if max((t._trial_id for t in there), default=-1) != newest:
+            return 0
         for trial in trials:
             self._optuna_storage.create_new_trial(study_id, trial)
         return len(trials)
@@ -116,12 +119,12 @@ class Queue:
         """Return whether a training is stored; False if it was given up meanwhile."""
         trial = finished_trial(training, objective, system_attrs)  # its parameters are there already
         is_ours = self._finish(job.trial_id, trial)
-        self._forget(job)
+        self.forget(job)
         return is_ours
 
     def put_back(self, job: Job) -> None:
         """Let a training wait again that is not done."""
-        self._forget(job)
+        self.forget(job)
         if self._is_bulk:
             running_trials.put_back(self._rdb, job.trial_id)
             return
@@ -130,7 +133,7 @@ class Queue:
 
     def beat(self, *, only_reported: bool = False) -> None:
         """Show that the trainings here still run, with what they reported since; or only those that reported."""
-        for job in list(self.jobs):
+        for job in [j for j in self.jobs if not j.is_lost]:
             values = job.reported()
             if (values or not only_reported) and not self._beat(job.trial_id, values):
                 job.is_lost = True
@@ -160,7 +163,8 @@ class Queue:
             self._finish(trial_id, optuna.trial.create_trial(state=TrialState.FAIL))
         return len(orphans)
 
-    def _forget(self, job: Job) -> None:
+    def forget(self, job: Job) -> None:
+        """Give no more signs of life of a training, so that others give it up."""
         self.jobs = [j for j in self.jobs if j is not job]
 
     def _start(self, trial_id: int) -> bool:
@@ -199,8 +203,9 @@ class Queue:
             for step, value in trial.intermediate_values.items():
                 storage.set_trial_intermediate_value(trial_id, step, value)
             return storage.set_trial_state_values(trial_id, trial.state, trial.values)
-        except UpdateFinishedTrialError:
-            return False
+        except UpdateFinishedTrialError:  # given up meanwhile, or stored by a call that did not come to know it
+            there = storage.get_trial(trial_id)
+            return there.state == trial.state and "status" in there.user_attrs
 
     def _suggested(self, study_id: int, trainings: Iterable[TrainedCandidate]) -> Suggested:
         """Return what candidates were suggested, with the distributions, by number of the candidate's trial."""

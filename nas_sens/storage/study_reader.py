@@ -112,7 +112,7 @@ class StudyReader:
             return bulk_read.read_trials(self._rdb, self._study_id, after=self.newest, among=self.open)
         trials = self._optuna_storage.get_all_trials(self._study_id, deepcopy=False)
         new = [t for t in trials if t._trial_id > self.newest or t._trial_id in self.open]
-        return [StoredTrial(t._trial_id, t.number, t.state, t.user_attrs) for t in new if t.user_attrs]
+        return [StoredTrial(t._trial_id, t.number, t.state, t.user_attrs) for t in new]
 
     def _newest(self) -> int:
         """Return the identifier of the newest trial, also of somebody else's that has no attributes."""

@@ -40,6 +40,7 @@ from .url import DEFAULT_STORAGE, default_artifacts, hide_password
 REPORT_SECONDS = 2.0
 BEATS_PER_GRACE = 6  # heartbeats that may be missed before work is given up, but one
 _SQLITE_TIMEOUT_SECONDS = 60.0  # how long to wait for other processes that write
+OBJECTIVE = "objective"  # user attributes are kept when the dashboard renames a study, Optuna's own are not
 METRIC_NAMES = "study:metric_names"  # Optuna's own attribute
 
 
@@ -190,11 +191,12 @@ class StudyStorage:
             there = storage.get_study_user_attrs(study._study_id)
             # The first one says that the study is ours, the last one that it is complete (see ``exists``).
             ordered = sorted(attributes.items(), key=lambda item: item[0] == "space_digest")
-            for key, value in [("layout", LAYOUT), *ordered]:
+            stays = there.get(OBJECTIVE, objective)
+            for key, value in [("layout", LAYOUT), (OBJECTIVE, stays), *ordered]:
                 if key not in there or there[key] != value:
                     study.set_user_attr(key, value)
             if METRIC_NAMES not in storage.get_study_system_attrs(study._study_id):
-                storage.set_study_system_attr(study._study_id, METRIC_NAMES, [objective])
+                storage.set_study_system_attr(study._study_id, METRIC_NAMES, [stays])
 
     def attributes(self, name: str, *, of_any_layout: bool = False) -> dict[str, Any]:
         """Return the user attributes of a study.
@@ -206,14 +208,15 @@ class StudyStorage:
         Raises:
             InvalidInputError: There is no such study, nas_sens did not make it, or an earlier version did.
         """
-        if not self.exists(name):
+        with self.guard():
+            found = [s.user_attrs for s in self.optuna_storage.get_all_studies() if s.study_name == name]
+        attributes = dict(found[0]) if found else {}
+        if not found or ("layout" in attributes and "space_digest" not in attributes):  # see ``exists``
             names = self.study_names()
             there = f"there are: {', '.join(names)}" if names else "it holds none yet"
             if earlier := self.earlier_names():
                 there += f"; stored by an earlier nas_sens: {', '.join(earlier)} (nas-sens migrate --all)"
             raise InvalidInputError(f"no study {name!r} in {self.shown_url}; {there}")
-        with self.guard():
-            attributes = dict(self.optuna_storage.get_study_user_attrs(self.study_id(name)))
         if "space_digest" not in attributes:
             raise InvalidInputError(
                 f"the study {name!r} in {self.shown_url} was not made by nas_sens; give another name with --name"
@@ -244,7 +247,7 @@ class StudyStorage:
             return self._objective(self.study_id(name))
 
     def _objective(self, study_id: int) -> str:
-        return str(self.optuna_storage.get_study_system_attrs(study_id)[METRIC_NAMES][0])
+        return str(self.optuna_storage.get_study_user_attrs(study_id)[OBJECTIVE])
 
     def _reader(self, name: str) -> StudyReader:
         """Return what a study holds at this moment; only what is new is read."""
@@ -345,6 +348,7 @@ class StudyStorage:
             artifacts: File name to file.
         """
         if job.is_lost:
+            self._queue.forget(job)
             return None
         files = self.artifacts_of(name)
         with self.guard():
@@ -354,6 +358,10 @@ class StudyStorage:
             return stored
         files.discard(attributes)
         return None
+
+    def abandon(self, job: Job) -> None:
+        """Leave a training to whoever gives it up, as the database does not answer."""
+        self._queue.forget(job)
 
     @patient
     def _finish(self, name: str, job: Job, training: TrainedCandidate, attributes: Mapping[str, str]) -> bool:

@@ -36,7 +36,7 @@ width = { type = "int", low = 2, high = 8 }
 STUDY_CASES = [
     ('name = "study"', "name = 5", ["name must be a valid string", "5"]),
     ('name = "study"', 'name = ""', ["name", "at least 1 character"]),
-    ('name = "study"', 'name = "a/b"', ["name", "a/b"]),
+    ('name = "study"', 'name = "a "', ["name", "a "]),
     ('name = "study"', "nmae = 1", ["'nmae'", "did you mean 'name'"]),
     ('"space.toml"', '"spaec.toml"', ["no search space file 'spaec.toml'"]),
     ('"space.toml"', '"fc_vs_cn"', ["did you mean 'fc_vs_cnn'"]),

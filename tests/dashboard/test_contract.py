@@ -1,7 +1,8 @@
 """What is used of Optuna and optuna-dashboard past their documented interfaces is there, in the installed versions.
 
 `dashboard.saved_notes` gives optuna-dashboard objects that stand for trials and figures, `dashboard.excerpt` stands for
-a storage and reads by a method of Optuna's own, and `storage.bulk_write` and `storage.bulk_read` know Optuna's tables.
+a storage and reads by a method of Optuna's own, and `storage.bulk_write`, `storage.bulk_read` and
+`storage.running_trials` know Optuna's tables.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def test_chosen_trials_are_read_as_all_are(storage: RDBStorage, study: optuna.St
 
 
 def test_who_stands_for_a_storage_is_taken_for_one(storage: RDBStorage, study: optuna.Study) -> None:
-    excerpt = Excerpt(storage, storage, {}, at_most=2)
+    excerpt = Excerpt(storage, storage, at_most=2)
     assert isinstance(excerpt, BaseStorage)
     abstract = {name for name in BaseStorage.__abstractmethods__ if not hasattr(excerpt, name)}
     assert not abstract
@@ -75,6 +76,7 @@ def test_the_tables_are_those_that_are_written_and_read() -> None:
         "TrialValueModel": {"trial_id", "objective", "value", "value_type"},
         "TrialUserAttributeModel": {"trial_id", "key", "value_json"},
         "TrialSystemAttributeModel": {"trial_id", "key", "value_json"},
+        "TrialHeartbeatModel": {"trial_id", "heartbeat"},
         "TrialIntermediateValueModel": {"trial_id", "step", "intermediate_value", "intermediate_value_type"},
     }
     for name, wanted in columns.items():

@@ -34,22 +34,24 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[ns.SearchResult,
     return ns.search(tiny(), storage=storage), storage
 
 
-def studies(storage: str) -> tuple[optuna.Study, optuna.Study]:
-    return tuple(optuna.load_study(study_name=n, storage=storage) for n in ("tiny", "tiny/train"))  # type: ignore
+def study_in(storage: str) -> optuna.Study:
+    return optuna.load_study(study_name="tiny", storage=storage)
 
 
-def system(storage: str) -> list[dict[str, object]]:
-    return [dict(s._storage.get_study_system_attrs(s._study_id)) for s in studies(storage)]
+def system(storage: str) -> dict[str, object]:
+    study = study_in(storage)
+    return dict(study._storage.get_study_system_attrs(study._study_id))
 
 
-def test_both_studies_and_the_winners_are_described(searched: tuple[ns.SearchResult, str]) -> None:
+def test_the_study_and_the_winners_are_described(searched: tuple[ns.SearchResult, str]) -> None:
     result, storage = searched
-    for study in studies(storage):
-        note = get_note(study)
-        for text in ("hypothesis", "noise_std = 0.1", "search space: tiny", "nas-sens export tiny --rank 1", NOTE_MARK):
-            assert text in note
-    attributes = system(storage)[1]
-    trials = studies(storage)[1].trials
+    note = get_note(study_in(storage))
+    for text in ("hypothesis", "noise_std = 0.1", "search space: tiny", "nas-sens export tiny --rank 1", NOTE_MARK):
+        assert text in note
+    assert "state PRUNED, as they are not trained: 8 here" in note
+    assert "3 finished here" in note
+    attributes = system(storage)
+    trials = study_in(storage).trials
     for rank, winner in enumerate(result.trials, 1):
         note = attributes[f"dashboard:{trials[winner.number or 0]._trial_id}:note_str:0"]
         assert f"Rank {rank} of `tiny`" in str(note)
@@ -63,9 +65,9 @@ def test_describing_again_writes_nothing_and_own_notes_are_kept(tmp_path: Path) 
     before = system(url(tmp_path))
     annotate(StudyStorage(url(tmp_path)), "tiny")
     assert system(url(tmp_path)) == before
-    save_note(studies(url(tmp_path))[0], "mine")
+    save_note(study_in(url(tmp_path)), "mine")
     annotate(StudyStorage(url(tmp_path)), "tiny")
-    assert get_note(studies(url(tmp_path))[0]) == "mine"
+    assert get_note(study_in(url(tmp_path))) == "mine"
 
 
 def test_a_failure_to_describe_does_not_lose_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,13 +119,12 @@ def test_a_browser_shows_notes_plot_and_artifacts(searched: tuple[ns.SearchResul
     try:
         assert process.stdout is not None
         address = process.stdout.readline().strip().rstrip("/")
-        ids = {s.study_name: s._study_id for s in studies(searched[1])}
-        assert "tiny/train" in browse(address)
-        study = f"{address}/studies/{ids['tiny/train']}"
+        assert "tiny" in browse(address)
+        study = f"{address}/studies/{study_in(searched[1])._study_id}"
         page = browse(f"{study}/note")
-        for text in ("trained candidates", "hypothesis", "Protocol"):
+        for text in ("Scored candidates", "Trainings", "hypothesis", "Protocol"):
             assert text in page
-        assert "val_loss" in browse(study)
+        assert "val_error" in browse(study)
         assert "log10 S before training" in browse(f"{study}/graph") or "log10 S before training" in browse(study)
         number = searched[0].best.number
         trial = browse(f"{study}/trials?numbers={number}")

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,14 +21,16 @@ import sqlalchemy
 import nas_sens as ns
 from nas_sens.cli.main import main
 from nas_sens.core.interrupts import finish_first
+from nas_sens.core.progress import SilentProgress
 from nas_sens.pipeline import training_job
 from nas_sens.pipeline.score_stage import score_candidates
 from nas_sens.pipeline.search import open_study
 from nas_sens.pipeline.settings import Settings
 from nas_sens.pipeline.train_stage import train_selected
+from nas_sens.pipeline.training_queue import Filled, TrainingQueue
 from nas_sens.results.search_result import read_result
 from nas_sens.scoring import assess
-from nas_sens.storage.claims import Claims
+from nas_sens.storage.leases import Leases
 from nas_sens.storage.study_storage import StudyStorage
 from nas_sens.storage.url import redact
 from tests.shared_study import (
@@ -47,11 +50,11 @@ def test_ten_kills_change_nothing(undisturbed: Undisturbed, tmp_path: Path) -> N
     expected, digests, seconds = undisturbed
     rng = random.Random(0)
     for i in range(10):
-        process = start(tmp_path, url(tmp_path))
+        process = start(tmp_path, url(tmp_path), grace=3.0)
         time.sleep(rng.uniform(0.2, 0.9) * seconds * (0.5 if i % 2 else 1.0))
         process.kill()
         process.communicate()
-    out, _ = finish(start(tmp_path, url(tmp_path)))
+    out, _ = finish(start(tmp_path, url(tmp_path), grace=3.0))
     assert comparable_rows(out) == expected
     assert {c.digest for c in StudyStorage(url(tmp_path)).scored("knocks")} == digests
     check_unique(url(tmp_path))
@@ -80,26 +83,51 @@ def test_ctrl_c_lets_a_write_finish_and_a_second_one_does_not() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_process_that_finds_the_work_taken_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class WhenTold(SilentProgress):
+    """Progress that does something once, when a message is told that has a text."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.then: dict[str, Callable[[], object]] = {}
+
+    def message(self, text: str) -> None:
+        self.told.append(text)
+        for part in [p for p in self.then if p in text]:
+            self.then.pop(part)()
+
+
+def test_a_process_that_finds_the_work_taken_waits_for_it(tmp_path: Path) -> None:
     whole = ns.search(tiny(), storage=url(tmp_path, "whole"))
-    session = open_study(tiny(), storage=url(tmp_path), settings=Settings(poll_seconds=0.01))
-    taken = {c.digest for c in whole.candidates[:1]} | {t.digest for t in whole.trials[:1]} | {"scores 1:0"}
-    refused: list[str] = []
-    take = Claims.take
-
-    def busy(self: Claims, name: str, item: str) -> bool:
-        if item in taken and refused.count(item) < 2:
-            refused.append(item)
-            return False
-        return take(self, name, item)
-
-    monkeypatch.setattr(Claims, "take", busy)
+    progress = WhenTold()
+    session = open_study(tiny(), storage=url(tmp_path), settings=Settings(poll_seconds=0.01), progress=progress)
+    other = StudyStorage(url(tmp_path))
+    assert other.leases.take("tiny", "scores 1:0")
+    progress.then["waiting for 1 candidates of other processes"] = lambda: other.leases.release("tiny", "scores 1:0")
     score_candidates(session)
+    assert not progress.then, "it has not waited"
+    assert TrainingQueue(session, session.storage.scored("tiny")).fill() == Filled.MORE
+    job = other.take("tiny")
+    assert job is not None
+    progress.then["waiting for 1 trainings of other processes"] = lambda: other.put_back(job)
     train_selected(session)
+    assert not progress.then, "it has not waited"
+    assert len(progress.told) == 2, "what is waited for is told once"
     result = read_result(session.storage, "tiny")
     assert {c.digest for c in result.candidates} == {c.digest for c in whole.candidates}
     assert [t.digest for t in result.trials] == [t.digest for t in whole.trials]
-    assert refused.count("scores 1:0") == 2
+
+
+def test_two_searches_at_once_never_plan_at_once(tmp_path: Path) -> None:
+    session = open_study(tiny(), storage=url(tmp_path))
+    score_candidates(session)
+    queue = TrainingQueue(session, session.storage.scored("tiny"))
+    other = Leases(session.storage.rdb.engine)
+    with other.claimed("tiny", "plan") as is_others:
+        assert is_others
+        assert queue.fill() == Filled.WAIT
+    assert session.storage.trainings("tiny").underway == []
+    assert queue.fill() == Filled.MORE
+    assert len(session.storage.trainings("tiny").underway) == 3
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "qmc"])
@@ -117,7 +145,7 @@ def test_a_second_process_that_starts_in_the_middle_scores_nothing_twice(tmp_pat
 def test_a_study_whose_creation_was_killed_is_created_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     original = optuna.Study.set_user_attr
-    for stop in (1, 7, 8, 9, 14):
+    for stop in (1, 2, 3, 11, 12):
 
         def killed(self: optuna.Study, key: str, value: object, stop: int = stop) -> None:
             calls.append(key)

@@ -14,6 +14,7 @@ from nas_sens.results.search_result import read_result
 from nas_sens.storage.study_storage import StudyStorage
 from nas_sens.study.train_spec import TrainSpec
 from nas_sens.training import train
+from tests.stored_candidates import trainings_in
 
 N_EPOCHS = 18
 PRUNERS = ("asha", "hyperband", "median")
@@ -115,7 +116,7 @@ def test_pruned_trainings_are_stored_and_never_ranked(tmp_path) -> None:
     assert [t.is_ok for t in result.trials] == [True] * (10 - len(pruned)) + [False] * len(pruned)
     assert not any(t.chosen_by == CONTROL for t in pruned)
     assert all(2 <= len(t.curve) < 8 and t.val_loss is None for t in pruned)
-    trials = optuna.load_study(study_name="tiny/train", storage=url).trials
+    trials = trainings_in(url, "tiny")
     assert sum(t.state == optuna.trial.TrialState.PRUNED for t in trials) == len(pruned)
     assert not (tmp_path / "a_artifacts" / "checkpoints").exists()
     stored = read_result(StudyStorage(url), "tiny")

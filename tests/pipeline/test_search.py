@@ -22,6 +22,7 @@ from nas_sens.pipeline.search import open_study
 from nas_sens.pipeline.settings import Settings
 from nas_sens.results.search_result import read_result
 from nas_sens.storage.study_storage import StudyStorage
+from tests.stored_candidates import trainings_in
 from tests.tiny_study import FC, comparable, tiny, url
 
 
@@ -33,34 +34,38 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[ns.SearchResult, st
 
 def test_search_stores_what_the_contract_says(whole: tuple[ns.SearchResult, str]) -> None:
     result, storage = whole
-    scored = optuna.load_study(study_name="tiny", storage=storage)
-    trained = optuna.load_study(study_name="tiny/train", storage=storage)
-    complete = [t for t in scored.trials if t.state == optuna.trial.TrialState.COMPLETE]
-    assert len(complete) == 8
-    assert len({t.user_attrs["digest"] for t in complete}) == 8
-    for trial in complete:
+    assert optuna.get_all_study_names(storage) == ["tiny"]
+    study = optuna.load_study(study_name="tiny", storage=storage)
+    trained = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
+    scored = [t for t in study.trials if t.state == optuna.trial.TrialState.PRUNED]
+    assert len(study.trials) == 11
+    assert len(scored) == 8
+    assert len({t.user_attrs["digest"] for t in scored}) == 8
+    for trial in scored:
         spec = ns.load_spec(trial.user_attrs["architecture"])
         assert spec.digest == trial.user_attrs["digest"]
         assert (spec.depth, spec.width) == (trial.params["depth"], trial.params["width"])
-        assert trial.value == trial.user_attrs["log10_sensitivity"]
+        assert math.isfinite(trial.user_attrs["log10_sensitivity"])
+        assert trial.value is None
+        assert not trial.intermediate_values
         assert {"params", "flops", "stderr", "estimator", "feasible", "status"} <= set(trial.user_attrs)
-    assert len(trained.trials) == 3
-    for trial in trained.trials:
+    assert len(trained) == 3
+    for trial in trained:
         attributes = trial.user_attrs
-        assert trial.value == attributes["val_loss"]
+        assert trial.value == attributes["val_error"]
         assert len(trial.intermediate_values) == 2
-        assert trial.intermediate_values[2] == pytest.approx(trial.value, rel=1e-6)
-        source = scored.trials[attributes["candidate"]]
+        assert trial.intermediate_values[2] == pytest.approx(attributes["val_loss"], rel=1e-6)
+        source = study.trials[attributes["candidate"]]
         assert source.user_attrs["digest"] == attributes["digest"]
         assert source.params == trial.params
-        assert attributes["log10_sensitivity_before"] == source.value
+        assert attributes["log10_sensitivity_before"] == source.user_attrs["log10_sensitivity"]
         gap = attributes["test_error"] - attributes["train_error"]
         assert attributes["generalization_gap"] == pytest.approx(gap)
         assert attributes["predicted_loss"] > 0
-    assert sorted(t.user_attrs["chosen_by"] for t in trained.trials) == [CONTROL, "pareto", "pareto"]
-    assert scored.metric_names == ["log10_sensitivity"]
-    assert trained.metric_names == ["val_loss"]
-    assert result.best.val_loss == trained.best_value
+    assert sorted(t.user_attrs["chosen_by"] for t in trained) == [CONTROL, "pareto", "pareto"]
+    assert study.metric_names == ["val_error"]
+    assert study.best_value == min(t.val_error for t in result.trials)
+    assert study.best_trial in trained
     assert list(result.frame()["val_loss"]) == sorted(result.frame()["val_loss"])
 
 
@@ -188,9 +193,13 @@ def test_dead_overflowing_and_infeasible_candidates_fail_and_the_search_goes_on(
         else:
             overflow = [t for t in failed if t.user_attrs["status"].startswith("non-finite")]
             assert [t.params["depth"] for t in overflow] == [340]
-        ok = by_state[optuna.trial.TrialState.COMPLETE]
+        ok = by_state[optuna.trial.TrialState.PRUNED]
         assert ok
-        assert all(t.params["init_scale"] == 1 and math.isfinite(t.value) for t in ok)
+        assert all(
+            t.params["init_scale"] == 1 and math.isfinite(t.user_attrs["log10_sensitivity"])
+            for t in (*ok, *by_state[optuna.trial.TrialState.COMPLETE])
+            if "feasible" in t.user_attrs
+        )
         failed_digests = {t.user_attrs["digest"] for t in failed}
         assert not failed_digests & {t.digest for t in result.trials}
 
@@ -204,7 +213,7 @@ def test_a_diverging_training_is_a_failed_trial_and_never_ranked(tmp_path: Path)
     assert all(t.status.startswith("diverged") for t in result.trials)
     with pytest.raises(ns.InvalidInputError, match="no trained candidate"):
         _ = result.best
-    trials = optuna.load_study(study_name="tiny/train", storage=url(tmp_path)).trials
+    trials = trainings_in(url(tmp_path), "tiny")
     assert {t.state for t in trials} == {optuna.trial.TrialState.FAIL}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -12,9 +13,9 @@ import sqlalchemy
 from optuna.distributions import IntDistribution
 from optuna.storages import RDBStorage
 
-from nas_sens.storage import bulk_read, bulk_write
+from nas_sens.storage import bulk_read, bulk_write, running_trials
 from nas_sens.storage.study_storage import StudyStorage
-from tests.stored_candidates import ATTRIBUTES, DISTRIBUTIONS, scored, trained
+from tests.stored_candidates import new_study, scored, store_training, trained
 from tests.stored_trials import everything, trial
 
 
@@ -28,9 +29,9 @@ def test_optuna_reads_what_it_would_have_written(tmp_path: Path) -> None:
     (ours, study), (_, reference) = make(tmp_path, "ours"), make(tmp_path, "optuna")
     study.ask()  # a running trial of somebody else
     reference.ask()
-    bulk_write.insert_finished(ours, study._study_id, given[:7])
-    bulk_write.insert_finished(ours, study._study_id, given[7:])
-    bulk_write.insert_finished(ours, study._study_id, [])
+    bulk_write.insert_trials(ours, study._study_id, given[:7])
+    bulk_write.insert_trials(ours, study._study_id, given[7:])
+    bulk_write.insert_trials(ours, study._study_id, [])
     for t in given:
         reference.add_trial(t)
     fresh = optuna.load_study(study_name="s", storage=ours.url)
@@ -45,20 +46,25 @@ def test_optuna_reads_what_it_would_have_written(tmp_path: Path) -> None:
 
 def test_reading_is_optunas_and_goes_on_where_it_was(tmp_path: Path) -> None:
     storage, study = make(tmp_path, "a")
-    bulk_write.insert_finished(storage, study._study_id, [trial(i) for i in range(5)])
-    study.ask()
-    expected = [t for t in study.trials if t.state.is_finished()]
-    found = bulk_read.read_finished(storage, study._study_id)
-    assert [(t.trial_id, t.number, t.user_attrs) for t in found] == [
-        (t._trial_id, t.number, t.user_attrs) for t in expected
+    bulk_write.insert_trials(storage, study._study_id, [trial(i) for i in range(5)])
+    running = study.ask()  # without attributes
+    study.enqueue_trial({})
+    found = bulk_read.read_trials(storage, study._study_id)
+    assert [(t.trial_id, t.number, t.state, t.user_attrs) for t in found] == [
+        (t._trial_id, t.number, t.state, t.user_attrs) for t in study.trials
     ]
-    bulk_write.insert_finished(storage, study._study_id, [trial(9)])
-    assert [
-        t.user_attrs["digest"] for t in bulk_read.read_finished(storage, study._study_id, after=found[-1].trial_id)
-    ] == ["0009"]
-    assert bulk_read.count_trials(storage, study._study_id) == 7
+    assert len(found) == 7
+    bulk_write.insert_trials(storage, study._study_id, [trial(9)])
+    running.set_user_attr("mine", [1])
+    newer = bulk_read.read_trials(storage, study._study_id, after=found[-1].trial_id)
+    assert [t.user_attrs["digest"] for t in newer] == ["0009"]
+    again = bulk_read.read_trials(
+        storage, study._study_id, after=found[-1].trial_id, among=[running._trial_id, found[0].trial_id]
+    )
+    assert [(t.number, t.user_attrs.get("mine")) for t in again] == [(0, None), (5, [1]), (7, None)]
+    assert bulk_read.count_trials(storage, study._study_id) == 8
     ids = {t.number: t._trial_id for t in study.trials}
-    assert bulk_read.trial_ids(storage, study._study_id, [1, 6, 99]) == {n: ids[n] for n in (1, 6)}
+    assert bulk_read.trial_ids(storage, study._study_id, [1, 7, 99]) == {n: ids[n] for n in (1, 7)}
     two = bulk_read.excerpt_ids(storage, study._study_id, key="digest", n=2)
     assert {t.user_attrs["digest"] for t in study.trials if t._trial_id in two} == {"0000", "0001"}
 
@@ -68,14 +74,14 @@ def test_a_failure_in_the_middle_stores_nothing(tmp_path: Path) -> None:
     bad = trial(1)
     bad.user_attrs["text"] = {1, 2}  # no JSON
     with pytest.raises(TypeError):
-        bulk_write.insert_finished(storage, study._study_id, [trial(0), bad])
+        bulk_write.insert_trials(storage, study._study_id, [trial(0), bad])
     assert study.trials == []
 
 
 def test_databases_that_return_one_key_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage, study = make(tmp_path, "a")
     monkeypatch.setattr(storage.engine.dialect, "insert_executemany_returning_sort_by_parameter_order", False)
-    bulk_write.insert_finished(storage, study._study_id, [trial(i) for i in range(4)])
+    bulk_write.insert_trials(storage, study._study_id, [trial(i) for i in range(4)])
     assert [t.user_attrs["digest"] for t in study.trials] == [f"{i:04d}" for i in range(4)]
 
 
@@ -85,23 +91,26 @@ def test_another_schema_is_written_through_optuna(
 ) -> None:
     """What is written past Optuna's interface and by it is read the same by both."""
     if not is_bulk:
-        monkeypatch.setattr(bulk_write, "insert_finished", None)
-        monkeypatch.setattr(bulk_read, "read_finished", None)
-    storage = StudyStorage(f"sqlite:///{tmp_path}/a.db", bulk=is_bulk)
-    storage.create("study", ATTRIBUTES)
-    storage.add_scored("study", [(scored(i), DISTRIBUTIONS) for i in (1, 2, 3)])
+        for module in (bulk_write, bulk_read, running_trials):
+            for function in [n for n, f in vars(module).items() if getattr(f, "__module__", "") == module.__name__]:
+                if function != "no_collection":  # of Python's
+                    monkeypatch.setattr(module, function, None)
+    storage = new_study(f"sqlite:///{tmp_path}/a.db", n=3, bulk=is_bulk)
     candidates = storage.scored("study")
-    record = trained(candidates[1], curve=(2.0, math.inf, math.nan, 1.0))
-    stored = storage.add_trained("study", record, candidates[1], {})
-    assert stored.number == 0
-    assert storage.is_trained("study", record.digest)
-    assert not storage.is_trained("study", candidates[0].digest)
+    records = [trained(c, curve=(2.0, math.inf, math.nan, 1.0)) for c in candidates[1:]]
+    stored = store_training(storage, records[0])
+    assert stored.number == 3
+    assert storage.add_trained("study", records[1:], seen=storage.trainings("study")) == 1
+    assert storage.enqueue("study", [trained(candidates[0])], seen=storage.trainings("study")) == 1
     monkeypatch.undo()
     for other in (True, False):
         again = StudyStorage(storage.url, bulk=other)
         assert again.scored("study") == candidates
-        (found,) = again.trained("study")
-        assert repr(found) == repr(stored)  # as not a number is not itself
+        first, second = again.trained("study")
+        assert repr(first) == repr(stored)  # as not a number is not itself
+        assert repr(second) == repr(replace(records[1], number=4))
+        (waiting,) = again.trainings("study").underway
+        assert (waiting.training.candidate, waiting.training.number, waiting.is_running) == (0, 5, False)
     assert [c.params for c in candidates] == [1, 2, 3]
 
 
@@ -110,7 +119,7 @@ def test_one_transaction_a_batch(tmp_path: Path) -> None:
     commits, statements = [], []
     sqlalchemy.event.listen(storage.engine, "commit", lambda _: commits.append(1))
     sqlalchemy.event.listen(storage.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
-    bulk_write.insert_finished(storage, study._study_id, [trial(i) for i in range(200)])
+    bulk_write.insert_trials(storage, study._study_id, [trial(i) for i in range(200)])
     assert len(commits) == 1
     others = [s for s in statements if not s.startswith("INSERT INTO trials ")]  # SQLite gives one key at a time
     assert len(others) < 10, "statements must not grow with every trial"
@@ -118,8 +127,7 @@ def test_one_transaction_a_batch(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_trial_takes_less_than_a_millisecond_and_no_more_in_a_large_study(tmp_path: Path) -> None:
-    storage = StudyStorage(f"sqlite:///{tmp_path}/a.db")
-    storage.create("study", ATTRIBUTES)
+    storage = new_study(f"sqlite:///{tmp_path}/a.db")
     seconds = []
     for start in range(1, 10_001, 500):
         batch = [(scored(i), {"width": IntDistribution(1, 100_000)}) for i in range(start, start + 500)]

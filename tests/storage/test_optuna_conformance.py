@@ -1,6 +1,6 @@
 """Optuna's own suite of storages, on a database that our bulk writer has filled, and goes on filling.
 
-Every finished trial that the suite hands in as a template is written by `bulk_write`, so that what the suite expects of
+Every trial that the suite hands in as a template is written by `bulk_write`, so that what the suite expects of
 Optuna's writer is expected of ours; a study that we wrote before lies in the same file, and must be as it was when the
 suite's test is over. Where the suite counts the studies of the database, ours is deleted first: its rows are gone, but
 its identifiers were given out.
@@ -39,15 +39,15 @@ class Unsynced(sqlite3.Connection):
 
 
 class BulkStorage(RDBStorage):
-    """Optuna's storage, but finished trials are written as nas_sens writes them."""
+    """Optuna's storage, but trials that are handed in are written as nas_sens writes them."""
 
     n_written = 0  # by us
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        is_ours = template_trial is not None and template_trial.state.is_finished()
+        is_ours = template_trial is not None
         if not is_ours or len(template_trial.values or []) > 1:  # of several objectives nas_sens writes none
             return super().create_new_trial(study_id, template_trial)
-        (number,) = bulk_write.insert_finished(self, study_id, [template_trial])
+        (number,) = bulk_write.insert_trials(self, study_id, [template_trial])
         self.n_written += 1
         return self.get_trial_id_from_study_id_trial_number(study_id, number)
 
@@ -63,7 +63,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[object]
     path = tmp_path_factory.mktemp("filled") / "a.db"
     storage = open_storage(path, is_new=True)
     study_id = storage.create_new_study([StudyDirection.MINIMIZE], "ours")
-    bulk_write.insert_finished(storage, study_id, OURS)
+    bulk_write.insert_trials(storage, study_id, OURS)
     written = contents(storage)
     storage.remove_session()
     storage.engine.dispose()

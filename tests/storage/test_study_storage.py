@@ -14,14 +14,20 @@ import nas_sens as ns
 from nas_sens.core.candidates import ScoredCandidate, TrainedCandidate
 from nas_sens.storage.study_storage import StudyStorage
 from nas_sens.storage.url import default_artifacts, hide_password
-from tests.stored_candidates import ATTRIBUTES, DISTRIBUTIONS, scored
+from tests.stored_candidates import (
+    ATTRIBUTES,
+    DISTRIBUTIONS,
+    new_study,
+    scored,
+    store_training,
+    trained,
+    trainings_in,
+)
 
 
 @pytest.fixture
 def storage(tmp_path: Path) -> StudyStorage:
-    storage = StudyStorage(f"sqlite:///{tmp_path}/s.db")
-    storage.create("study", ATTRIBUTES)
-    return storage
+    return new_study(f"sqlite:///{tmp_path}/s.db")
 
 
 def test_scored_candidates_come_back_as_they_were(storage: StudyStorage) -> None:
@@ -31,7 +37,7 @@ def test_scored_candidates_come_back_as_they_were(storage: StudyStorage) -> None
     storage.add_scored("study", [(c, DISTRIBUTIONS) for c in given])
     assert StudyStorage(storage.url).scored("study") == [replace(c, number=i) for i, c in enumerate(given)]
     states = [t.state.name for t in optuna.load_study(study_name="study", storage=storage.url).trials]
-    assert states == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
+    assert states == ["PRUNED", "PRUNED", "FAIL", "FAIL"]
 
 
 @pytest.mark.parametrize("is_bulk", [True, False])
@@ -71,26 +77,58 @@ def test_trained_candidates_and_artifacts_come_back(storage: StudyStorage, tmp_p
         seconds=1.5,
     )
     (tmp_path / "weights.bin").write_bytes(b"\x00weights")
-    stored = storage.add_trained("study", record, source, {"model.safetensors": tmp_path / "weights.bin"})
-    failed = replace(record, status="diverged", val_loss=None, curve=())
-    storage.add_trained("study", failed, source, {})
-    assert StudyStorage(storage.url).trained("study") == [stored, replace(failed, number=1)]
-    assert stored == replace(record, number=0)
+    stored = store_training(storage, record, {"model.safetensors": tmp_path / "weights.bin"})
+    others = [
+        replace(record, status="diverged", val_loss=None, curve=()),
+        replace(record, status="pruned: after epoch 2", val_loss=None, curve=(3.0, 2.0)),
+    ]
+    failed, pruned = (store_training(storage, r) for r in others)
+    assert StudyStorage(storage.url).trained("study") == [stored, failed, pruned]
+    assert [stored, failed, pruned] == [replace(r, number=n) for n, r in enumerate([record, *others], 1)]
 
-    study = optuna.load_study(study_name="study/train", storage=storage.url)
-    assert [t.state.name for t in study.trials] == ["COMPLETE", "FAIL"]
-    assert study.trials[0].intermediate_values == {1: 3.0, 2: 2.0, 3: 0.1}
-    assert study.trials[0].params == {"width": 5}
-    metas = optuna.artifacts.get_all_artifact_meta(study.trials[0], storage=study._storage)
+    study = optuna.load_study(study_name="study", storage=storage.url)
+    assert [t.state.name for t in study.trials] == ["PRUNED", "COMPLETE", "FAIL", "PRUNED"]
+    assert study.trials[1].intermediate_values == {1: 3.0, 2: 2.0, 3: 0.1}
+    assert study.trials[1].params == {"width": 5}
+    assert (study.trials[1].value, study.best_trial.number) == (record.val_loss, 1)
+    metas = optuna.artifacts.get_all_artifact_meta(study.trials[1], storage=study._storage)
     assert [(m.filename, m.mimetype) for m in metas] == [("model.safetensors", "application/octet-stream")]
 
-    storage.fetch_artifact("study", 0, "model.safetensors", tmp_path / "back")
+    storage.fetch_artifact("study", 1, "model.safetensors", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == b"\x00weights"
     with pytest.raises(ns.StorageError, match="no artifact"):
-        storage.fetch_artifact("study", 1, "model.safetensors", tmp_path / "back")
+        storage.fetch_artifact("study", 2, "model.safetensors", tmp_path / "back")
     next(storage.artifacts.folder.iterdir()).unlink()
     with pytest.raises(ns.StorageError, match="--artifacts"):
-        storage.fetch_artifact("study", 0, "model.safetensors", tmp_path / "back")
+        storage.fetch_artifact("study", 1, "model.safetensors", tmp_path / "back")
+
+
+def test_the_objective_of_a_study_stays(storage: StudyStorage) -> None:
+    storage.create("study", ATTRIBUTES, objective="test_loss")
+    assert storage.objective("study") == "val_loss"
+    assert optuna.load_study(study_name="study", storage=storage.url).metric_names == ["val_loss"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "values", "expected"),
+    [
+        ("val_loss", {"val_loss": 1.0, "val_error": 0.1}, 1.0),
+        ("val_error", {"val_loss": 1.0, "val_error": 0.1}, 0.1),
+        ("test_error", {"val_loss": 1.0, "val_error": 0.1}, 1.0),  # a table of outcomes may lack it
+        ("test_error", {"val_loss": None, "val_error": 0.1}, 0.1),
+    ],
+)
+def test_the_value_of_a_training_is_the_objective(
+    tmp_path: Path, objective: str, values: dict[str, float | None], expected: float
+) -> None:
+    storage = StudyStorage(f"sqlite:///{tmp_path}/s.db")
+    storage.create("study", ATTRIBUTES, objective=objective)
+    storage.add_scored("study", [(scored(5), DISTRIBUTIONS)])
+    store_training(storage, trained(storage.scored("study")[0], **values))
+    storage.add_trained("study", [trained(storage.scored("study")[0], **values)], seen=storage.trainings("study"))
+    trials = trainings_in(storage.url)
+    assert [t.value for t in trials] == [expected, expected]
+    assert [t.params for t in trials] == [{"width": 5}] * 2
 
 
 def test_artifacts_lie_beside_the_sqlite_file() -> None:

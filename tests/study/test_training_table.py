@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import optuna
 import pytest
 
 import nas_sens as ns
@@ -14,6 +13,7 @@ from nas_sens.samplers.proposer import Proposer
 from nas_sens.selection.features import selection_features
 from nas_sens.storage.study_storage import StudyStorage
 from nas_sens.study.search_space import load_space
+from tests.stored_candidates import trainings_in
 
 FAMILIES = {"fc": {"depth": [1, 2], "width": 4, "init": "he_normal"}}
 TRAINING = {"learning_rate": {"type": "float", "low": 1e-3, "high": 1e-1, "log": True}, "optimizer": ["adam", "sgd"]}
@@ -134,7 +134,7 @@ def test_candidates_are_stored_trained_and_shown_with_it(tmp_path):
         assert f"learning_rate={trial.training['learning_rate']:.3g}" in trial.description
         row = result.frame().set_index("digest").loc[trial.digest]
         assert row["training_optimizer"] == trial.training["optimizer"]
-    trials = optuna.load_study(study_name="tiny/train", storage=url).trials
+    trials = trainings_in(url, "tiny")
     assert {t.params["training.optimizer"] for t in trials} <= {"adam", "sgd"}
     features = selection_features(result.candidates[0]).features
     assert features["training_learning_rate"] == result.candidates[0].training["learning_rate"]

@@ -48,7 +48,7 @@ class Killed(Exception):
 def killed_after(n):
     calls = []
 
-    def on_epoch():
+    def on_epoch(curve):
         calls.append(1)
         if len(calls) == n:
             raise Killed
@@ -72,7 +72,7 @@ def test_a_killed_training_ends_like_an_undisturbed_one(digits, tmp_path, name, 
             train(DROPOUT, digits, spec, seed=3, on_epoch=killed_after(n), checkpoint=at(path, seconds=0))
         calls = []
         resumed = train(
-            DROPOUT, digits, spec, seed=3, on_epoch=lambda c=calls: c.append(1), checkpoint=at(path, seconds=0)
+            DROPOUT, digits, spec, seed=3, on_epoch=lambda _, c=calls: c.append(1), checkpoint=at(path, seconds=0)
         )
         assert plain(resumed) == plain(whole)
         assert len(calls) == len(whole.curve) - n
@@ -121,7 +121,7 @@ def test_a_checkpoint_of_another_training_is_not_taken(digits, tmp_path, change)
     given = {"architecture": DROPOUT, "splits": digits, "spec": BASE, "seed": 3, **change}
     given["splits"] = given["splits"] or other
     calls = []
-    outcome = train(**given, on_epoch=lambda: calls.append(1), checkpoint=at(path))
+    outcome = train(**given, on_epoch=lambda _: calls.append(1), checkpoint=at(path))
     assert len(calls) == len(outcome.curve) == 6
     assert plain(outcome) == plain(train(**given))
 
