@@ -44,6 +44,7 @@ def numbers(value: Any) -> Iterator[float]:
 def check(result: dict[str, Any]) -> None:
     assert set(result["environment"]) >= RECORD
     assert result["quick"] is True
+    assert not result.get("failed"), "a part failed"
     assert list(numbers({k: v for k, v in result.items() if k not in ("environment", "seed", "quick")}))
 
 
@@ -58,6 +59,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object
     accuracies = [f"{row.split(',')[0]},{rng.uniform(10, 95):.2f}\n" for row in rows]
     cells.write_text("arch,cifar10_test_accuracy_percent\n" + "".join(accuracies), encoding="utf-8")
     return {
+        "gpu": ["--device", "cpu"],
         "nasbench201_all_cells": ["--data", images, "--cells", cells],
         "nasbench201_scores": ["--data", images, "--cells", cells],
         "replay_nasbench201": ["--data", cells],
@@ -89,6 +91,14 @@ def test_a_quick_run_writes_where_it_is_told(tmp_path: Path) -> None:
     assert text.endswith("}\n")
     assert list(json.loads(text)) == sorted(json.loads(text))
     check(json.loads(text))
+
+
+def test_what_a_gpu_is_measured_by_is_not_measured_without_one(tmp_path: Path) -> None:
+    for options in (["--device", "cuda:99"], ["--device", "cpu"], ["--device", "mps"]):
+        done = run("gpu", tmp_path, *options)
+        assert done.returncode == 2
+        assert re.fullmatch(r"gpu\.py: .*--device.*\n", done.stderr)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("script", ["published_points", "table1", "trained_tables"])

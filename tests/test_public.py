@@ -59,7 +59,7 @@ def test_a_fresh_process_has_all_names_and_takes_torch_only_then() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-COMMANDS = ("dashboard", "export", "list", "measure", "rank", "replay", "report", "score", "search", "train")
+COMMANDS = ("dashboard", "export", "list", "measure", "migrate", "rank", "replay", "report", "score", "search", "train")
 
 
 def test_help_does_without_pytorch_and_names_every_command() -> None:

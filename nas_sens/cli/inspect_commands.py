@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from ..core.declarations import bundled
@@ -17,7 +15,7 @@ from ..selection.replay import DEFAULT_RULES
 from ..selection.replay import replay as replay_rules
 from ..storage.study_storage import StudyStorage
 from .display import show_rows
-from .options import format_option, storage_options
+from .options import DEVICE_HELP, format_option, storage_options
 from .output import open_storage
 
 
@@ -44,7 +42,7 @@ from .output import open_storage
 @click.option("--target", help="Column to predict, for csv: and hf: data.")
 @click.option("--root", default="data", show_default=True, help="Folder of downloaded data sets.")
 @click.option("--standardize", is_flag=True, help="Standardise the inputs, as the network was trained with.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help=DEVICE_HELP)
 @format_option
 def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, seeds: int, n_inputs: int, seed: int,
             target: str | None, root: str, standardize: bool, device: str, form: str) -> None:  # fmt: skip
@@ -89,7 +87,7 @@ def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, s
 @storage_options
 @format_option
 def replay(source: str, rules: str, budgets: str, repeats: int, pool_share: float, outcome: str, seed: int,
-           storage: str | None, artifacts: Path | None, form: str) -> None:  # fmt: skip
+           storage: str | None, artifacts: str | None, form: str) -> None:  # fmt: skip
     """Replay selection rules where outcomes are known: what would they have found?
 
     SOURCE is a CSV file (.csv or .csv.gz) with a column "architecture" or "arch", the outcome and features, or the name

@@ -21,12 +21,15 @@ _COMMANDS = {
     "export": ("result_commands:export", "Write a trained network to a folder, ready for use."),
     "list": ("inspect_commands:list_", "Show what there is: studies, spaces, metrics, data, …"),
     "measure": ("inspect_commands:measure", "Measure any network by any metric."),
+    "migrate": ("migrate_command:migrate", "Make one study of the two of an earlier version."),
     "rank": ("result_commands:rank", "Show the candidates of a study, best first."),
     "replay": ("inspect_commands:replay", "Replay selection rules where outcomes are known."),
     "report": ("result_commands:report", "Write the report of a study: one HTML file."),
     "score": ("run_commands:score", "Sample and score candidates without training any."),
     "search": ("run_commands:search", "Sample, score, select, train and report a study."),
+    "status": ("status_command:status", "Show how far a study is: scored, waiting, running, done."),
     "train": ("run_commands:train", "Train the next selected candidates of a study."),
+    "worker": ("run_commands:worker", "Join the work on a study from any machine."),
 }
 
 

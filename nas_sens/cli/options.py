@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 
+from ..storage.leases import GRACE_SECONDS
+
+DEVICE_HELP = "auto, cpu, cuda, cuda:N, mps, xpu or another accelerator that PyTorch finds."
 Command = Callable[..., None]
 
 
@@ -15,17 +17,19 @@ def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
     return lambda command: functools.reduce(lambda c, option: option(c), reversed(options), command)
 
 
+storage_option = click.option(
+    "--storage",
+    envvar="OPTUNA_STORAGE",
+    metavar="URL",
+    help="Database, as an SQLAlchemy URL.  [default: OPTUNA_STORAGE, or sqlite:///nas_sens.db]",
+)
 storage_options = _options(
-    click.option(
-        "--storage",
-        envvar="OPTUNA_STORAGE",
-        metavar="URL",
-        help="Database, as an SQLAlchemy URL.  [default: OPTUNA_STORAGE, or sqlite:///nas_sens.db]",
-    ),
+    storage_option,
     click.option(
         "--artifacts",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Folder for trained weights.  [default: beside the SQLite file]",
+        metavar="PLACE",
+        help="Folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX for weights, checkpoints and logs, which the study "
+        "remembers.  [default: beside the SQLite file]",
     ),
 )
 format_option = click.option(
@@ -33,7 +37,7 @@ format_option = click.option(
     help="How to print on stdout.",
 )  # fmt: skip
 run_options = _options(
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option("--device", default="auto", show_default=True, help=DEVICE_HELP),
     click.option("-q", "--quiet", is_flag=True, help="No progress on stderr."),
     click.option("-v", "--verbose", is_flag=True, help="A line on stderr for every candidate scored or trained."),
 )
@@ -43,3 +47,20 @@ study_options = _options(
     click.option("--name", help="Override the study's name."),
     click.option("--full", is_flag=True, help="Take the study at the full size that its file declares in [full]."),
 )
+grace_option = click.option(
+    "--grace", type=click.FloatRange(min=1.0), default=GRACE_SECONDS, show_default=True, metavar="SECONDS",
+    help="Give up a worker that gives no sign of life for so long; its training goes to another one.",
+)  # fmt: skip
+max_trials_option = click.option(
+    "--max-trials-per-worker", type=click.IntRange(min=1), help="End a worker after so many trainings; its memory is"
+    " returned, and --workers starts another one in its place.",
+)  # fmt: skip
+workers_options = _options(
+    click.option("--workers", type=click.IntRange(min=1), help="Work with so many processes: a device each, or a share"
+                 " of the cores.  [default: this process alone]"),
+    click.option("--engine", default="local", show_default=True, help="What places them: local, ray or slurm."),
+    click.option("--gpus-per-worker", type=click.FloatRange(min=0), default=0.0, help="Of ray or slurm."),
+    max_trials_option,
+    grace_option,
+    click.argument("engine_arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS OF THE ENGINE]"),
+)  # fmt: skip

@@ -17,7 +17,7 @@ from .display import show_rows
 WIDE = ("architecture",)
 
 
-def open_storage(storage: str | None, artifacts: Path | None) -> StudyStorage:
+def open_storage(storage: str | None, artifacts: str | None) -> StudyStorage:
     """Return the storage of a command's options, which must be there."""
     return StudyStorage(storage_url(storage), artifacts=artifacts, must_exist=True)
 

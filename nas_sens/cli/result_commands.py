@@ -22,7 +22,7 @@ from .output import open_storage, show_scored, show_trained, title_of, write_rep
 @click.option("-n", type=click.IntRange(min=1), help="Show only the first so many.")
 @storage_options
 @format_option
-def rank(name: str, by: str | None, scored: bool, n: int | None, storage: str | None, artifacts: Path | None,
+def rank(name: str, by: str | None, scored: bool, n: int | None, storage: str | None, artifacts: str | None,
          form: str) -> None:  # fmt: skip
     """Show the trained candidates of the study NAME, best first, or the scored ones if none is trained."""
     result = read_result(open_storage(storage, artifacts), name, by=by)
@@ -37,7 +37,7 @@ def rank(name: str, by: str | None, scored: bool, n: int | None, storage: str | 
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("report.html"),
               show_default=True, help="The HTML file to write.")  # fmt: skip
 @storage_options
-def report(name: str, output: Path, storage: str | None, artifacts: Path | None) -> None:
+def report(name: str, output: Path, storage: str | None, artifacts: str | None) -> None:
     """Write the report of the study NAME: one HTML file that needs nothing else."""
     database = open_storage(storage, artifacts)
     with no_collection():  # of a large study there are a million objects to look through, and none is garbage
@@ -53,7 +53,7 @@ def report(name: str, output: Path, storage: str | None, artifacts: Path | None)
 @click.option("--license", "licence", default="unknown", show_default=True, help="Licence field of the model card.")
 @storage_options
 def export(
-    name: str, rank_: int, output: Path, onnx: bool, licence: str, storage: str | None, artifacts: Path | None
+    name: str, rank_: int, output: Path, onnx: bool, licence: str, storage: str | None, artifacts: str | None
 ) -> None:
     """Write a trained network of the study NAME to a folder, ready for use.
 
@@ -71,7 +71,7 @@ def export(
 @click.option("--port", type=click.IntRange(0, 65535),
               help="Port on 127.0.0.1, 0 for any free one.  [default: 8080, else a free one]")  # fmt: skip
 @storage_options
-def dashboard(port: int | None, storage: str | None, artifacts: Path | None) -> None:
+def dashboard(port: int | None, storage: str | None, artifacts: str | None) -> None:
     """Show all studies in optuna-dashboard, on this machine only, until Ctrl-C.
 
     The address is printed on stdout; no browser is opened.

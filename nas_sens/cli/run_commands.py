@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..results.search_result import read_result
-from ..storage.url import hide_password
+from ..storage.url import hide_password, storage_url
 from .display import TerminalProgress
-from .options import format_option, run_options, storage_options, study_options
+from .options import (
+    format_option,
+    grace_option,
+    max_trials_option,
+    run_options,
+    storage_options,
+    study_options,
+    workers_options,
+)
 from .output import open_storage, show_scored, show_trained, title_of, write_report_of
+
+if TYPE_CHECKING:
+    from ..pipeline.workers import Workers
+
+MORE = 75  # the exit code of a worker that ended as it was told to, though something is left
 
 
 @click.command()
@@ -20,23 +35,28 @@ from .output import open_storage, show_scored, show_trained, title_of, write_rep
 @click.option("--top-k", type=click.IntRange(min=1), help="Override [select] top_k.")
 @click.option("-o", "--report", type=click.Path(path_type=Path, dir_okay=False), default=Path("report.html"),
               show_default=True, help="Where to write the report.")  # fmt: skip
+@workers_options
 @storage_options
 @run_options
 @format_option
 def search(study: str, n_candidates: int | None, seed: int | None, name: str | None, full: bool, top_k: int | None,
-           report: Path, storage: str | None, artifacts: Path | None, device: str, quiet: bool, verbose: bool,
-           form: str) -> None:  # fmt: skip
-    """Sample, score, select, train and report a STUDY; run it again to resume it."""
+           report: Path, storage: str | None, artifacts: str | None, device: str, quiet: bool, verbose: bool,
+           form: str, grace: float, **who: Any) -> None:  # fmt: skip
+    """Sample, score, select, train and report a STUDY; run it again to resume it.
+
+    With --workers N several processes score and train. A rule that learns then chooses whenever a worker is idle,
+    instead of in rounds. Others may join from any machine: nas-sens worker NAME --storage URL.
+    """
     from ..pipeline.declare import declare
-    from ..pipeline.score_stage import score_candidates
-    from ..pipeline.search import open_study
-    from ..pipeline.train_stage import train_selected
+    from ..pipeline.search import complete, open_study
+    from ..pipeline.settings import Settings
 
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
     spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
-    session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
-    score_candidates(session)
-    train_selected(session)
+    workers = _workers(**who)
+    session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress,
+                         settings=Settings(grace_seconds=grace), is_shared=workers is not None)  # fmt: skip
+    complete(session, workers, device=device, artifacts=artifacts)
     result = read_result(session.storage, spec.name)
     path = write_report_of(result, report)
     show_trained(result.trials, form, title_of(result))
@@ -48,6 +68,27 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
     progress.message(f"  nas-sens search {study}{size} --top-k {spec.select.top_k + 4}{where}   # train four more")
 
 
+def _workers(
+    workers: int | None,
+    engine: str,
+    gpus_per_worker: float,
+    max_trials_per_worker: int | None,
+    engine_arguments: Sequence[str],
+) -> Workers | None:
+    """Return who does the work; None for this process alone."""
+    from ..pipeline.workers import Workers
+
+    if workers is None and engine == "local":
+        return None
+    return Workers(
+        n=workers or 1,
+        engine=engine,
+        gpus_per_worker=gpus_per_worker,
+        max_trainings=max_trials_per_worker,
+        extra=tuple(engine_arguments),
+    )
+
+
 @click.command()
 @click.argument("study")
 @study_options
@@ -55,7 +96,7 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
 @run_options
 @format_option
 def score(study: str, n_candidates: int | None, seed: int | None, name: str | None, full: bool, storage: str | None,
-          artifacts: Path | None, device: str, quiet: bool, verbose: bool,
+          artifacts: str | None, device: str, quiet: bool, verbose: bool,
            form: str) -> None:  # fmt: skip
     """Sample and score the candidates of a STUDY without training any."""
     from ..pipeline.declare import declare
@@ -74,23 +115,56 @@ def score(study: str, n_candidates: int | None, seed: int | None, name: str | No
 @click.argument("name")
 @click.option("--top-k", type=click.IntRange(min=1), help="Train until so many are selected by the rule.")
 @click.option("--control", type=click.IntRange(min=0), help="Train until so many random ones are trained.")
+@workers_options
 @storage_options
 @run_options
 @format_option
-def train(name: str, top_k: int | None, control: int | None, storage: str | None, artifacts: Path | None, device: str,
-          quiet: bool, verbose: bool,
-           form: str) -> None:  # fmt: skip
+def train(name: str, top_k: int | None, control: int | None, storage: str | None, artifacts: str | None, device: str,
+          quiet: bool, verbose: bool, form: str, grace: float, **who: Any) -> None:  # fmt: skip
     """Train the next selected candidates of the study NAME, whose candidates are scored."""
     from ..pipeline.declare import declare
-    from ..pipeline.search import open_study
-    from ..pipeline.train_stage import train_selected
-    from ..study.load import from_dict
+    from ..pipeline.search import open_study, train_all
+    from ..pipeline.settings import Settings
+    from ..pipeline.worker import stored_spec
 
     database = open_storage(storage, artifacts)
-    stored = from_dict(json.loads(database.attributes(name)["study"]))
-    spec = declare(stored, top_k=top_k, control=control)
+    spec = declare(stored_spec(database, name), top_k=top_k, control=control)
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
-    session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
-    train_selected(session)
+    workers = _workers(**who)
+    session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress,
+                         settings=Settings(grace_seconds=grace), is_shared=workers is not None)  # fmt: skip
+    train_all(session, workers, device=device, artifacts=artifacts)
     result = read_result(session.storage, name)
     show_trained(result.trials, form, title_of(result))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--data", metavar="NAME", help="Where the study's data lie on this machine, if not where it says; such as"
+              " folder:/data/photos.")  # fmt: skip
+@max_trials_option
+@grace_option
+@storage_options
+@run_options
+def worker(name: str, data: str | None, max_trials_per_worker: int | None, grace: float, storage: str | None,
+           artifacts: str | None, device: str, quiet: bool, verbose: bool) -> None:  # fmt: skip
+    """Join the work on the study NAME, which a search has begun, from this or any other machine.
+
+    It scores and trains what is left, beside all others, and ends when nothing is; with exit code 75 if it ended after
+    as many trainings as it may do.
+    """
+    from ..pipeline.worker import work
+
+    is_done = work(
+        worker=None,
+        device=device,
+        n_threads=None,
+        name=name,
+        storage=storage_url(storage),
+        artifacts=artifacts,
+        data=data,
+        max_trainings=max_trials_per_worker,
+        grace_seconds=grace,
+        progress=TerminalProgress(quiet=quiet, verbose=verbose),
+    )
+    sys.exit(0 if is_done else MORE)

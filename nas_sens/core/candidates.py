@@ -18,7 +18,7 @@ CONTROL = "control"
 ON_TRAIN = "_on_train"  # how the names of measures end that are taken on training inputs beside validation inputs
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)  # a third less memory, where a study has a million
 class ScoredCandidate:
     """One unique architecture of a study with its score; a PRUNED trial if it may be trained, else FAIL.
 

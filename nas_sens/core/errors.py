@@ -19,6 +19,10 @@ class OutOfMemoryError(NasSensError):
     """Something does not fit in memory, on the device or on the CPU."""
 
 
+class WorkerError(NasSensError):
+    """The workers of a search were lost again and again."""
+
+
 class StorageError(NasSensError):
     """A database or an artifact could not be read or written (locked, read-only, missing, corrupt)."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, TextIO
 
 
 class Stage(Protocol):
@@ -47,3 +48,34 @@ class SilentProgress:
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """Show nothing."""
+
+
+class TextProgress:
+    """Progress as lines with the time of day, for a log.
+
+    Args:
+        file: Where they are written.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def message(self, text: str) -> None:
+        """Write one line."""
+        self._file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
+        self._file.flush()
+
+    def detail(self, text: str) -> None:
+        """Write one line."""
+        self.message(text)
+
+    @contextmanager
+    def stage(self, name: str, total: int) -> Iterator[Stage]:
+        """Open a stage whose beginning and end are written.
+
+        Yields:
+            A stage that shows nothing.
+        """
+        self.message(f"{name}: {total} to do")
+        yield SilentProgress()
+        self.message(f"{name}: over")

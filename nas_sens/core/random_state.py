@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 
@@ -24,9 +25,8 @@ def global_stream(seed: int | None, device: torch.device = CPU) -> Iterator[None
     try:
         if seed is not None:
             torch.default_generator.manual_seed(seed)
-            if device.type == "cuda":
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(seed)
+            if device.type != "cpu":
+                _seed(device, seed)
         yield
     finally:
         set_stream_state(device, before)
@@ -34,11 +34,27 @@ def global_stream(seed: int | None, device: torch.device = CPU) -> Iterator[None
 
 def stream_state(device: torch.device) -> list[torch.Tensor]:
     """Return the state of the global streams of the CPU and of ``device``."""
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+    return [torch.get_rng_state(), *([] if device.type == "cpu" else [_of(device).get_rng_state(*_which(device))])]
 
 
 def set_stream_state(device: torch.device, state: list[torch.Tensor]) -> None:
     """Put back what :func:`stream_state` returned."""
     torch.set_rng_state(state[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state[1], device)
+    if device.type != "cpu":
+        _of(device).set_rng_state(state[1], *_which(device))
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    module = _of(device)
+    with module.device(device) if hasattr(module, "device") else nullcontext():
+        module.manual_seed(seed)
+
+
+def _of(device: torch.device) -> Any:
+    """Return PyTorch's module of a type of devices: ``torch.cuda``, ``torch.xpu``, ``torch.mps``."""
+    return getattr(torch, device.type)
+
+
+def _which(device: torch.device) -> list[torch.device]:
+    """Return the argument that says which device is meant; there is but one of Apple's, whose functions take none."""
+    return [] if device.type == "mps" else [device]

@@ -10,7 +10,7 @@ from ..core.candidates import CONTROL, TrainedCandidate
 from ..core.figures import HEADLINES, sd_name
 from ..results.search_result import SearchResult, read_result
 from ..storage.study_storage import StudyStorage
-from .saved_notes import save_notes
+from .saved_notes import PLOT, save_notes
 
 N_WINNERS = 3
 _NOT_SHOWN = ("root", "download")  # where files lie on one machine is no part of the protocol
@@ -26,7 +26,7 @@ _READING = (
 def annotate(storage: StudyStorage, name: str) -> None:
     """Save notes and plot of a study as it is now; cheap, and without effect if nothing changed."""
     result = read_result(storage, name)
-    save_notes(storage, name, notes(result), {"sensitivity-against-loss": scatter(result.trials)})
+    save_notes(storage, name, notes(result), {PLOT: scatter(result.trials)})
 
 
 def notes(result: SearchResult) -> dict[int | None, str]:

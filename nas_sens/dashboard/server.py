@@ -1,4 +1,4 @@
-"""optuna-dashboard on a storage with its artifact folder, on this machine only."""
+"""optuna-dashboard on a storage with its artifacts, on this machine only."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from ..core.errors import InvalidInputError
 from ..storage.study_storage import StudyStorage
+from .artifacts_of_all import ArtifactsOfAll
 from .excerpt import excerpt_of
 
 HOST = "127.0.0.1"
@@ -48,7 +49,7 @@ def serve(storage: StudyStorage, *, port: int | None, on_ready: Callable[[str], 
     """
     from optuna_dashboard import wsgi  # seconds to import
 
-    app = wsgi(excerpt_of(storage), artifact_store=storage.artifacts.store)
+    app = wsgi(excerpt_of(storage), artifact_store=ArtifactsOfAll(storage))
 
     def listen(number: int) -> WSGIServer:
         return make_server(HOST, number, app, server_class=_Server, handler_class=_QuietHandler)

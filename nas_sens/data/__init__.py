@@ -8,7 +8,7 @@ from ._dataset import Dataset, datasets_in
 from .samples import LoadOptions, Samples, Task
 from .splits import DataSpec, Splits, split
 
-__all__ = ["DATASETS", "DataSpec", "Dataset", "Samples", "Splits", "Task", "dataset_names", "load_data"]
+__all__ = ["DATASETS", "DataSpec", "Dataset", "Samples", "Splits", "Task", "dataset_names", "load_data", "without_path"]
 
 
 DATASETS: Registry[Dataset] = Registry(
@@ -25,6 +25,16 @@ DATASETS: Registry[Dataset] = Registry(
 def dataset_names() -> dict[str, str]:
     """Return every data set's name with the first line of its description."""
     return {name: dataset.description for name, dataset in DATASETS.table().items()}
+
+
+def without_path(name: str) -> str:
+    """Return a data set's name without the path in it: a path says where data lie, and not which they are.
+
+    ``folder:/a/x`` becomes ``folder:``; what is no path (``hf:NAME``) stays.
+    """
+    kind, colon, _ = name.partition(":")
+    dataset = DATASETS.table().get(kind)
+    return kind + colon if dataset is not None and dataset.argument == "PATH" else name
 
 
 def load_data(spec: DataSpec) -> Splits:

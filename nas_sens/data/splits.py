@@ -28,7 +28,7 @@ class DataSpec:
 
     Args:
         name: A data set, as ``nas-sens list data`` shows them, or one with an argument: ``npz:PATH``, ``csv:PATH``,
-            ``folder:PATH``, ``hf:NAME``.
+            ``folder:PATH``, ``hf:NAME``. A path is no part of a study's protocol, which the data's fingerprint is.
         target: Column to predict (``csv``, ``hf``); None where the data set knows it.
         task: What is to be learnt: ``classification``, ``regression``, or ``auto`` to tell from the data. In tables,
             ``auto`` takes a target of text or truth values, or of at most 20 different whole numbers, for classes, and
@@ -112,7 +112,10 @@ class Splits:
 
     @cached_property
     def fingerprint(self) -> str:
-        """First 16 hexadecimal digits of the SHA-256 of all tensors: the same only for the same data and split."""
+        """First 16 hexadecimal digits of the SHA-256 of all tensors: the same only for the same data and split.
+
+        Paths, times of change, and the order in which a file system lists files have no part in it.
+        """
         content = hashlib.sha256()
         for f in fields(self):
             value = getattr(self, f.name)

@@ -1,1 +1,1 @@
-"""How the processes that share a study divide its work."""
+"""How workers are started and looked after; what they do is written in the study that they work on."""

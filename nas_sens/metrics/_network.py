@@ -109,16 +109,16 @@ def losses(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def layer_norms(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the L2 norm of each tensor (m,), float64, at the cost of a norm in the tensors' own type.
+    """Return the L2 norm of each tensor (m,), float64 on the CPU, at the cost of a norm in the tensors' own type.
 
     Squares are summed in their own type over blocks and in float64 over these, which loses nothing unless they leave
     that type's range: then, which is seen in the norms, everything is done in float64.
     """
-    norms = torch.stack([_blocked_norm(t) for t in tensors])
+    norms = torch.stack([_blocked_norm(t) for t in tensors]).cpu()  # the device is waited for once
     smallest, largest = norms.aminmax()
     if float(smallest) > 1e-10 and float(largest) < 1e18:
         return norms
-    return torch.stack([torch.linalg.vector_norm(t.double()) for t in tensors])
+    return torch.stack([torch.linalg.vector_norm(t.double()) for t in tensors]).cpu()
 
 
 def _blocked_norm(tensor: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..architectures.initialization import initialize_
 from ..core.declarations import find
-from ..core.device import memory_guard
+from ..core.device import memory_guard, model_where_doubles_are, where_doubles_are
 from ..core.errors import InfeasibleArchitectureError, InvalidInputError, OutOfMemoryError, first_line
 from ..core.identity import make_generator
 from ..core.init_schemes import InitScheme
@@ -64,7 +64,8 @@ def measure(
     Args:
         model: Maps (n, *input_shape) to (n, K).
         x: Inputs (n, *input_shape) on the model's device, as the network expects them. Most measures take them in one
-            pass, as one minibatch: some dozens to hundreds are usual.
+            pass, as one minibatch: some dozens to hundreds are usual. Where that device has no float64, as Apple's, a
+            copy of the network is measured on the CPU.
         y: Labels (n,), for measures that need them.
         metrics: Names from :func:`nas_sens.metrics.metrics`, or "all".
         seeds: Number of random networks; more than one needs ``init``.
@@ -84,6 +85,9 @@ def measure(
             f"seeds must be at least 1, and more than 1 needs an init to draw networks by; given seeds = {seeds}, "
             f"init = {init!r}"
         )
+    model, where = model_where_doubles_are(model, x.device), where_doubles_are(x.device)
+    x = x.to(where)
+    y, reference = (None if t is None else t.to(where) for t in (y, reference))
     device = None if generator is None else generator.device
     base = int(torch.randint(2**62, (), generator=generator, device=device or "cpu"))
     runs: dict[str, list[tuple[float | None, float, str]]] = {metric.name: [] for metric in chosen}

@@ -82,11 +82,11 @@ def _square(output: torch.Tensor, generator: torch.Generator | None) -> torch.Te
     rows = output.flatten(0, -2)
     n, c = rows.shape
     n_starts = (n - c) // period + 1 if n > c else 1
-    start = 0
-    if n_starts > 1:
-        device = "cpu" if generator is None else generator.device
-        start = int(torch.randint(n_starts, (), generator=generator, device=device)) * period
-    return rows[start : start + c]
+    if n_starts == 1:
+        return rows[:c]
+    device = "cpu" if generator is None else generator.device
+    start = torch.randint(n_starts, (), generator=generator, device=device) * period
+    return rows[start.to(rows.device) + torch.arange(c, device=rows.device)]  # as a slice needs a number to wait for
 
 
 METRIC = Metric(

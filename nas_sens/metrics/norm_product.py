@@ -48,12 +48,12 @@ def norm_product(
     Raises:
         InvalidInputError: ``p`` is less than 1, or the product of layer norms has no meaning for this network.
     """
-    return log_norm_product(model, p=p) / math.log(10)
+    return float(log_norm_product(model, p=p)) / math.log(10)
 
 
 @torch.no_grad()
-def log_norm_product(model: nn.Module, *, p: float = 2.0) -> float:
-    """Return the natural logarithm of ρ; see :func:`norm_product`.
+def log_norm_product(model: nn.Module, *, p: float = 2.0) -> torch.Tensor:
+    """Return the natural logarithm of ρ, a scalar on the device, without waiting for it; see :func:`norm_product`.
 
     Raises:
         InvalidInputError: ``p`` is less than 1, or the product has no meaning for this network.
@@ -61,7 +61,7 @@ def log_norm_product(model: nn.Module, *, p: float = 2.0) -> float:
     if not p >= 1:
         raise InvalidInputError(f"a norm needs p of at least 1; given p = {p}")
     norms = torch.stack([torch.linalg.vector_norm(w.double(), ord=p) for w in folded_weights(model)])
-    return float(norms.div(100.0 if p == 1 else 1.0).log().sum())
+    return norms.div(100.0 if p == 1 else 1.0).log().sum()
 
 
 @torch.no_grad()

@@ -49,17 +49,21 @@ def normalized_loss(
 
 @torch.no_grad()
 def scaled_loss(
-    model: nn.Module, x: torch.Tensor, y: torch.Tensor | None, *, log_divisor: float, batch_size: int = 256
+    model: nn.Module, x: torch.Tensor, y: torch.Tensor | None, *, log_divisor: torch.Tensor, batch_size: int = 256
 ) -> float:
-    """Return the mean loss of the outputs divided by exp(``log_divisor``), in evaluation mode; nan for a divisor 0."""
+    """Return the mean loss of the outputs divided by exp(``log_divisor``), in evaluation mode; nan for a divisor 0.
+
+    The device is waited for when it has computed all outputs; their losses are the CPU's work.
+    """
     require_inputs(x, 1)
     y = require_labels(x, y)
-    if log_divisor == -math.inf:
-        return math.nan
-    total = torch.zeros((), dtype=torch.float64, device=x.device)
     with evaluation_mode(model):
-        for inputs, labels in zip(x.split(batch_size), y.split(batch_size), strict=True):
-            total += losses(model(inputs).double() * math.exp(-log_divisor), labels).sum()
+        outputs = torch.cat([model(inputs) for inputs in x.split(batch_size)]).cpu()
+    if (divisor := float(log_divisor)) == -math.inf:
+        return math.nan
+    total = torch.zeros((), dtype=torch.float64)
+    for part, labels in zip(outputs.split(batch_size), y.cpu().split(batch_size), strict=True):
+        total += losses(part.double() * math.exp(-divisor), labels).sum()
     return float(total / len(x))
 
 

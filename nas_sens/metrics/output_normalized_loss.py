@@ -45,7 +45,7 @@ def output_normalized_loss(
     require_inputs(x, 1)
     with torch.no_grad(), evaluation_mode(model):
         output = model((x[0] if reference is None else reference)[None])
-    log_norm = float(torch.linalg.vector_norm(output, dtype=torch.float64).log())
+    log_norm = torch.linalg.vector_norm(output, dtype=torch.float64).log()
     return scaled_loss(model, x, y, log_divisor=log_norm, batch_size=batch_size)
 
 

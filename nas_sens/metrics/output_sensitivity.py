@@ -16,6 +16,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ..core.device import in_double
 from ..core.errors import InvalidInputError
 from ..core.module_mode import evaluation_mode
 
@@ -83,7 +84,7 @@ def output_sensitivity(
 
 
 def output_noise_variance(clean: torch.Tensor, noisy: torch.Tensor, *, after_softmax: bool) -> torch.Tensor:
-    """Return S_θ, a float64 scalar on the device, from logits (n, K) without and with input noise."""
+    """Return S_θ, a float64 scalar, from logits (n, K) without and with input noise."""
     noise, _ = _noise(clean, noisy, after_softmax)
     return _variance(noise, after_softmax)
 
@@ -92,8 +93,8 @@ def output_noise_statistics(clean: torch.Tensor, noisy: torch.Tensor, *, after_s
     """Return what input noise does to the outputs of one network, from logits (n, K) without and with it.
 
     Returns:
-        Float64 (3,) on the device: S_θ; the noise power mean_x ‖ε_y‖²; the signal Σ_k Var_x f_k(x). The second over
-        the third is the relative sensitivity, which has no scale.
+        Float64 (3,), on the device unless it has no such type: S_θ; the noise power mean_x ‖ε_y‖²; the signal
+        Σ_k Var_x f_k(x). The second over the third is the relative sensitivity, which has no scale.
     """
     noise, clean = _noise(clean, noisy, after_softmax)
     return torch.stack([_variance(noise, after_softmax), noise.square().sum(dim=1).mean(), clean.var(dim=0).sum()])
@@ -101,7 +102,7 @@ def output_noise_statistics(clean: torch.Tensor, noisy: torch.Tensor, *, after_s
 
 def _noise(clean: torch.Tensor, noisy: torch.Tensor, after_softmax: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Return ε_y and f(x), float64."""
-    clean, noisy = clean.double(), noisy.double()
+    clean, noisy = in_double(clean), in_double(noisy)
     if after_softmax:
         clean, noisy = clean.softmax(dim=1), noisy.softmax(dim=1)
     return noisy - clean, clean

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from ..core.device import in_double
 from ..core.errors import InvalidInputError
 from ..core.module_mode import evaluation_mode
 from .output_sensitivity import output_noise_variance
@@ -116,7 +117,8 @@ def sensitivity_by_class(
         raise InvalidInputError(f"there must be one label for each of {len(x)} inputs; given shape {tuple(y.shape)}")
     noise = _means(model, x, noise_std, n_noise, generator)
     with evaluation_mode(model):
-        noise -= model(x).double().mean(dim=1)
+        noise -= in_double(model(x)).mean(dim=1)
+    y = y.to(noise.device)
     labels = y.unique()
     values = torch.stack([noise[:, y == label].flatten().var() for label in labels])
     return dict(zip(labels.tolist(), values.tolist(), strict=True))
@@ -138,5 +140,5 @@ def _means(
     with evaluation_mode(model):
         for _ in range(n_noise):
             noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-            outputs.append(model(noise.mul_(noise_std).add_(x)).double().mean(dim=1))
+            outputs.append(in_double(model(noise.mul_(noise_std).add_(x))).mean(dim=1))
     return torch.stack(outputs)

@@ -35,7 +35,7 @@ def temperature(logits: torch.Tensor, y: torch.Tensor) -> float:
         )
     from scipy.optimize import brentq  # takes a second to import, which few commands need
 
-    z = logits.detach().double()
+    z, y = logits.detach().cpu().double(), y.cpu()  # every step of the search reads a number
     if not bool(torch.isfinite(z).all()):
         raise InvalidInputError("finite logits are needed; some are inf or nan")
     z = z - z.gather(1, y.long()[:, None])  # of each class against the right one

@@ -32,7 +32,7 @@ def load_model(
         source: Storage URL of the study, or an exported folder if ``name`` is None.
         name: The study.
         rank: Place in the ranking, 1 being the best.
-        artifacts: Artifact folder of the storage; None for the default of the URL.
+        artifacts: Folder or bucket of the artifacts; None for what the study remembers.
         device: Where to put the network.
 
     Raises:
@@ -57,7 +57,7 @@ def export_model(
     destination: str | Path,
     *,
     rank: int = 1,
-    artifacts: Path | None = None,
+    artifacts: str | Path | None = None,
     onnx: bool = False,
     licence: str = "unknown",
 ) -> Path:
@@ -72,7 +72,7 @@ def export_model(
         name: The study.
         destination: A new or empty folder.
         rank: Place in the ranking.
-        artifacts: Artifact folder of the storage; None for the default of the URL.
+        artifacts: Folder or bucket of the artifacts; None for what the study remembers.
         onnx: Whether to write ``model.onnx`` too (extra ``onnx``).
         licence: Licence identifier for the model card.
 
@@ -129,5 +129,4 @@ def fetch_model(storage: StudyStorage, name: str, rank: int, folder: Path) -> Tr
 
 
 def _open(source: str | Path, artifacts: str | Path | None) -> StudyStorage:
-    folder = None if artifacts is None else Path(artifacts)
-    return StudyStorage(str(source), artifacts=folder, must_exist=True)
+    return StudyStorage(str(source), artifacts=artifacts, must_exist=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from ..core.device import resolve_device
 from ..core.errors import InvalidInputError
-from ..data import Splits, load_data
+from ..data import DataSpec, Splits, load_data
 from ..scoring.probe import Probe, probe_inputs
 from ..study.study_spec import StudySpec
 from ..training.outcome_lookup import TrainingTable, read_training_table
@@ -32,12 +33,16 @@ class Prepared:
     table: TrainingTable | None = None
 
 
-def prepare(spec: StudySpec, *, device: str | torch.device = "auto") -> Prepared:
+def prepare(
+    spec: StudySpec, *, device: str | torch.device = "auto", load: Callable[[DataSpec], Splits] = load_data
+) -> Prepared:
     """Return the data on the device, and what candidates are scored with.
 
     Args:
         spec: A study that :func:`~nas_sens.pipeline.declare.declare` returned.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, ``xpu``: see
+            :func:`nas_sens.core.device.resolve_device`.
+        load: Returns the data of ``[data]`` on the CPU.
 
     Raises:
         InvalidInputError: There is no such device, the data or the table of outcomes are missing or unusable, or they
@@ -48,7 +53,7 @@ def prepare(spec: StudySpec, *, device: str | torch.device = "auto") -> Prepared
     if spec.train.table is not None:
         required = sorted({spec.select.target, spec.select.final})
         table = read_training_table(spec.train.table, required=required)
-    splits = load_data(spec.data)
+    splits = load(spec.data)
     for training in spec.trainings:
         check_trainable(training, splits)
     _check_task(spec, splits)

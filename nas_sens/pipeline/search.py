@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 
 from ..core.progress import Progress
+from ..data import DataSpec, Splits, load_data
+from ..data.machine_copy import shared_on_this_machine
 from ..results.search_result import SearchResult, read_result
 from ..study.study_spec import StudySpec
 from .declare import declare
@@ -15,6 +17,7 @@ from .score_stage import score_candidates
 from .session import Session, enter
 from .settings import Settings
 from .train_stage import train_selected
+from .workers import Workers, run_workers
 
 
 def search(
@@ -28,6 +31,7 @@ def search(
     seed: int | None = None,
     name: str | None = None,
     full: bool = False,
+    workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
     """Sample, score, select and train what a study declares; called again, it goes on where it was.
@@ -35,13 +39,16 @@ def search(
     Args:
         study: A bundled name, a TOML file or a StudySpec.
         storage: SQLAlchemy URL; None for ``OPTUNA_STORAGE`` or ``sqlite:///nas_sens.db``.
-        artifacts: Folder for trained weights; None for one beside the SQLite file.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        artifacts: Folder or bucket (``s3://…``, ``gs://…``) for weights, checkpoints and logs; None for what the study
+            remembers, which is a folder beside the SQLite file if none was ever given.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, ``xpu``: see
+            :func:`nas_sens.core.device.resolve_device`.
         n_candidates: Overrides ``[search] n_candidates``; so ``top_k``, ``seed`` and ``name``.
         top_k: See ``n_candidates``.
         seed: See ``n_candidates``.
         name: See ``n_candidates``.
         full: Whether to take the study at the full size that its file declares in ``[full]``.
+        workers: Processes that do the work; None for this one alone.
         progress: Where to report progress to.
 
     Returns:
@@ -49,12 +56,13 @@ def search(
 
     Raises:
         InvalidInputError: The declaration is wrong, or the study in the database was made with another one.
-        StorageError: The database or the artifact folder cannot be used.
+        StorageError: The database or the artifact store cannot be used.
     """
     spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
-    session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
-    score_candidates(session)
-    train_selected(session)
+    session = open_study(
+        spec, storage=storage, artifacts=artifacts, device=device, progress=progress, is_shared=workers is not None
+    )
+    complete(session, workers, device=str(device), artifacts=artifacts)
     return read_result(session.storage, session.spec.name)
 
 
@@ -66,6 +74,7 @@ def open_study(
     device: str | torch.device = "auto",
     progress: Progress | None = None,
     settings: Settings | None = None,
+    is_shared: bool = False,
 ) -> Session:
     """Return a declared study, prepared and entered: ready to be scored and trained.
 
@@ -76,10 +85,41 @@ def open_study(
         device: See :func:`search`.
         progress: See :func:`search`.
         settings: How this process works on it.
+        is_shared: Whether other processes on this machine use the same copy of the data.
 
     Raises:
         InvalidInputError: Data or database do not go with the declaration.
         StorageError: The database cannot be used.
     """
-    prepared = prepare(spec, device=device)
+    prepared = prepare(spec, device=device, load=_load_shared if is_shared else load_data)
     return enter(prepared, storage=storage, artifacts=artifacts, progress=progress, settings=settings)
+
+
+def complete(
+    session: Session, workers: Workers | None, *, device: str = "auto", artifacts: str | Path | None = None
+) -> None:
+    """Score and train what a session's study declares, in this process alone or by workers.
+
+    Args:
+        session: The study.
+        workers: Who does the work; None for this process.
+        device: See :func:`search`.
+        artifacts: See :func:`search`.
+    """
+    if workers is None:
+        score_candidates(session)
+    train_all(session, workers, device=device, artifacts=artifacts)
+
+
+def train_all(
+    session: Session, workers: Workers | None, *, device: str = "auto", artifacts: str | Path | None = None
+) -> None:
+    """Train what a session's study declares, in this process alone or by workers; see :func:`complete`."""
+    if workers is None:
+        train_selected(session)
+    else:
+        run_workers(session, workers, device=device, artifacts=None if artifacts is None else str(artifacts))
+
+
+def _load_shared(spec: DataSpec) -> Splits:
+    return shared_on_this_machine(lambda: load_data(spec))

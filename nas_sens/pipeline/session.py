@@ -68,7 +68,8 @@ def enter(
     Args:
         prepared: Declaration, data and probe.
         storage: SQLAlchemy URL; None for ``OPTUNA_STORAGE`` or ``sqlite:///nas_sens.db``.
-        artifacts: Folder for trained weights; None for one beside the SQLite file.
+        artifacts: Folder or bucket (``s3://…``, ``gs://…``) for weights, checkpoints and logs; None for what the study
+            remembers, which is a folder beside the SQLite file if none was ever given.
         progress: Where to report progress to.
         settings: How this process works on it.
 
@@ -82,7 +83,7 @@ def enter(
     spec, told, chosen = prepared.spec, progress or SilentProgress(), settings or Settings()
     database = StudyStorage(
         storage_url(storage),
-        artifacts=None if artifacts is None else Path(artifacts),
+        artifacts=artifacts,
         worker=chosen.worker,
         grace_seconds=chosen.grace_seconds,
         report_seconds=chosen.report_seconds,
@@ -94,7 +95,7 @@ def enter(
     with database.leases.hold(spec.name, "create", on_wait=lambda: waiting.tell(text)):
         there = database.attributes(spec.name) if database.exists(spec.name) else None
         spec = _new(spec) if there is None else _resumed(spec, there, prepared, database)
-        attributes = _study_attributes(spec, prepared)
+        attributes = _study_attributes(spec, prepared) | database.remember_artifacts(spec.name, there)
         if there is not None:
             attributes |= _threads(there, spec.name, told)
         database.create(spec.name, attributes, objective=spec.select.target)

@@ -23,6 +23,7 @@ from ..training.checkpoint import Checkpoint
 from .pruning import make_judge
 from .session import Session
 from .train_summary import provenance, summarize
+from .training_log import FILENAME, TrainingLog
 
 _TOO_LARGE = "too large: training does not fit in memory"
 Advance = Callable[[int, str], None]  # a number of epochs, and what is trained
@@ -45,18 +46,23 @@ def train_one(session: Session, job: Job, *, advance: Advance) -> None:
     checkpoints = _checkpoints(session, planned.digest)
     judge = _judge(session, planned)
     outcomes: list[Outcome] = []
+    log = TrainingLog(spec.train.seeds)
+    log.say(f"{planned.description} on {session.splits.x_train.device}: {planned.reason}")
     try:
         for i, checkpoint in enumerate(checkpoints):
             on_epoch = _EpochCounter(job, [o.curve for o in outcomes], advance)
             seed = derive_seed("training", spec.search.seed, i)
-            outcome = _train(session, spec, architecture, seed, on_epoch, checkpoint, judge if i == 0 else None)
+            log.begin(what := f"training {i + 1} of {spec.train.seeds} (seed {seed})")
+            noted, judged_by = log.after(on_epoch), judge if i == 0 else None
+            outcome = _train(session, spec, architecture, seed, noted, checkpoint, judged_by)
+            log.end(what, outcome)
             on_epoch.finish(spec.train.n_epochs)
             outcomes.append(outcome)
-            _tell_problems(session, planned, outcome, checkpoint)
+            _tell_problems(session, planned, outcome, checkpoint, log)
             if outcome.status.startswith(PRUNED):
                 advance((spec.train.seeds - 1) * spec.train.n_epochs, planned.description)
                 break
-        is_stored = _store(session, spec, job, architecture, outcomes)
+        is_stored = _store(session, spec, job, architecture, outcomes, log)
     except _LostError:
         is_stored = False
     if not is_stored:
@@ -120,22 +126,34 @@ def _train(
         return Outcome(status=_TOO_LARGE)
 
 
-def _tell_problems(session: Session, planned: TrainedCandidate, outcome: Outcome, checkpoint: Checkpoint) -> None:
+def _tell_problems(
+    session: Session, planned: TrainedCandidate, outcome: Outcome, checkpoint: Checkpoint, log: TrainingLog
+) -> None:
     if checkpoint.problem:
-        session.progress.message(f"no checkpoint could be written: {checkpoint.problem}")
+        log.say(text := f"no checkpoint could be written: {checkpoint.problem}")
+        session.progress.message(text)
     for name, problem in outcome.measure_problems.items():
-        session.progress.detail(f"{name} could not be measured on {planned.description}: {problem}")
+        log.say(text := f"{name} could not be measured on {planned.description}: {problem}")
+        session.progress.detail(text)
 
 
 def _store(
-    session: Session, spec: StudySpec, job: Job, architecture: ArchitectureSpec, outcomes: Sequence[Outcome]
+    session: Session,
+    spec: StudySpec,
+    job: Job,
+    architecture: ArchitectureSpec,
+    outcomes: Sequence[Outcome],
+    log: TrainingLog,
 ) -> bool:
     """Return whether it is stored what the trainings came to."""
     record = summarize(session, job.training, outcomes)
     verdict = f"val_loss {record.val_loss:.4g}, val_error {record.val_error:.4g}" if record.is_ok else record.status
     session.progress.detail(f"trained {record.description} in {record.seconds:.1f} s: {verdict} ({record.reason})")
+    log.say(verdict)
     with tempfile.TemporaryDirectory() as folder:
         artifacts = _artifacts(session, spec, record, architecture, outcomes, Path(folder)) if record.is_ok else {}
+        artifacts[FILENAME] = Path(folder) / FILENAME
+        artifacts[FILENAME].write_text(log.text(), encoding="utf-8")
         return session.storage.finish(spec.name, job, record, artifacts) is not None
 
 
@@ -176,11 +194,11 @@ def _judge(session: Session, planned: TrainedCandidate) -> Judge | None:
 
 
 def _checkpoints(session: Session, candidate: str) -> list[Checkpoint]:
-    """Return the files from which the trainings of a candidate go on, one a seed, in the artifact folder."""
-    spec, folder = session.spec, session.storage.artifacts.folder / "checkpoints"
-    names = [digest([spec.name, candidate, i]) for i in range(spec.train.seeds)]
+    """Return the files from which the trainings of a candidate go on, one a seed, among the study's artifacts."""
+    spec, artifacts = session.spec, session.storage.artifacts_of(session.spec.name)
+    names = [f"checkpoints/{digest([spec.name, candidate, i])}.pt" for i in range(spec.train.seeds)]
     # What a seed came to is stored with the others', so that it is kept until these are done.
     return [
-        Checkpoint(folder / f"{name}.pt", seconds=spec.train.checkpoint_seconds, keeps_end=i + 1 < spec.train.seeds)
+        Checkpoint(artifacts, name, seconds=spec.train.checkpoint_seconds, keeps_end=i + 1 < spec.train.seeds)
         for i, name in enumerate(names)
     ]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..core.device import where_doubles_are
 from ..core.identity import make_generator
 from ..data import Splits
 from ..data.subset import part_of
@@ -20,7 +21,9 @@ Combine = Callable[[Sequence[Mapping[str, np.ndarray]]], Mapping[str, np.ndarray
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """What a record is taken of beside the network; all on the network's device.
+    """What a record is taken of beside the network; inputs and labels come on the network's device.
+
+    Where a device has no float64, as Apple's, both network and inputs are on the CPU.
 
     Attributes:
         splits: The data.
@@ -54,7 +57,9 @@ class Recorded:
         return self._part(self.splits.x_test, self.splits.y_test)
 
     def _part(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return part_of(x, y, self.n_inputs, generator=make_generator("inputs of records"))
+        x, y = part_of(x, y, self.n_inputs, generator=make_generator("inputs of records"))
+        where = where_doubles_are(x.device)
+        return x.to(where), y.to(where)
 
 
 def first_seed(seeds: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import matplotlib
 import numpy as np
@@ -19,6 +19,10 @@ from .numbers_as_text import number
 
 SELECTED_COLOUR, CONTROL_COLOUR, INK = "#0072B2", "#D55E00", "#222222"  # Okabe and Ito's blue, vermilion; almost black
 MAX_VECTOR_POINTS = 2_000  # more are drawn as pixels: 10,000 vector markers weigh megabytes and freeze a browser
+MOST_NETWORKS = 512  # trained ones that are drawn one by one: more are pixels, without the bars, which would hide all
+MOST_CURVES = 500
+
+Item = TypeVar("Item")
 
 _SIZE_INCHES = (5.2, 4.2)  # the browser scales the picture: a small one has text that a phone's owner can read
 _STYLE: dict[Any, Any] = {
@@ -68,6 +72,13 @@ def set_log_axis(
         axis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: to_text(value)))
+
+
+def thinned(items: Sequence[Item], most: int) -> list[Item]:
+    """Return all items, or the first, the last and evenly spaced ones between them if there are more than ``most``."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
 def add_legend(figure: Figure, axes: Axes, *, max_columns: int = 4) -> None:

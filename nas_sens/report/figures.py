@@ -19,7 +19,17 @@ from matplotlib.ticker import MaxNLocator
 
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate, family_of
 from ..core.figures import BY_NAME, sd_name
-from .figure_style import CONTROL_COLOUR, INK, MAX_VECTOR_POINTS, SELECTED_COLOUR, add_legend, render_svg, set_log_axis
+from .figure_style import (
+    CONTROL_COLOUR,
+    INK,
+    MAX_VECTOR_POINTS,
+    MOST_NETWORKS,
+    SELECTED_COLOUR,
+    add_legend,
+    render_svg,
+    set_log_axis,
+    thinned,
+)
 from .numbers_as_text import compact, number
 
 FAMILY_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#F0E442", "#D55E00", "#999999")
@@ -103,9 +113,10 @@ def outcome_figure(
     def draw(figure: Figure, axes: Axes) -> None:
         axes.set_title(title)
         shown_x, shown_y = [], []
+        n_points = sum(map(len, groups.values()))
         for is_control, members in groups.items():
             xs, ys = x.values(members), y.values(members)
-            draw_group(axes, xs, ys, y.sds(members), is_control)
+            draw_group(axes, xs, ys, y.sds(members), is_control, n_points=n_points)
             shown_x += list(xs)
             shown_y += list(ys)
         if predicted_by is not None:
@@ -120,7 +131,10 @@ def outcome_figure(
 def distribution_figure(
     key: str, candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], *, description: str
 ) -> str | None:
-    """Return log10 S against the number of parameters of all scored candidates, by family, the trained ones ringed."""
+    """Return log10 S against the number of parameters of all scored candidates, by family, the trained ones ringed.
+
+    More than ``MOST_NETWORKS`` trained ones have a dot in the place of a ring.
+    """
     families: dict[str, list[tuple[int, float]]] = {}
     rings: list[tuple[int, float]] = []
     ringed = {t.digest for t in trained}
@@ -149,16 +163,10 @@ def distribution_figure(
             )
         if rings:
             params, log10_s = np.array(rings, dtype=np.float64).T
-            axes.scatter(
-                params,
-                log10_s,
-                s=70,
-                facecolors="none",
-                edgecolors=INK,
-                linewidths=1.4,
-                label="trained",
-                zorder=3,
-            )
+            style: dict[str, Any] = {"s": 70, "facecolors": "none", "edgecolors": INK, "linewidths": 1.4}
+            if len(trained) > MOST_NETWORKS:
+                style = {"s": 2, "color": INK, "linewidths": 0, "rasterized": True}
+            axes.scatter(params, log10_s, label="trained", zorder=3, **style)
         set_axis(axes, "x", PARAMS, [p for points in families.values() for p, _ in points])
         axes.set_ylabel(LOG10_S_BEFORE.label)
         add_legend(figure, axes)
@@ -166,24 +174,34 @@ def distribution_figure(
     return render_svg(key, description, draw)
 
 
-def draw_group(axes: Axes, xs: np.ndarray, ys: np.ndarray, sds: np.ndarray, is_control: bool) -> None:
-    """Draw one group's points, with error bars where networks were trained from several seeds."""
+def draw_group(axes: Axes, xs: np.ndarray, ys: np.ndarray, sds: np.ndarray, is_control: bool, *, n_points: int) -> None:
+    """Draw one group's points, with error bars where networks were trained from several seeds.
+
+    Args:
+        axes: Where.
+        xs: Shape (n,).
+        ys: Shape (n,).
+        sds: Standard deviations of ys, shape (n,).
+        is_control: Whether it is the control group.
+        n_points: Points of all groups; of more than ``MOST_NETWORKS`` there are no bars.
+    """
     colour = CONTROL_COLOUR if is_control else SELECTED_COLOUR
-    is_pixels = len(xs) > MAX_VECTOR_POINTS
-    if (sds > 0).any():
+    are_many = n_points > MOST_NETWORKS
+    if (sds > 0).any() and not are_many:
         down = np.minimum(sds, 0.95 * ys)  # keeps a bar that reaches zero on a logarithmic axis
-        axes.errorbar(xs, ys, [down, sds], fmt="none", ecolor=colour, alpha=0.45, elinewidth=1, rasterized=is_pixels)
+        axes.errorbar(xs, ys, [down, sds], fmt="none", ecolor=colour, alpha=0.45, elinewidth=1)
+    style: dict[str, Any] = {"s": 44, "linewidths": 1.6 if is_control else 0.6}
+    if are_many:
+        style = {"s": 10, "linewidths": 0.6 if is_control else 0, "rasterized": True}
     axes.scatter(
         xs,
         ys,
-        s=44,
         marker="^" if is_control else "o",
         facecolors="white" if is_control else colour,
         edgecolors=colour,
-        linewidths=1.6 if is_control else 0.6,
         label="control" if is_control else "selected",
         zorder=3,
-        rasterized=is_pixels,
+        **style,
     )
 
 
@@ -197,7 +215,7 @@ def _draw_prediction(axes: Axes, members: Sequence[TrainedCandidate], x: Quantit
         (x.get(t) or 0.0, t.predicted_loss) for t in members if t.predicted_loss is not None and t.predicted_loss > 0
     )
     if pairs:
-        xs, losses = zip(*pairs, strict=True)
+        xs, losses = zip(*thinned(pairs, MOST_NETWORKS), strict=True)
         axes.plot(xs, losses, color=INK, linestyle=":", marker=".", markersize=5, label=f"predicted by {equation}")
         return list(losses)
     return []

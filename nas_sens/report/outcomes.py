@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
 from ..statistics.beside import Beside, beside
-from ..statistics.bootstrap import Array
+from ..statistics.bootstrap import MANY, Array
 from ..statistics.correlations import Correlations, as_floats, correlations, log10_or_nan
 from ..statistics.groups import Difference, difference
 from ..statistics.interval import Interval
@@ -26,7 +26,7 @@ SENSITIVITY, RELATIVE, SENSITIVITY_AFTER = "log₁₀ S before training", "log�
 PARAMETERS, FLOPS, PREDICTED = "log₁₀ parameters", "log₁₀ FLOPs", "log₁₀ predicted loss"
 
 N_RESAMPLES = 2000
-_WORK = 2e8  # resamples times pairs of networks, so that a thousand networks take seconds, too
+_WORK = 2e8  # resamples times pairs of networks, so that hundreds of networks take seconds, too
 
 Table = Mapping[str, Mapping[str, Correlations]]
 BesideTable = Mapping[str, Mapping[str, Beside]]
@@ -40,7 +40,7 @@ class Trained:
         measures: Name to log10 of a measure, shape (n,); NaN where it is missing.
         outcomes: Name to an outcome, shape (n,); losses as log10, errors as fractions.
         is_control: Whether each network belongs to the control group.
-        n_resamples: How many bootstrap resamples so many networks can have.
+        n_resamples: How many bootstrap resamples so many networks can have; more than ``MANY`` have none.
     """
 
     measures: Mapping[str, Array]
@@ -85,7 +85,7 @@ def columns(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCand
         },
         outcomes={name: _outcome(ok, key, is_loss) for name, key, is_loss in OUTCOMES},
         is_control=[t.chosen_by == CONTROL for t in ok],
-        n_resamples=int(min(N_RESAMPLES, max(200, _WORK // max(1, len(ok) ** 2)))),
+        n_resamples=int(min(N_RESAMPLES, max(200, _WORK // max(1, min(len(ok), MANY) ** 2)))),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..core.candidates import ScoredCandidate, TrainedCandidate
 from ..statistics.correlations import Correlations
 from . import figures, prediction_figures, progress_figures
+from .figure_style import MOST_NETWORKS
 from .numbers_as_text import interval_text
 from .outcomes import PARAMETERS, SENSITIVITY, SENSITIVITY_AFTER, Table
 from .prediction import Prediction
@@ -51,9 +52,10 @@ def outcome_panels(trained: Sequence[TrainedCandidate], table: Table, wording: W
 
 def distribution_panel(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> Panel:
     """Return log10 S against the number of parameters of all scored candidates."""
+    mark = "ringed" if len(trained) <= MOST_NETWORKS else "dark dots"
     description = "Scatter plot of log₁₀ S before training against the number of parameters of all scored candidates."
     return Panel(
-        heading="log₁₀ S against the number of parameters; trained networks are ringed",
+        heading=f"log₁₀ S against the number of parameters; trained networks are {mark}",
         svg=figures.distribution_figure("distribution", candidates, trained, description=description),
         missing="No candidate has a score.",
     )

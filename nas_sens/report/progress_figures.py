@@ -11,13 +11,26 @@ from matplotlib.ticker import MaxNLocator
 
 from ..core.candidates import CONTROL, TrainedCandidate
 from ..statistics.correlations import best_so_far
-from .figure_style import CONTROL_COLOUR, MAX_VECTOR_POINTS, SELECTED_COLOUR, add_legend, render_svg, set_log_axis
+from .figure_style import (
+    CONTROL_COLOUR,
+    MAX_VECTOR_POINTS,
+    MOST_CURVES,
+    MOST_NETWORKS,
+    SELECTED_COLOUR,
+    add_legend,
+    render_svg,
+    set_log_axis,
+    thinned,
+)
 from .text import ranked
 
 
 def curves_figure(key: str, trained: Sequence[TrainedCandidate], *, by: str, unit: str, description: str) -> str | None:
-    """Return the validation loss after each epoch of all trained networks, log axis, the best by ``by`` emphasised."""
-    drawn = [(t, curve) for t in trained if np.isfinite(curve := _positive(t.curve)).any()]
+    """Return the validation loss after each epoch of all trained networks, log axis, the best by ``by`` emphasised.
+
+    Of more than ``MOST_CURVES`` curves so many are drawn, evenly spread over the ranking and the pruned ones behind it.
+    """
+    drawn = [(t, curve) for t in _spread(trained, by) if np.isfinite(curve := _positive(t.curve)).any()]
     if not drawn:
         return None
     best = next(iter(ranked(trained, by)), None)
@@ -49,6 +62,16 @@ def curves_figure(key: str, trained: Sequence[TrainedCandidate], *, by: str, uni
     return render_svg(key, description, draw)
 
 
+def _spread(trained: Sequence[TrainedCandidate], by: str) -> Sequence[TrainedCandidate]:
+    """Return the networks whose curves are drawn."""
+    having = [t for t in trained if t.curve]
+    if len(having) <= MOST_CURVES:
+        return having
+    ranking = [t for t in ranked(trained, by) if t.curve]
+    there = {t.digest for t in ranking}
+    return thinned([*ranking, *(t for t in having if t.digest not in there)], MOST_CURVES)
+
+
 def best_so_far_figure(key: str, trained: Sequence[TrainedCandidate], *, unit: str, description: str) -> str | None:
     """Return the smallest validation loss found so far against the number of networks trained, per group."""
     in_order = sorted(trained, key=lambda t: (t.number is None, t.number or 0))
@@ -63,9 +86,12 @@ def best_so_far_figure(key: str, trained: Sequence[TrainedCandidate], *, unit: s
 
     def draw(figure: Figure, axes: Axes) -> None:
         for is_control, best in series.items():
+            places = np.arange(len(best))
+            if len(best) > MOST_NETWORKS:  # the ends of the steps are the whole line
+                places = np.flatnonzero(np.append(True, best[1:] != best[:-1]) | (places == len(best) - 1))
             axes.step(
-                np.arange(1, len(best) + 1),
-                best,
+                places + 1,
+                best[places],
                 where="post",
                 color=CONTROL_COLOUR if is_control else SELECTED_COLOUR,
                 linestyle="--" if is_control else "-",

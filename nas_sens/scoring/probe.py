@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import nn
 
@@ -67,9 +69,13 @@ class Probe:
         self.device = x.device
         self._pairs: dict[int, torch.Tensor] = {}
         self._n_kept = kept_bytes // (2 * self._x.numel() * self._x.element_size())
-        n = min(self.n_inputs, _CLOSED_FORM_INPUTS)
         self.memo = Memo()
-        self.moments = InputMoments.from_inputs(self._x, spec.noise_std, n_inputs=n, n_pairs=max(1, n // 2))
+
+    @cached_property
+    def moments(self) -> InputMoments:
+        """Moments of some of the inputs, for the closed form; they are computed on the CPU, once for all candidates."""
+        n = min(self.n_inputs, _CLOSED_FORM_INPUTS)
+        return InputMoments.from_inputs(self._x, self.spec.noise_std, n_inputs=n, n_pairs=max(1, n // 2))
 
     @property
     def x(self) -> torch.Tensor:

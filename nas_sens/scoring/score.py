@@ -14,6 +14,7 @@ from ..architectures import ArchitectureSpec
 from ..architectures.initialization import initialize_
 from ..core.candidates import STATUS_OK
 from ..core.declarations import changed
+from ..core.device import has_float64
 from ..core.identity import make_generator
 from ..core.init_schemes import InitScheme
 from ..core.module_mode import evaluation_mode
@@ -77,7 +78,7 @@ def score(
     with evaluation_mode(model), _type_kept(model):
         while True:
             draws += _draw(architecture, model, probe, len(draws), n_wanted)
-            if not all(math.isfinite(draw[0]) for draw in draws) and _is_single(model):
+            if not all(math.isfinite(draw[0]) for draw in draws) and _is_single(model) and has_float64(probe.device):
                 # Deep networks of standard-normal weights overflow float32 long before float64.
                 draws = _draw(architecture, _as_type_(model, torch.float64), probe, 0, len(draws))
             result = summarize(draws)

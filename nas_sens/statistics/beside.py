@@ -18,13 +18,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bootstrap import Array, percentile_intervals
+from . import large_samples
+from .bootstrap import MANY, Array, percentile_intervals
 from .correlations import Observations, as_floats, order_signs, standardize, weighted_pearson
 from .interval import Interval
 
 MIN_TRIPLES = 8  # below, resamples of three different triples, which any plane fits, are no longer rare
 MIN_DIFFERENT = 4
 ALIKE = 1e-9  # 1 - r² below which two quantities cannot be told apart
+_ALIKE_REASON = "z tells x or y exactly, so their shares cannot be told apart"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,8 @@ def beside(
     """Return the partial correlations of x and y given z and the standardised slope of x beside z.
 
     The intervals are percentile intervals over resampled triples, each resample standardised anew; resamples of fewer
-    than four different triples, or in which z tells x or y exactly, are dropped. Time and memory grow as n².
+    than four different triples, or in which z tells x or y exactly, are dropped. Of more than ``bootstrap.MANY``
+    triples they are what these come to in large samples; time then grows as n log n.
 
     Args:
         x: The measure, shape (n,); None and non-finite values are allowed, their triples are left out.
@@ -82,12 +85,30 @@ def beside(
     for name, values in (("x", x), ("y", y), ("z", z)):
         if values.min() == values.max():
             return Beside(n=n, reason=f"{name} is constant: all {n} values are equal")
+    if n > MANY:
+        return _of_many(x, y, z, confidence)
     if np.isnan(_fits(np.ones((1, n)), x, y, z)).any():
-        return Beside(n=n, reason="z tells x or y exactly, so their shares cannot be told apart")
+        return Beside(n=n, reason=_ALIKE_REASON)
     pearson, spearman, slope = percentile_intervals(
         lambda counts: _fits(counts, x, y, z), n, n_resamples=n_resamples, seed=seed, confidence=confidence
     )
     return Beside(n=n, pearson=pearson, spearman=spearman, slope=slope)
+
+
+def _of_many(x: Array, y: Array, z: Array, confidence: float) -> Beside:
+    x, y, z = standardize(x), standardize(y), standardize(z)
+    pairs = ((x, y), (x, z), (y, z))
+    of_values = [large_samples.pearson(u, v) for u, v in pairs]
+    of_ranks = [large_samples.spearman(u, v) for u, v in pairs]
+    if any(1 - one.value**2 <= ALIKE for found in (of_values, of_ranks) for one in found[1:]):
+        return Beside(n=x.size, reason=_ALIKE_REASON)
+    (pearson, slope), (spearman, _) = (large_samples.partial(*found) for found in (of_values, of_ranks))
+    return Beside(
+        n=x.size,
+        pearson=pearson.correlation_interval(confidence),
+        spearman=spearman.correlation_interval(confidence),
+        slope=slope.interval(confidence),
+    )
 
 
 def _fits(counts: Array, x: Array, y: Array, z: Array) -> Array:

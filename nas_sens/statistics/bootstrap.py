@@ -32,6 +32,8 @@ from numpy.typing import NDArray
 
 from .interval import Interval
 
+MANY = 512  # observations beyond which intervals come from `large_samples`, which gets by without resamples
+
 Array = NDArray[np.float64]
 Statistic = Callable[..., Array]  # one array of counts (B, n) per sample -> values (B,), or (k, B) of k statistics
 
@@ -59,7 +61,11 @@ def percentile_intervals(
 
 
 def mean_interval(values: Array, *, n_resamples: int = 2000, seed: int = 0) -> Interval:
-    """Return the mean of values (n,) with its 95 % percentile interval."""
+    """Return the mean of values (n,) with its 95 % percentile interval, or what that comes to of many values."""
+    if values.size > MANY:
+        from .large_samples import mean_difference  # which builds on this module
+
+        return mean_difference(values, np.zeros(1)).interval(0.95)
 
     def mean(counts: Array) -> Array:
         return np.asarray(counts @ values / values.size)

@@ -7,7 +7,7 @@ Symbol, meaning, shape:
     sx, sy   sign(x_i - x_j), sign(y_i - y_j)                                                       (n, n)
 
 All three coefficients of all B resamples are a few matrix products: Kendall's numerator is c'(sx * sy)c, and mid-ranks
-are an affine function of c'sx.
+are an affine function of c'sx. That takes n² numbers, so of many pairs intervals come from `large_samples` instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .bootstrap import Array, percentile_intervals
+from . import large_samples
+from .bootstrap import MANY, Array, percentile_intervals
 from .interval import Interval
 
 MIN_POINTS = 5
@@ -44,7 +45,8 @@ def correlations(
     """Return Pearson's r, Spearman's rho and Kendall's tau-b of paired observations with bootstrap intervals.
 
     The intervals are percentile intervals over resampled pairs; resamples in which a variable is constant are dropped.
-    With fewer than about 20 pairs they are somewhat too narrow. Time and memory grow as n².
+    With fewer than about 20 pairs they are somewhat too narrow. Of more than ``bootstrap.MANY`` pairs they are what
+    these come to in large samples; time then grows as n log n.
 
     Args:
         x: Shape (n,); None and non-finite values are allowed, their pairs are left out.
@@ -67,9 +69,17 @@ def correlations(
     for name, values in (("x", x), ("y", y)):
         if values.min() == values.max():
             return Correlations(n=n, reason=f"{name} is constant: all {n} values are equal")
-    pearson, spearman, kendall = percentile_intervals(
-        lambda counts: _coefficients(counts, x, y), n, n_resamples=n_resamples, seed=seed, confidence=confidence
-    )
+    if n > MANY:
+        found = (
+            large_samples.pearson(standardize(x), standardize(y)),
+            large_samples.spearman(x, y),
+            large_samples.kendall(x, y),
+        )
+        pearson, spearman, kendall = (one.correlation_interval(confidence) for one in found)
+    else:
+        pearson, spearman, kendall = percentile_intervals(
+            lambda counts: _coefficients(counts, x, y), n, n_resamples=n_resamples, seed=seed, confidence=confidence
+        )
     return Correlations(n=n, pearson=pearson, spearman=spearman, kendall=kendall)
 
 

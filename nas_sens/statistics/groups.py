@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from .bootstrap import Array, percentile_intervals
+from . import large_samples, permutations
+from .bootstrap import MANY, Array, percentile_intervals
 from .correlations import SIGNIFICANCE, Observations, as_floats
 from .interval import Interval
 
 MIN_GROUP = 2
+N_PERMUTATIONS = 9999
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +70,15 @@ class Difference:
 
 
 def difference(
-    a: Observations, b: Observations, *, n_resamples: int = 9999, seed: int = 0, confidence: float = 0.95
+    a: Observations, b: Observations, *, n_resamples: int = N_PERMUTATIONS, seed: int = 0, confidence: float = 0.95
 ) -> Difference:
     """Return how two groups' means and their best differ.
 
     Args:
         a: Shape (n_a,); None and non-finite values are left out.
         b: Shape (n_b,).
-        n_resamples: Number of resamples and of permutations; a test is exact if there are no more permutations.
+        n_resamples: Number of resamples and of permutations; a test is exact if there are no more permutations. More
+            than ``bootstrap.MANY`` observations need no resamples, and fewer permutations if they are very many.
         seed: Seed of both; the same input gives the same result.
         confidence: Confidence level of the interval.
     """
@@ -83,6 +87,28 @@ def difference(
     if min(a.size, b.size) < MIN_GROUP:
         reason = f"too few points: {a.size} against {b.size}, at least {MIN_GROUP} in each group needed"
         return Difference(n_a=a.size, n_b=b.size, mean_a=mean_a, mean_b=mean_b, reason=reason)
+    is_many = a.size + b.size > MANY
+    interval, p_value, best_p_value = (_of_many if is_many else _of_few)(
+        a, b, n_resamples=n_resamples, seed=seed, confidence=confidence
+    )
+    n_best = min(a.size, b.size)
+    return Difference(
+        n_a=a.size,
+        n_b=b.size,
+        mean_a=mean_a,
+        mean_b=mean_b,
+        interval=interval,
+        p_value=p_value,
+        smallest_p_value=2 / math.comb(a.size + b.size, a.size),
+        n_best=n_best,
+        best_a=float(expected_best(a, n_best)),
+        best_b=float(expected_best(b, n_best)),
+        best_p_value=best_p_value,
+    )
+
+
+def _of_few(a: Array, b: Array, *, n_resamples: int, seed: int, confidence: float) -> tuple[Interval, float, float]:
+    """Return the interval of the difference of means, and p-values by means and by the best."""
     from scipy import stats  # takes a second, which reports of few networks can save
 
     (interval,) = percentile_intervals(
@@ -105,35 +131,37 @@ def difference(
         )
         for statistic in (_difference_of_means, _difference_of_best)
     )
-    n_best = min(a.size, b.size)
-    return Difference(
-        n_a=a.size,
-        n_b=b.size,
-        mean_a=mean_a,
-        mean_b=mean_b,
-        interval=interval,
-        p_value=p_value,
-        smallest_p_value=2 / math.comb(a.size + b.size, a.size),
-        n_best=n_best,
-        best_a=float(expected_best(a, n_best)),
-        best_b=float(expected_best(b, n_best)),
-        best_p_value=best_p_value,
-    )
+    return interval, p_value, best_p_value
+
+
+def _of_many(a: Array, b: Array, *, n_resamples: int, seed: int, confidence: float) -> tuple[Interval, float, float]:
+    """Return what :func:`_of_few` does, in time that grows with the number of observations and in bounded memory."""
+    n_permutations = permutations.number_of_permutations(a.size + b.size, n_resamples)
+    weights = weights_of_best(max(a.size, b.size), min(a.size, b.size))
+    p_value, best_p_value = permutations.p_values(a, b, weights, n_permutations=n_permutations, seed=seed)
+    return large_samples.mean_difference(a, b).interval(confidence), p_value, best_p_value
 
 
 def expected_best(values: Array, k: int, axis: int = -1) -> Array:
     """Return the expected smallest of ``k`` values drawn without replacement; the smallest if ``k`` is all of them.
-
-    The i-th smallest of n is the smallest drawn in C(n - i, k - 1) of the C(n, k) draws.
 
     Args:
         values: Values along ``axis``, at least ``k``.
         k: Number of values drawn.
         axis: The axis that is reduced.
     """
-    n = values.shape[axis]
-    weights = np.array([math.comb(n - i, k - 1) / math.comb(n, k) for i in range(1, n + 1)])
+    weights = weights_of_best(values.shape[axis], k)
     return np.asarray(np.moveaxis(np.sort(values, axis=axis), axis, -1) @ weights)
+
+
+@lru_cache(maxsize=4)
+def weights_of_best(n: int, k: int) -> Array:
+    """Return how often each of n values, smallest first, is the smallest of k drawn without replacement, shape (n,).
+
+    The i-th is in C(n - i, k - 1) of the C(n, k) draws, and in (n - i - k + 1) / (n - i) times as many the next one.
+    """
+    i = np.arange(1, n)
+    return k / n * np.append(1.0, np.cumprod(np.maximum(n - i - k + 1, 0) / (n - i)))
 
 
 def _difference_of_means(a: Array, b: Array, axis: int = -1) -> Array:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bootstrap import Array, percentile_intervals
+from . import large_samples
+from .bootstrap import MANY, Array, percentile_intervals
 from .correlations import MIN_POINTS, Observations, as_floats
 from .interval import Interval
 
@@ -36,7 +37,8 @@ def line_fit(
     Args:
         x: Shape (n,); pairs with a missing or non-finite member are left out.
         y: Shape (n,).
-        n_resamples: Bootstrap resamples of the pairs, for the percentile interval of the slope.
+        n_resamples: Bootstrap resamples of the pairs, for the percentile interval of the slope; of more than
+            ``bootstrap.MANY`` pairs, none.
         seed: Seed of the resampling.
         confidence: Of the interval.
     """
@@ -48,9 +50,12 @@ def line_fit(
         return None
     x_mean, y_mean = float(x.mean()), float(y.mean())
     u, v = x - x_mean, y - y_mean  # so that sums of products lose no digits
-    (slope,) = percentile_intervals(
-        lambda counts: _slopes(counts, u, v), n, n_resamples=n_resamples, seed=seed, confidence=confidence
-    )
+    if n > MANY:
+        slope = large_samples.slope(u, v).interval(confidence)
+    else:
+        (slope,) = percentile_intervals(
+            lambda counts: _slopes(counts, u, v), n, n_resamples=n_resamples, seed=seed, confidence=confidence
+        )
     r2 = float((u @ v) ** 2 / ((u @ u) * (v @ v)))
     return LineFit(slope, y_mean - slope.estimate * x_mean, r2, n)
 

@@ -107,7 +107,7 @@ def read_intermediate_values(storage: RDBStorage, trial_ids: Iterable[int]) -> d
     columns = (value.c.trial_id, value.c.step, value.c.intermediate_value, value.c.intermediate_value_type)
     found: dict[int, dict[int, float]] = {}
     with storage.engine.connect() as connection:
-        for ids in _portions(trial_ids):
+        for ids in portions(trial_ids):
             query = (
                 sqlalchemy.select(*columns).where(value.c.trial_id.in_(ids)).order_by(value.c.trial_id, value.c.step)
             )
@@ -122,7 +122,7 @@ def read_values(storage: RDBStorage, trial_ids: Iterable[int]) -> dict[int, floa
     value = model.__table__
     found: dict[int, float] = {}
     with storage.engine.connect() as connection:
-        for ids in _portions(trial_ids):
+        for ids in portions(trial_ids):
             query = sqlalchemy.select(value.c.trial_id, value.c.value, value.c.value_type)
             for i, stored, kind in connection.execute(query.where(value.c.trial_id.in_(ids), value.c.objective == 0)):
                 found[i] = model.stored_repr_to_value(stored, kind)
@@ -134,7 +134,7 @@ def trial_ids(storage: RDBStorage, study_id: int, numbers: Iterable[int]) -> dic
     trial = models.TrialModel.__table__
     found: dict[int, int] = {}
     with storage.engine.connect() as connection:
-        for portion in _portions(numbers):
+        for portion in portions(numbers):
             query = sqlalchemy.select(trial.c.number, trial.c.trial_id)
             query = query.where(trial.c.study_id == study_id, trial.c.number.in_(portion))
             found |= {row.number: row.trial_id for row in connection.execute(query)}
@@ -151,7 +151,7 @@ def read_suggested(
     decoded: dict[str, BaseDistribution] = {}
     columns = (param.c.trial_id, param.c.param_name, param.c.param_value, param.c.distribution_json)
     with storage.engine.connect() as connection:
-        for ids in _portions(by_id):
+        for ids in portions(by_id):
             query = sqlalchemy.select(*columns).where(param.c.trial_id.in_(ids)).order_by(param.c.param_id)
             for i, name, value, text in connection.execute(query):
                 if text not in decoded:
@@ -166,13 +166,13 @@ def with_heartbeat(storage: RDBStorage, trial_ids: Iterable[int]) -> set[int]:
     heartbeat = models.TrialHeartbeatModel.__table__
     found: set[int] = set()
     with storage.engine.connect() as connection:
-        for ids in _portions(trial_ids):
+        for ids in portions(trial_ids):
             query = sqlalchemy.select(heartbeat.c.trial_id).where(heartbeat.c.trial_id.in_(ids))
             found |= set(connection.execute(query).scalars())
     return found
 
 
-def _portions(items: Iterable[int]) -> Iterator[list[int]]:
+def portions(items: Iterable[int]) -> Iterator[list[int]]:
     """Yield items in lists that databases take as parameters of one query."""
     everything = list(items)
     yield from (everything[i : i + _PARAMETERS] for i in range(0, len(everything), _PARAMETERS))

@@ -5,8 +5,8 @@ query of its own and asks the study for earlier values of each. Here the rows of
 through Optuna's own table definitions, so that its public interface and the dashboard read them as any other trial.
 That depends on Optuna's schema: `schema` tells whether it is the one that this file was written for.
 
-Ownership: whoever writes holds a lock on the study's row meanwhile, as Optuna does; trial numbers and identifiers of a
-study are therefore committed in ascending order, and reading those behind the last one read misses none.
+Ownership: whoever writes holds a lock on the study's row meanwhile, as Optuna does; identifiers of a study's trials are
+therefore committed in ascending order, and reading those behind the last one read misses none.
 """
 
 from __future__ import annotations
@@ -49,19 +49,30 @@ def insert_trials(
         # A write that changes nothing locks the study's row on every database, and the file on SQLite.
         where = study.c.study_id == study_id
         connection.execute(study.update().where(where).values(study_name=study.c.study_name))
-        columns = sqlalchemy.select(trial.c.trial_id, trial.c.number).where(trial.c.study_id == study_id)
-        newest = connection.execute(columns.order_by(trial.c.trial_id.desc()).limit(1)).first()
-        if only_if_newest is not None and only_if_newest != (-1 if newest is None else newest.trial_id):
+        newest, first = _newest(connection, study_id)
+        if only_if_newest is not None and only_if_newest != newest:
             return []
         if unless_after is not None:
             there = _digests_behind(connection, study_id, unless_after)
             trials = [t for t in trials if t.user_attrs["digest"] not in there]
             if not trials:
                 return []
-        rows = [_trial_row(study_id, n, t) for n, t in enumerate(trials, 0 if newest is None else newest.number + 1)]
+        rows = [_trial_row(study_id, n, t) for n, t in enumerate(trials, first)]
         ids = list(_insert_returning_ids(connection, trial, rows))
         insert_children(connection, trials, ids)
     return [row["number"] for row in rows]
+
+
+def _newest(connection: sqlalchemy.Connection, study_id: int) -> tuple[int, int]:
+    """Return the identifier of a study's newest trial, -1 if there is none, and the number of the next one."""
+    trial = models.TrialModel.__table__
+    last = sqlalchemy.select(trial.c.trial_id, trial.c.number).where(trial.c.study_id == study_id)
+    newest = connection.execute(last.order_by(trial.c.trial_id.desc()).limit(1)).first()
+    if newest is None:
+        return -1, 0
+    # The newest trial has not the highest number where `migration` has put earlier trainings behind newer candidates.
+    query = sqlalchemy.select(sqlalchemy.func.count()).select_from(trial).where(trial.c.study_id == study_id)
+    return int(newest.trial_id), max(int(newest.number) + 1, int(connection.execute(query).scalar_one()))
 
 
 def _digests_behind(connection: sqlalchemy.Connection, study_id: int, trial_id: int) -> set[str]:

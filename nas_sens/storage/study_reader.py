@@ -31,7 +31,7 @@ class StudyReader:
     Attributes:
         candidates: Scored candidates, in the order in which they were stored.
         trained: Finished trainings, in the order of their trials.
-        digests: Their candidates' digests.
+        scored: Digests of the scored candidates.
         open: Trainings that are not finished, by identifier of the trial, in the order of their trials.
         lost: Digest to numbers of the trials in which workers were lost that trained it.
         newest: Identifier of the newest trial, -1 for none.
@@ -44,7 +44,7 @@ class StudyReader:
         self._objective, self._is_bulk = objective, is_bulk
         self.candidates: list[ScoredCandidate] = []
         self.trained: list[TrainedCandidate] = []
-        self.digests: set[str] = set()
+        self.scored: set[str] = set()
         self.open: dict[int, StoredTrial] = {}
         self.lost: dict[str, list[int]] = {}
         self.newest = -1
@@ -53,7 +53,7 @@ class StudyReader:
         """Read what is new."""
         with bulk_read.no_collection():
             found = self._read()
-        self.newest = max(self.newest, found[-1].trial_id) if found else self.newest
+        self.newest = max([self.newest, *(t.trial_id for t in found)])
         finished: list[StoredTrial] = []
         for trial in found:
             if is_training(trial.user_attrs):
@@ -64,6 +64,7 @@ class StudyReader:
                     self.open[trial.trial_id] = trial
             elif is_scored(trial.user_attrs) and trial.state.is_finished():
                 self.candidates.append(to_scored(trial.number, trial.user_attrs))
+                self.scored.add(self.candidates[-1].digest)
         gone = self.open.keys() - {t.trial_id for t in found}  # somebody deleted a trial
         for trial_id in gone:
             del self.open[trial_id]
@@ -104,7 +105,6 @@ class StudyReader:
             elif "status" not in trial.user_attrs:
                 record = told_outside(record, trial.state, values.get(trial.trial_id), self._objective)
             bisect.insort(self.trained, record, key=attrgetter("number"))
-            self.digests.add(record.digest)
 
     def _read(self) -> list[StoredTrial]:
         if self._is_bulk:

@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..core.candidates import ScoredCandidate, TrainedCandidate, Underway
 from ..core.errors import InvalidInputError, StorageError
-from . import bulk_write
+from . import artifact_places, bulk_write
 from .artifacts import Artifacts
 from .guard import database_guard, line_of, patient
 from .heartbeat import Heartbeat
@@ -40,8 +40,8 @@ from .url import DEFAULT_STORAGE, default_artifacts, hide_password
 REPORT_SECONDS = 2.0
 BEATS_PER_GRACE = 6  # heartbeats that may be missed before work is given up, but one
 _SQLITE_TIMEOUT_SECONDS = 60.0  # how long to wait for other processes that write
-_OBJECTIVE = "objective"  # user attributes are kept when the dashboard renames a study, Optuna's own are not
-_METRIC_NAMES = "study:metric_names"  # Optuna's own attribute
+OBJECTIVE = "objective"  # user attributes are kept when the dashboard renames a study, Optuna's own are not
+METRIC_NAMES = "study:metric_names"  # Optuna's own attribute
 
 
 class Trainings(NamedTuple):
@@ -63,7 +63,8 @@ class StudyStorage:
 
     Args:
         url: SQLAlchemy URL of an SQLite, PostgreSQL or MySQL database.
-        artifacts: Folder for trained weights; None for the default of the URL.
+        artifacts: Folder or bucket for weights, checkpoints and logs; None for what each study remembers, else the
+            default of the URL.
         must_exist: Whether an SQLite file must be there already (reading commands create nothing).
         timeout: Seconds to wait for other processes that write into an SQLite file.
         bulk: Whether to read and write many trials at once, past Optuna's interface; None for where Optuna's tables are
@@ -78,7 +79,7 @@ class StudyStorage:
         rdb: Optuna's storage without a cache.
         optuna_storage: Optuna's storage, for Optuna's own tools.
         leases: Who creates what and scores what.
-        artifacts: Files of trained networks.
+        artifacts: Files of trained networks, of studies that remember no other place (see :meth:`artifacts_of`).
 
     Raises:
         InvalidInputError: The URL is malformed, or the file does not exist though it must.
@@ -89,7 +90,7 @@ class StudyStorage:
         self,
         url: str = DEFAULT_STORAGE,
         *,
-        artifacts: Path | None = None,
+        artifacts: str | Path | None = None,
         must_exist: bool = False,
         timeout: float = _SQLITE_TIMEOUT_SECONDS,
         bulk: bool | None = None,
@@ -129,7 +130,9 @@ class StudyStorage:
         ) as error:
             raise StorageError(f"cannot open the storage {self.shown_url}: {line_of(error, url)}") from error
         self._queue = Queue(self.rdb, self.optuna_storage, worker=self.worker, is_bulk=self._is_bulk)
-        self.artifacts = Artifacts(artifacts if artifacts is not None else default_artifacts(url))
+        self.given_artifacts = None if artifacts is None else artifact_places.place_of(artifacts)
+        self.artifacts = Artifacts(self.given_artifacts or default_artifacts(url))
+        self._remembered: dict[str, Artifacts] = {}
         self._readers: dict[int, StudyReader] = {}
 
     def guard(self) -> AbstractContextManager[None]:
@@ -155,6 +158,13 @@ class StudyStorage:
         with self.guard():
             studies = self.optuna_storage.get_all_studies()
         return sorted(s.study_name for s in studies if "space_digest" in s.user_attrs and "layout" in s.user_attrs)
+
+    def earlier_names(self) -> list[str]:
+        """Return the names of all studies that an earlier nas_sens made (without those of their trainings)."""
+        with self.guard():
+            studies = self.optuna_storage.get_all_studies()
+        names = (s.study_name for s in studies if "space_digest" in s.user_attrs and "layout" not in s.user_attrs)
+        return sorted(n for n in names if "/" not in n)
 
     def exists(self, name: str) -> bool:
         """Return whether a study of this name is there, whoever made it."""
@@ -187,15 +197,19 @@ class StudyStorage:
             there = storage.get_study_user_attrs(study._study_id)
             # The first one says that the study is ours, the last one that it is complete (see ``exists``).
             ordered = sorted(attributes.items(), key=lambda item: item[0] == "space_digest")
-            stays = there.get(_OBJECTIVE, objective)
-            for key, value in [("layout", LAYOUT), (_OBJECTIVE, stays), *ordered]:
+            stays = there.get(OBJECTIVE, objective)
+            for key, value in [("layout", LAYOUT), (OBJECTIVE, stays), *ordered]:
                 if key not in there or there[key] != value:
                     study.set_user_attr(key, value)
-            if _METRIC_NAMES not in storage.get_study_system_attrs(study._study_id):
-                storage.set_study_system_attr(study._study_id, _METRIC_NAMES, [stays])
+            if METRIC_NAMES not in storage.get_study_system_attrs(study._study_id):
+                storage.set_study_system_attr(study._study_id, METRIC_NAMES, [stays])
 
-    def attributes(self, name: str) -> dict[str, Any]:
+    def attributes(self, name: str, *, of_any_layout: bool = False) -> dict[str, Any]:
         """Return the user attributes of a study.
+
+        Args:
+            name: Its name.
+            of_any_layout: Whether an earlier version may have made it.
 
         Raises:
             InvalidInputError: There is no such study, nas_sens did not make it, or an earlier version did.
@@ -206,12 +220,14 @@ class StudyStorage:
         if not found or ("layout" in attributes and "space_digest" not in attributes):  # see ``exists``
             names = self.study_names()
             there = f"there are: {', '.join(names)}" if names else "it holds none yet"
+            if earlier := self.earlier_names():
+                there += f"; stored by an earlier nas_sens: {', '.join(earlier)} (nas-sens migrate --all)"
             raise InvalidInputError(f"no study {name!r} in {self.shown_url}; {there}")
         if "space_digest" not in attributes:
             raise InvalidInputError(
                 f"the study {name!r} in {self.shown_url} was not made by nas_sens; give another name with --name"
             )
-        if attributes.get("layout") != LAYOUT:
+        if not of_any_layout and attributes.get("layout") != LAYOUT:
             raise InvalidInputError(
                 f"the study {name!r} in {self.shown_url} was stored by an earlier nas_sens, as two studies; "
                 f"make one of them by: nas-sens migrate {name!r}"
@@ -237,7 +253,7 @@ class StudyStorage:
             return self._objective(self.study_id(name))
 
     def _objective(self, study_id: int) -> str:
-        return str(self.optuna_storage.get_study_user_attrs(study_id)[_OBJECTIVE])
+        return str(self.optuna_storage.get_study_user_attrs(study_id)[OBJECTIVE])
 
     def _reader(self, name: str) -> StudyReader:
         """Return what a study holds at this moment; only what is new is read."""
@@ -268,8 +284,7 @@ class StudyStorage:
         """
         with self.guard():
             reader = self._reader(name)
-            there = {c.digest for c in reader.candidates}
-            trials = [scored_trial(c, distributions) for c, distributions in candidates if c.digest not in there]
+            trials = [scored_trial(c, d) for c, d in candidates if c.digest not in reader.scored]
             self._insert(self.study_id(name), trials, unless_after=reader.newest)
 
     def _insert(self, study_id: int, trials: Sequence[FrozenTrial], *, unless_after: int) -> None:
@@ -343,10 +358,14 @@ class StudyStorage:
         if job.is_lost:
             self._queue.forget(job)
             return None
+        files = self.artifacts_of(name)
         with self.guard():
-            attributes = self.artifacts.write(artifacts)
+            attributes = files.write(artifacts) if artifacts else {}
         stored = replace(training, number=job.training.number)
-        return stored if self._finish(name, job, stored, attributes) else None
+        if self._finish(name, job, stored, attributes):
+            return stored
+        files.discard(attributes)
+        return None
 
     def abandon(self, job: Job) -> None:
         """Leave a training to whoever gives it up, as the database does not answer."""
@@ -384,7 +403,51 @@ class StudyStorage:
             StorageError: The trial has no such artifact, or its file is missing.
         """
         with self.guard():
-            study_id = self.study_id(name)
-            trial = self.rdb.get_trial(self.rdb.get_trial_id_from_study_id_trial_number(study_id, number))
+            trial = self._trial(name, number)
         what = f"training trial {number} of study {name!r}"
-        self.artifacts.fetch(trial, self.optuna_storage, filename, destination, what=what)
+        self.artifacts_of(name).fetch(trial, self.optuna_storage, filename, destination, what=what)
+
+    def attach(self, name: str, files: Mapping[str, Path]) -> None:
+        """Keep files as artifacts of a study itself.
+
+        Args:
+            name: Name of the study.
+            files: File name to file.
+
+        Raises:
+            StorageError: The artifacts or the database cannot be written.
+        """
+        attributes = self.artifacts_of(name).write(files)
+        with self.guard():
+            for key, value in attributes.items():
+                self.optuna_storage.set_study_system_attr(self.study_id(name), key, value)
+
+    def artifacts_of(self, name: str) -> Artifacts:
+        """Return the artifacts of a study: where this storage was told that they are, else where it remembers."""
+        place = None if self.given_artifacts is not None else self.attributes(name).get(artifact_places.ATTRIBUTE)
+        return self.artifacts if place is None else self._remembered.setdefault(place, Artifacts(place))
+
+    def remember_artifacts(self, name: str, stored: Mapping[str, Any] | None) -> dict[str, str | None]:
+        """Return the attributes by which a study that is opened for writing remembers where its artifacts lie.
+
+        Args:
+            name: The study.
+            stored: Its attributes; None if it is new.
+
+        Raises:
+            InvalidInputError: Artifacts cannot be written there, or those so far lie elsewhere.
+        """
+
+        def has_all(artifacts: Artifacts) -> bool:
+            numbers = [t.number for t in self.trained(name) if t.is_ok] if stored is not None else []
+            with self.guard():
+                trials = [self._trial(name, n) for n in {*numbers[:1], *numbers[-1:]}]
+                return all(artifacts.has_files_of(t, self.optuna_storage) for t in trials)
+
+        return artifact_places.to_remember(
+            name, url=self.url, given=self.given_artifacts, stored=stored, has_all=has_all
+        )
+
+    def _trial(self, name: str, number: int | None) -> FrozenTrial:
+        assert number is not None, "only stored records have a trial"
+        return self.rdb.get_trial(self.rdb.get_trial_id_from_study_id_trial_number(self.study_id(name), number))

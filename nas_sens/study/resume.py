@@ -7,10 +7,11 @@ from typing import Any
 
 from ..core.errors import InvalidInputError
 from ..core.identity import digest
+from ..data import without_path
 from .study_spec import StudySpec
 
 # What may differ when a study is resumed: it only adds to what is there, or says where things lie.
-# The contents of a table are compared by their fingerprint.
+# The contents of data and of a table are compared by their fingerprints.
 _FREE = (
     "name",
     "description",
@@ -44,13 +45,19 @@ def check_resumable(stored: StudySpec, given: StudySpec, *, is_trained: bool, wh
             "restore the space, or start a new study with --name"
         )
     free = (*_FREE, "search_space", *(() if is_trained else ("train",)))
-    old, new = stored.to_dict(), given.to_dict()
+    old, new = _protocol(stored), _protocol(given)
     if differences := _differences(old, new, free):
         digests = [digest({k: v for k, v in _flat(d).items() if not _is_free(k, free)}) for d in (old, new)]
         raise InvalidInputError(
             f"the study {given.name!r} in {where} was made with another protocol: digest {digests[0]} stored, "
             f"{digests[1]} given ({differences}); restore these values, or start a new study with --name"
         )
+
+
+def _protocol(spec: StudySpec) -> dict[str, Any]:
+    protocol = spec.to_dict()
+    protocol["data"]["name"] = without_path(spec.data.name)
+    return protocol
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], free: tuple[str, ...]) -> str:

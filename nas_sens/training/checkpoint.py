@@ -1,18 +1,29 @@
-"""Checkpoint of a training in one file: written whole or not at all, read only if it belongs to the same training."""
+"""Checkpoint of a training: written whole or not at all, read only if it belongs to the same training."""
 
 from __future__ import annotations
 
-import os
 import pickle
 import time
 import zipfile
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, Protocol
 
 import torch
 
-from ..core.errors import first_line
+from ..core.errors import StorageError, first_line
+
+
+class Files(Protocol):
+    """Where checkpoints lie: files by name, each of which is whole."""
+
+    def put(self, name: str, write_into: Callable[[BinaryIO], object]) -> None:
+        """Keep what is written in place of the earlier file, at once or not at all; a StorageError if that fails."""
+
+    def get(self, name: str) -> BinaryIO | None:
+        """Open a file; None if there is none."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there and can be."""
 
 
 class Checkpoint:
@@ -22,7 +33,8 @@ class Checkpoint:
     training is worth more than its checkpoint: where that cannot be written, ``problem`` says why, and it goes on.
 
     Args:
-        path: Where it lies; folders are made when it is written.
+        files: Where it lies.
+        name: Its name there.
         seconds: Time between two states that are written.
         keeps_end: Whether the state at the end of the training is written too.
 
@@ -30,10 +42,10 @@ class Checkpoint:
         problem: Why the file could not be written; "" if it could.
     """
 
-    def __init__(self, path: Path, *, seconds: float = 30.0, keeps_end: bool = False) -> None:
-        self.path, self.keeps_end = path, keeps_end
+    def __init__(self, files: Files, name: str, *, seconds: float = 30.0, keeps_end: bool = False) -> None:
+        self.name, self.keeps_end = name, keeps_end
         self.problem = ""
-        self._seconds = seconds
+        self._files, self._seconds = files, seconds
         self._written = time.monotonic()
 
     def is_due(self, *, is_over: bool) -> bool:
@@ -47,20 +59,25 @@ class Checkpoint:
             state: Tensors, numbers, texts, and lists and dicts of these.
             identity: Says which training it is of.
         """
-        self._written = time.monotonic()
-        part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        content = {"identity": identity, "state": dict(state)}
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({"identity": identity, "state": dict(state)}, part)
-            part.replace(self.path)
-        except (OSError, RuntimeError) as error:  # PyTorch raises the latter on a full disk
-            self.problem = first_line(error)
-            _remove(part)
+            self._files.put(self.name, lambda file: torch.save(content, file))
+        except (StorageError, OSError, RuntimeError) as error:
+            cause = error.__context__  # of PyTorch's RuntimeError, which only says that its file ends too early
+            self.problem = first_line(cause if isinstance(cause, OSError) else error)
+        self._written = time.monotonic()  # a slow store does not take the time of the training
 
     def read(self, *, identity: str) -> dict[str, Any] | None:
-        """Return the state written last, on the CPU; None if there is none of ``identity`` that can be read."""
+        """Return the state written last, on the CPU; None if there is none of ``identity`` that can be read.
+
+        Raises:
+            StorageError: The store does not answer, so that nobody knows whether there is one.
+        """
+        if (file := self._files.get(self.name)) is None:
+            return None
         try:
-            content = torch.load(self.path, map_location="cpu", weights_only=True)
+            with file:
+                content = torch.load(file, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
             return None
         if not isinstance(content, dict) or content.get("identity") != identity:
@@ -68,18 +85,5 @@ class Checkpoint:
         return content["state"]
 
     def remove(self) -> None:
-        """Remove the file, what a process that was killed had begun to write, and the folder if it is empty then."""
-        _remove(self.path)
-        for part in self.path.parent.glob(f"{self.path.name}.*.part"):
-            _remove(part)
-        try:
-            self.path.parent.rmdir()
-        except OSError:
-            return  # other trainings have checkpoints there
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return  # on a read-only disk
+        """Remove the file."""
+        self._files.remove(self.name)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ..core.device import in_double, where_doubles_are
 from ..core.module_mode import evaluation_mode
 from ..data import Task
 from ..metrics.temperature import temperature as temperature_of
@@ -35,14 +36,14 @@ def loss_of(outputs: torch.Tensor, y: torch.Tensor, loss: Loss, reduction: str =
 def n_wrong(outputs: torch.Tensor, y: torch.Tensor, task: Task) -> torch.Tensor:
     """Return the number of wrong predictions, or the sum of squared residuals of a regression, in float64."""
     if task == "regression":
-        return (outputs.double() - y.double()).square().sum()
-    return (outputs.argmax(dim=1) != y).sum().double()
+        return (in_double(outputs) - in_double(y)).square().sum()
+    return in_double((outputs.argmax(dim=1) != y).sum())
 
 
 def error_scale(y: torch.Tensor, task: Task) -> torch.Tensor | int:
     """Return what :func:`n_wrong` of a whole set is divided by to give its error."""
     if task == "regression":
-        targets = y.double()
+        targets = in_double(y)
         return (targets - targets.mean()).square_().sum()
     return len(y)
 
@@ -58,7 +59,9 @@ def evaluate(
     temperature: float = 1.0,
     batch_size: int = LIMITS.evaluation_batch,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mean loss and the error (see `Outcome`) in evaluation mode, as float64 scalars on the device.
+    """Return the mean loss and the error (see `Outcome`) in evaluation mode, as float64 scalars.
+
+    They are on the device, without waiting for it, unless it has no float64.
 
     Args:
         model: The network.
@@ -69,12 +72,13 @@ def evaluate(
         temperature: What outputs are divided by before the loss.
         batch_size: Inputs of a pass.
     """
-    total = torch.zeros((), device=x.device, dtype=torch.float64)
-    wrong = torch.zeros((), device=x.device, dtype=torch.float64)
+    where = where_doubles_are(x.device)
+    total = torch.zeros((), device=where, dtype=torch.float64)
+    wrong = torch.zeros((), device=where, dtype=torch.float64)
     with evaluation_mode(model):
         for xs, ys in zip(x.split(batch_size), y.split(batch_size), strict=True):
             outputs = model(xs)
-            total += loss_of(outputs.double() / temperature, ys, loss, "sum")
+            total += loss_of(in_double(outputs) / temperature, ys.to(where), loss, "sum")
             wrong += n_wrong(outputs, ys, task)
     return total / len(x), wrong / error_scale(y, task)
 

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import nn
 
+from ..core.device import in_double, where_doubles_are
 from ..data import Task
 from ..data.augmentation import augment
 from ..data.image_transforms import make_transforms
@@ -54,7 +55,7 @@ class GradientSteps:
         """Take one pass over inputs ``x`` and labels ``y``.
 
         Returns:
-            Float64 (2,) on the device: mean loss and error of the batches as they were trained on.
+            Float64 (2,) on the device, if it has that type: mean loss and error of the batches as they were trained on.
         """
         self.model.train()
         size = len(x) if self.spec.batch_size == "full" else self.spec.batch_size
@@ -76,8 +77,8 @@ class GradientSteps:
                 outputs, targets = [], []
         if outputs:
             wrong.append(n_wrong(torch.cat(outputs), torch.cat(targets), self.task))
-        n = torch.tensor(counts, dtype=torch.float64, device=x.device)
-        mean = (torch.stack(losses).double() * n).sum() / sum(counts)
+        n = torch.tensor(counts, dtype=torch.float64, device=where_doubles_are(x.device))
+        mean = (in_double(torch.stack(losses)) * n).sum() / sum(counts)
         error = torch.stack(wrong).sum() / error_scale(y, self.task) * (len(y) / sum(counts))
         return torch.stack([mean, error])
 

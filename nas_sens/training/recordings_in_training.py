@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core.device import memory_guard
+from ..core.device import memory_guard, model_where_doubles_are
 from ..core.errors import InvalidInputError, OutOfMemoryError, first_line
 from ..core.identity import make_generator
 from ..data import Splits
@@ -36,6 +36,7 @@ def record_in_training(
         Name to arrays by field, float64 on the CPU; name to the reason, in one line, for those that cannot be taken.
     """
     records, problems = {}, {}
+    model = model_where_doubles_are(model, y_train.device)
     for name in spec.recordings:
         recorded = Recorded(
             splits=splits,

@@ -127,7 +127,7 @@ COMMAND_CASES = [
     (["search", "study.toml", "--storage", "sqlite:///none/a.db"], ["folder of the storage", "does not exist"]),
     (["search", "study.toml", "--storage", "sqlite://"], ["outlive"]),
     (["search", "study.toml", "--device", "cuda"], ["cuda", "--device cpu or auto"]),
-    (["search", "study.toml", "--device", "abacus"], ["auto, cpu, cuda or cuda:N"]),
+    (["search", "study.toml", "--device", "abacus"], ["auto, cpu or an accelerator", "abacus", "--device cpu or auto"]),
     (["search", "study.toml", "--n-candidates", "-1"], ["--n-candidates"]),
     (["search", "study.toml", "--n-candidates", "many"], ["--n-candidates", "many"]),
     (["search", "study.toml", "--top-k", "0"], ["--top-k"]),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
@@ -14,10 +15,13 @@ import pytest
 import sqlalchemy
 
 import nas_sens as ns
+from nas_sens.dashboard.merged_notes import merged_attributes
 from nas_sens.pipeline import training_job
 from nas_sens.results.search_result import read_result
 from nas_sens.scoring import assess
+from nas_sens.storage.migration import Migrated, migrate
 from nas_sens.storage.study_storage import StudyStorage
+from tests import earlier_studies
 from tests.databases import servers
 from tests.shared_study import ENVIRONMENT, Undisturbed, cooperate
 from tests.tiny_study import comparable, tiny, url
@@ -110,3 +114,33 @@ def test_processes_share_a_study_and_tell_no_password(
         study = optuna.load_study(study_name=name, storage=storage)
         told += str(study._storage.get_study_system_attrs(study._study_id)) + str(study.user_attrs)
     assert not any(servers.PASSWORD in text for text in (told, *reports))
+
+
+def test_two_studies_of_an_earlier_version_become_one(storage: str, tmp_path: Path) -> None:
+    earlier = earlier_studies.url(earlier_studies.copy_of("two_studies", tmp_path))
+    for name in ("stored", "stored/train"):
+        optuna.copy_study(from_study_name=name, from_storage=earlier, to_storage=storage)
+    before = [optuna.load_study(study_name=n, storage=storage).trials for n in ("stored", "stored/train")]
+    databases = [StudyStorage(storage) for _ in range(3)]
+
+    def fail(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        assert not statement.startswith("DELETE FROM studies")
+
+    sqlalchemy.event.listen(databases[2].rdb.engine, "before_cursor_execute", fail)
+    with pytest.raises(AssertionError):
+        migrate(databases[2], "stored", merged=merged_attributes)
+    assert before == [optuna.load_study(study_name=n, storage=storage).trials for n in ("stored", "stored/train")]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda d: migrate(d, "stored", merged=merged_attributes), databases[:2]))
+    assert sorted(found, key=str) == [Migrated(candidates=9, trainings=8, others=0), None]
+    there = StudyStorage(storage)
+    assert [c.number for c in there.scored("stored")] == list(range(9))
+    rows = {row["number"]: row for row in json.loads((tmp_path / "study.json").read_text())}
+    for t in there.trained("stored"):
+        row = rows[t.number - 9]
+        assert (t.digest, t.candidate, t.val_loss) == (row["digest"], row["source_trial"], row["val_loss"])
+    study = optuna.load_study(study_name="stored", storage=storage)
+    assert study.best_value == min(row["val_error"] for row in rows.values() if row["val_error"] is not None)
+    assert [t.state.name for t in study.trials[:9]] == ["PRUNED" if t.value else "FAIL" for t in before[0]]
+    assert "is of an earlier nas_sens" in run(tmp_path, "migrate", "--all", "--storage", storage).stdout

@@ -1,14 +1,16 @@
-"""Databases of earlier revisions are ranked, reported, exported and resumed.
+"""Databases of earlier revisions are ranked, reported, exported and resumed, once their two studies are one.
 
 ``before_the_rooms`` was written by revision 940e96e, by ``nas-sens search before_the_rooms.toml``; its ranking in JSON
-is what ``nas-sens rank stored --format json`` printed there.
+is what ``nas-sens rank stored --format json`` printed there. ``two_studies`` was written by revision d484f77: searched,
+given three notes of a user's own, searched again with 9 candidates and 7 to train. Some trainings lie between
+candidates there; some were pruned, and one failed.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -17,18 +19,14 @@ import torch
 import nas_sens as ns
 from nas_sens.cli.main import main
 from nas_sens.storage.study_storage import StudyStorage
+from tests.earlier_studies import REVISIONS, content, copy_of, n_scored, url
 
-ASSETS = Path(__file__).parents[1] / "assets"
-REVISIONS = sorted(p.stem for p in ASSETS.glob("*.db"))
+HINT = "stored by an earlier nas_sens, as two studies; make one of them by: nas-sens migrate 'stored'"
 
 
 @pytest.fixture(params=REVISIONS)
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A copy of a database under its default name, with its artifacts and declaration."""
-    shutil.copy(ASSETS / f"{request.param}.db", tmp_path / "nas_sens.db")
-    shutil.copytree(ASSETS / f"{request.param}_artifacts", tmp_path / "nas_sens_artifacts")
-    for kind in ("toml", "json"):
-        shutil.copy(ASSETS / f"{request.param}.{kind}", tmp_path / f"study.{kind}")
+def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(copy_of(request.param, tmp_path))
     return tmp_path
 
 
@@ -41,19 +39,25 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return found.out
 
 
-def test_it_is_ranked_reported_and_exported(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(folder)
+def expected_ranking(folder: Path, n: int) -> list[dict[str, Any]]:
+    """Return what was ranked then, in the words of now: trainings come behind ``n`` candidates."""
+    rows = json.loads((folder / "study.json").read_text())
+    rows = [{"candidate" if k == "source_trial" else k: v for k, v in row.items()} for row in rows]
+    return [{**row, "number": row["number"] + n} for row in rows]
+
+
+def test_it_is_ranked_reported_and_exported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    n = n_scored(folder)
+    command(capsys, "migrate", "stored")
     ranked = json.loads(command(capsys, "rank", "stored", "--format", "json"))
-    assert ranked == json.loads((folder / "study.json").read_text())
+    assert ranked == expected_ranking(folder, n)
     scored = json.loads(command(capsys, "rank", "stored", "--scored", "--format", "json"))
     values = [c["log10_sensitivity"] for c in scored]
-    assert len(values) == 6
+    assert len(values) >= 6
     assert values == sorted(values)
     command(capsys, "report", "stored")
     page = (folder / "report.html").read_text()
-    assert "Test loss against S" in page
+    assert "Test loss against S" in page or "figures" not in (folder / "study.toml").read_text()
     assert ranked[0]["reason"] in page
     command(capsys, "export", "stored", "-o", "net")
     x = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -63,15 +67,53 @@ def test_it_is_ranked_reported_and_exported(
     assert spec.digest == ns.load_spec(ranked[0]["architecture"]).digest
 
 
-def test_it_is_resumed_where_it_was(folder: Path) -> None:
-    url = f"sqlite:///{folder}/nas_sens.db"
-    before = StudyStorage(url)
+def test_it_is_resumed_where_it_was(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command(capsys, "migrate", "stored")
+    before = StudyStorage(url(folder))
     scored, trained = before.scored("stored"), before.trained("stored")
-    assert all(t.records["points"] and t.measure_curves["grad_norm"] for t in trained)
-    result = ns.search(folder / "study.toml", storage=url, top_k=3, n_candidates=8)
-    assert [c for c in result.candidates if c.number < len(scored)] == scored
-    assert len([c for c in result.candidates if c.feasible]) == 8
-    after = StudyStorage(url).trained("stored")
+    n_feasible, n_selected = sum(c.feasible for c in scored), sum(t.chosen_by != "control" for t in trained)
+    result = ns.search(folder / "study.toml", storage=url(folder), top_k=n_selected + 1, n_candidates=n_feasible + 2)
+    assert list(result.candidates[: len(scored)]) == scored
+    assert len([c for c in result.candidates if c.feasible]) == n_feasible + 2
+    after = StudyStorage(url(folder)).trained("stored")
     assert after[: len(trained)] == trained
-    assert [t.chosen_by for t in after[len(trained) :]] == ["calibrated"]
-    assert len(optuna.load_study(study_name="stored/train", storage=url).trials) == len(trained) + 1
+    assert [t.chosen_by for t in after[len(trained) :]] == [result.protocol["select"]["rule"]]
+    numbers = [t.number for t in optuna.load_study(study_name="stored", storage=url(folder)).trials]
+    assert numbers == list(range(len(result.candidates) + len(after)))
+
+
+def test_records_of_trainings_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(copy_of("before_the_rooms", tmp_path))
+    command(capsys, "migrate", "stored")
+    trained = StudyStorage(url(tmp_path)).trained("stored")
+    assert len(trained) == 3
+    assert all(t.records["points"] and t.measure_curves["grad_norm"] and len(t.curve) == 3 for t in trained)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rank", "stored"],
+        ["report", "stored"],
+        ["export", "stored", "-o", "net"],
+        ["train", "stored"],
+        ["search", "study.toml"],
+        ["score", "study.toml"],
+        ["replay", "stored"],
+    ],
+)
+def test_commands_say_what_to_do_before(folder: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    before = content(folder)
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert HINT in lines[-1]
+    assert content(folder) == before
+    assert {p.name for p in folder.iterdir()} <= {"nas_sens.db", "nas_sens_artifacts", "study.toml", "study.json"}
+
+
+def test_an_unknown_name_is_told_of_earlier_studies(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["rank", "none"])
+    assert "stored by an earlier nas_sens: stored (nas-sens migrate --all)" in capsys.readouterr().err

@@ -14,7 +14,9 @@ import pytest
 import torch
 
 import nas_sens as ns
+from nas_sens.core.errors import StorageError
 from nas_sens.results.search_result import read_result
+from nas_sens.storage.artifacts import Artifacts
 from nas_sens.storage.study_storage import StudyStorage
 from nas_sens.study.train_spec import TrainSpec
 from nas_sens.training import train
@@ -33,6 +35,10 @@ SPECS = {
     "noisy": dataclasses.replace(BASE, epochs=4, label_noise=0.5, noisy_epochs=2, samples=120),
     "stop": dataclasses.replace(BASE, stop_loss=100.0, stop_epochs=5, metrics=("jacobian_norm",), metrics_every=1),
 }
+
+
+def at(path, **times):
+    return Checkpoint(Artifacts(path.parent), path.name, **times)
 
 
 class Killed(Exception):
@@ -63,15 +69,10 @@ def test_a_killed_training_ends_like_an_undisturbed_one(digits, tmp_path, name, 
     for n in (1, 2, 4):
         path = tmp_path / f"{n}.pt"
         with pytest.raises(Killed):
-            train(DROPOUT, digits, spec, seed=3, on_epoch=killed_after(n), checkpoint=Checkpoint(path, seconds=0))
+            train(DROPOUT, digits, spec, seed=3, on_epoch=killed_after(n), checkpoint=at(path, seconds=0))
         calls = []
         resumed = train(
-            DROPOUT,
-            digits,
-            spec,
-            seed=3,
-            on_epoch=lambda _, c=calls: c.append(1),
-            checkpoint=Checkpoint(path, seconds=0),
+            DROPOUT, digits, spec, seed=3, on_epoch=lambda _, c=calls: c.append(1), checkpoint=at(path, seconds=0)
         )
         assert plain(resumed) == plain(whole)
         assert len(calls) == len(whole.curve) - n
@@ -85,22 +86,22 @@ def test_a_killed_training_of_larger_images_ends_like_an_undisturbed_one(digits,
     network, spec = ns.CNNSpec(depth=2, channels=3), dataclasses.replace(BASE, epochs=3)
     whole = train(network, splits, spec, seed=3)
     with pytest.raises(Killed):
-        train(network, splits, spec, seed=3, on_epoch=killed_after(1), checkpoint=Checkpoint(tmp_path / "a", seconds=0))
-    assert plain(train(network, splits, spec, seed=3, checkpoint=Checkpoint(tmp_path / "a"))) == plain(whole)
+        train(network, splits, spec, seed=3, on_epoch=killed_after(1), checkpoint=at(tmp_path / "a", seconds=0))
+    assert plain(train(network, splits, spec, seed=3, checkpoint=at(tmp_path / "a"))) == plain(whole)
 
 
 def test_a_training_that_had_ended_is_not_done_again(digits, tmp_path):
     path = tmp_path / "sub" / "a.pt"
-    first = train(DROPOUT, digits, BASE, seed=3, checkpoint=Checkpoint(path, seconds=1e9, keeps_end=True))
-    again = train(DROPOUT, digits, BASE, seed=3, on_epoch=killed_after(1), checkpoint=Checkpoint(path))
+    first = train(DROPOUT, digits, BASE, seed=3, checkpoint=at(path, seconds=1e9, keeps_end=True))
+    again = train(DROPOUT, digits, BASE, seed=3, on_epoch=killed_after(1), checkpoint=at(path))
     assert plain(again) == plain(first)
-    Checkpoint(path).remove()
-    assert not path.parent.exists()
+    at(path).remove()
+    assert list(path.parent.iterdir()) == []
 
 
 def test_time_between_states(digits, tmp_path):
     path = tmp_path / "a.pt"
-    train(DROPOUT, digits, BASE, seed=3, checkpoint=Checkpoint(path, seconds=1e9))
+    train(DROPOUT, digits, BASE, seed=3, checkpoint=at(path, seconds=1e9))
     assert not path.exists()
 
 
@@ -115,12 +116,12 @@ def test_time_between_states(digits, tmp_path):
 )
 def test_a_checkpoint_of_another_training_is_not_taken(digits, tmp_path, change):
     path = tmp_path / "a.pt"
-    train(DROPOUT, digits, BASE, seed=3, checkpoint=Checkpoint(path, seconds=0, keeps_end=True))
+    train(DROPOUT, digits, BASE, seed=3, checkpoint=at(path, seconds=0, keeps_end=True))
     other = dataclasses.replace(digits, x_train=digits.x_train + 0.01)
     given = {"architecture": DROPOUT, "splits": digits, "spec": BASE, "seed": 3, **change}
     given["splits"] = given["splits"] or other
     calls = []
-    outcome = train(**given, on_epoch=lambda _: calls.append(1), checkpoint=Checkpoint(path))
+    outcome = train(**given, on_epoch=lambda _: calls.append(1), checkpoint=at(path))
     assert len(calls) == len(outcome.curve) == 6
     assert plain(outcome) == plain(train(**given))
 
@@ -128,19 +129,19 @@ def test_a_checkpoint_of_another_training_is_not_taken(digits, tmp_path, change)
 @pytest.mark.parametrize("damage", ["empty", "cut", "text", "pickle"])
 def test_a_damaged_file_is_as_none(digits, tmp_path, damage):
     path = tmp_path / "a.pt"
-    train(DROPOUT, digits, BASE, seed=3, checkpoint=Checkpoint(path, seconds=0, keeps_end=True))
+    train(DROPOUT, digits, BASE, seed=3, checkpoint=at(path, seconds=0, keeps_end=True))
     content = path.read_bytes()
     if damage == "pickle":  # that would run code if it were loaded as such
         torch.save({"identity": "x", "state": Path("a")}, path)
     else:
         path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "text": b"no checkpoint"}[damage])
-    assert Checkpoint(path).read(identity="x") is None
-    assert len(train(DROPOUT, digits, BASE, seed=3, checkpoint=Checkpoint(path)).curve) == 6
+    assert at(path).read(identity="x") is None
+    assert len(train(DROPOUT, digits, BASE, seed=3, checkpoint=at(path)).curve) == 6
 
 
 def test_where_no_file_can_be_written_training_goes_on(digits, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    checkpoint = Checkpoint(tmp_path / "file" / "a.pt", seconds=0)
+    checkpoint = at(tmp_path / "file" / "a.pt", seconds=0)
     outcome = train(DROPOUT, digits, BASE, seed=3, checkpoint=checkpoint)
     assert plain(outcome) == plain(train(DROPOUT, digits, BASE, seed=3))
     assert checkpoint.problem
@@ -152,15 +153,36 @@ def test_nothing_half_written_is_left(digits, tmp_path, monkeypatch):
     path.write_bytes(b"earlier")
 
     def full(content, file):
-        Path(file).write_bytes(b"half")
-        raise RuntimeError("PytorchStreamWriter failed writing file\nmore")
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("torch.save", full)
-    checkpoint = Checkpoint(path, seconds=0)
+    checkpoint = at(path, seconds=0)
     checkpoint.write({}, identity="x")
-    assert checkpoint.problem == "PytorchStreamWriter failed writing file"
+    assert "No space left on device" in checkpoint.problem
     assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
     assert path.read_bytes() == b"earlier"
+
+
+def test_a_state_that_cannot_be_written_leaves_the_earlier_one(tmp_path, monkeypatch):
+    def fails(content, file):
+        raise RuntimeError("PytorchStreamWriter failed\nmore")
+
+    checkpoint = at(tmp_path / "a.pt", seconds=0)
+    checkpoint.write({"epoch": 1}, identity="x")
+    monkeypatch.setattr("torch.save", fails)
+    checkpoint.write({"epoch": 2}, identity="x")
+    assert checkpoint.problem == "PytorchStreamWriter failed"
+    assert checkpoint.read(identity="x") == {"epoch": 1}
+
+
+def test_whether_there_is_a_checkpoint_is_not_guessed(digits):
+    class Away:
+        def get(self, name):
+            raise StorageError("s3://away: no answer")
+
+    with pytest.raises(StorageError, match="no answer"):
+        train(DROPOUT, digits, BASE, seed=3, checkpoint=Checkpoint(Away(), "a.pt"))
 
 
 def study(**train):
@@ -202,14 +224,26 @@ def test_a_killed_search_does_no_epoch_twice(tmp_path, monkeypatch):
 
 
 def test_what_a_killed_process_began_to_write_is_removed_with_the_checkpoint(tmp_path):
-    checkpoint, other = (Checkpoint(tmp_path / "checkpoints" / f"{name}.pt") for name in "ab")
+    checkpoint, other = (Checkpoint(Artifacts(tmp_path), f"checkpoints/{name}.pt") for name in "ab")
     checkpoint.write({"epoch": 1}, identity="i")
-    begun = checkpoint.path.with_name("a.pt.123.part")
+    begun = tmp_path / "checkpoints" / "a.pt.123.part"
     begun.write_bytes(b"half")
     other.remove()
     assert begun.exists()
     checkpoint.remove()
-    assert not checkpoint.path.parent.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_what_pytorch_says_of_a_full_disk_is_its_cause():
+    class Full:
+        def put(self, name, write_into):
+            with open("/dev/full", "wb", buffering=0) as file:
+                write_into(file)
+
+    checkpoint = Checkpoint(Full(), "a.pt")
+    checkpoint.write({"a": torch.zeros(100_000)}, identity="x")
+    assert "No space left" in checkpoint.problem
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from ...core.candidates import EPOCH_CURVES, ON_TRAIN, TrainedCandidate
 from ...results.quantities import record_course
 from ...study.figure_spec import FigureSpec
 from ...study.quantity_names import RECORD
-from ..figure_style import INK, add_legend, render_svg, set_log_axis
+from ..figure_style import INK, MOST_CURVES, add_legend, render_svg, set_log_axis, thinned
 from ..quantity_labels import axis_label, common_label, fitted, label_of
 from ..text import Wording
 from .groups import group_label, grouped, style_of
@@ -43,7 +43,8 @@ def course(t: TrainedCandidate, name: str) -> Mapping[int, float]:
 def curve_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], wording: Wording) -> str | None:
     """Return the course of measures of each network, coloured by group, against the epoch or another curve.
 
-    Lines that are drawn beside y differ from it by their dashes, or, without groups, by their colours.
+    Lines that are drawn beside y differ from it by their dashes, or, without groups, by their colours. Of more than
+    ``MOST_CURVES`` networks so many are drawn, evenly spread over the order of their digests.
     """
     names = (spec.y, *spec.lines)
     drawn = list(_lines(trained, spec.x, names))
@@ -54,10 +55,11 @@ def curve_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], w
     def draw(figure: Figure, axes: Axes) -> None:
         groups = grouped([t for t, _, _ in drawn], spec.group)
         told: set[str | None] = {None}
+        levels = list(groups)
         for i, (level, members) in enumerate(groups.items()):
             for member in members:
                 _, k, points = drawn[member]
-                colour, marker = style_of(i, level, list(groups)) if spec.group else style_of(k, each[k], each)
+                colour, marker = style_of(i, level, levels) if spec.group else style_of(k, each[k], each)
                 parts = [each[k]] if spec.lines else []
                 label = ", ".join([*parts, *([group_label(spec.group, level, wording)] if spec.group else [])]) or None
                 xs, ys = zip(*points, strict=True)
@@ -67,6 +69,7 @@ def curve_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], w
                     linestyle=_DASHES[k % len(_DASHES)] if spec.group else "-",
                     marker=marker if len(xs) <= 40 else None,
                     markersize=4,
+                    rasterized=len(trained) > MOST_CURVES,
                     label=None if label in told else label,
                 )
                 told.add(label)
@@ -103,7 +106,7 @@ def _lines(
     trained: Sequence[TrainedCandidate], x: str, names: Sequence[str]
 ) -> Iterator[tuple[TrainedCandidate, int, list[tuple[float, float]]]]:
     """Yield each network with the place of a name and the points of that curve, those that its axes can show."""
-    for t in sorted(trained, key=lambda t: t.digest):
+    for t in thinned(sorted(trained, key=lambda t: t.digest), MOST_CURVES):
         xs = course(t, x) if x else None
         for k, name in enumerate(names):
             ys = course(t, name)

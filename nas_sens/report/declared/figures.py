@@ -15,7 +15,7 @@ from ...results.quantities import number_of, value_of
 from ...statistics.correlations import correlations
 from ...statistics.line_fit import line_fit
 from ...study.figure_spec import LOG10, FigureSpec
-from ..figure_style import INK, add_legend, render_svg
+from ..figure_style import INK, MOST_NETWORKS, add_legend, render_svg, thinned
 from ..numbers_as_text import interval_text, number
 from ..panels import Panel
 from ..quantity_labels import axis_label, label_of
@@ -44,6 +44,8 @@ def declared_panels(protocol: Mapping[str, Any], trained: Sequence[TrainedCandid
         shown = [t for t in trained if _is_shown(t, spec)]
         svg = _DRAWERS[spec.kind](f"declared-{i}", spec, shown, wording)
         missing = f"No network, or no pair of networks, has all that this figure shows ({len(shown)} looked at)."
+        if spec.kind == "heat_map" and len(shown) > MOST_NETWORKS:
+            missing += f" Nor is a heat map drawn by a parameter of more than {MOST_NETWORKS} values."
         panels.append(
             Panel(heading=spec.title or f"{spec.y or spec.recording} ({spec.kind})", svg=svg, missing=missing)
         )
@@ -94,9 +96,12 @@ def heat_map_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate]
     if not cells:
         return None
     columns, rows = (sorted({place[k] for place in cells}, key=lambda v: (str(type(v)), v)) for k in (0, 1))
+    if max(len(columns), len(rows)) > MOST_NETWORKS:
+        return None  # of a real-valued parameter: squares too small to be seen, and too many to be held
+    column_of, row_of = ({level: i for i, level in enumerate(levels)} for levels in (columns, rows))
     means = np.full((len(rows), len(columns)), np.nan)
     for (x, y), values in cells.items():
-        means[rows.index(y), columns.index(x)] = math.fsum(values) / len(values)
+        means[row_of[y], column_of[x]] = math.fsum(values) / len(values)
 
     def draw(figure: Figure, axes: Axes) -> None:
         image = axes.imshow(means, cmap="cividis", origin="lower", aspect="auto")
@@ -132,7 +137,7 @@ def _draw_prediction(
     name = LOG10 + "predicted_loss" if spec.y.startswith(LOG10) else "predicted_loss"
     pairs = sorted((x, value) for t, x, _ in points if math.isfinite(value := number_of(t, name)))
     if pairs:
-        xs, losses = zip(*pairs, strict=True)
+        xs, losses = zip(*thinned(pairs, MOST_NETWORKS), strict=True)
         axes.plot(xs, losses, color=INK, linestyle=":", linewidth=1.5, label=f"predicted by {wording.predicted_by}")
 
 

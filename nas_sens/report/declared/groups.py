@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -12,10 +12,12 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from ...core.candidates import TrainedCandidate
 from ...results.quantities import value_of
-from ..figure_style import INK, MAX_VECTOR_POINTS
+from ..figure_style import INK, MAX_VECTOR_POINTS, MOST_NETWORKS, thinned
 from ..figures import FAMILY_COLOURS, FAMILY_MARKERS
 from ..quantity_labels import label_of
 from ..text import Wording
+
+_MOST_LABELS = 6  # of groups that are a scale
 
 
 def grouped(trained: Sequence[TrainedCandidate], name: str) -> dict[Any, list[int]]:
@@ -81,8 +83,12 @@ def draw_points(
         label: What the legend says of points that are one group; None for nothing.
     """
     groups = grouped(trained, group)
+    levels = list(groups)
+    if len(levels) > MOST_NETWORKS:
+        _draw_on_a_scale(axes, xs, ys, groups, group, wording)
+        return
     for i, (level, members) in enumerate(groups.items()):
-        colour, marker = style_of(i, level, list(groups))
+        colour, marker = style_of(i, level, levels)
         axes.scatter(
             xs[members],
             ys[members],
@@ -95,6 +101,19 @@ def draw_points(
             zorder=3,
             rasterized=len(xs) > MAX_VECTOR_POINTS,
         )
+
+
+def _draw_on_a_scale(
+    axes: Axes, xs: np.ndarray, ys: np.ndarray, groups: Mapping[Any, Sequence[int]], group: str, wording: Wording
+) -> None:
+    """Draw points of hundreds of groups, as those of a real-valued parameter, at once; the legend has a few of them."""
+    levels = list(groups)
+    colours = {level: style_of(i, level, levels)[0] for i, level in enumerate(levels)}
+    order = [i for members in groups.values() for i in members]
+    each = [colours[level] for level, members in groups.items() for _ in members]
+    axes.scatter(xs[order], ys[order], s=20, c=each, linewidths=0, zorder=3, rasterized=True)
+    for level in thinned(levels, _MOST_LABELS):
+        axes.scatter([], [], s=40, color=colours[level], label=group_label(group, level, wording))
 
 
 def plain_ticks(axes: Axes) -> None:

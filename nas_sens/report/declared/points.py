@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,8 +47,8 @@ class Points:
 
 def points_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], wording: Wording) -> str | None:
     """Return y against x of single inputs of at most 8 networks, on logarithmic axes, with their bounds if declared."""
-    shown = [p for t in sorted(trained, key=lambda t: t.digest) if (p := _points(t, spec)) is not None]
-    shown = shown[:MOST_NETWORKS]
+    having = (p for t in sorted(trained, key=lambda t: t.digest) if (p := _points(t, spec)) is not None)
+    shown = list(itertools.islice(having, MOST_NETWORKS))
     if not shown:
         return None
     title = "\n".join(_statistics(shown, spec))

@@ -19,14 +19,11 @@ from ..text import Wording
 
 def slice_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], wording: Wording) -> str | None:
     """Return the map of one network, the first by its digest of those that ``where`` leaves."""
-    having = [
-        arrays
-        for t in sorted(trained, key=lambda t: t.digest)
-        if "counts" in (arrays := arrays_of(t, spec.recording, spec.epoch))
-    ]
-    if not having:
+    networks = sorted(trained, key=lambda t: t.digest)
+    having = (found for t in networks if "counts" in (found := arrays_of(t, spec.recording, spec.epoch)))
+    arrays = next(having, None)
+    if arrays is None:
         return None
-    arrays = having[0]
     near = np.array(arrays["near"], dtype=float)
     title = f"{number(arrays['n_units'], 4)} units; boundaries near the three inputs: {number(near[0], 2)}\n"
     title += f"times the mean of the map (mean of {len(near)} planes: {number(float(np.mean(near)), 2)})"

@@ -1,0 +1,50 @@
+"""The process of a local worker: its task comes as one line on stdin, and it ends when stdin does."""
+
+from __future__ import annotations
+
+import _thread
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import InvalidInputError, NasSensError
+from .base import Task
+
+# Exit codes beside 0, which is done.
+MORE, REFUSED, FAILED, INTERRUPTED = 75, 2, 1, 130
+
+
+def to_line(task: Task) -> str:
+    """Return a task as one line."""
+    return json.dumps({**vars(task), "arguments": dict(task.arguments), "log": str(task.log)}) + "\n"
+
+
+def from_line(line: str) -> Task:
+    """Return the task of a line."""
+    values: dict[str, Any] = json.loads(line)
+    return Task(**{**values, "log": Path(values["log"])})
+
+
+def main() -> None:
+    """Do the task on stdin, and exit with what it came to."""
+    task = from_line(sys.stdin.readline())
+    threading.Thread(target=_end_with_stdin, name="nas_sens parent", daemon=True).start()
+    try:
+        sys.exit(0 if task.run() else MORE)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except NasSensError as error:
+        sys.stderr.write(f"nas-sens: error: {error}\n")
+        sys.exit(REFUSED if isinstance(error, InvalidInputError) else FAILED)
+
+
+def _end_with_stdin() -> None:
+    """Interrupt the work when whoever started this process is gone or asks for it."""
+    sys.stdin.read()
+    _thread.interrupt_main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""How far a study is: what is scored, waits, runs and is done, and how long the rest may take."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..core.candidates import TrainedCandidate, Underway
+from ..storage.study_storage import StudyStorage
+from ..study.study_spec import StudySpec
+from .plan import count_left
+
+_RECENT = 50  # finished trainings by which the rest is judged
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """How far a study is.
+
+    Attributes:
+        name: Its name.
+        n_scored: Number of unique feasible candidates.
+        n_wanted: How many it wants.
+        waiting: Trainings that wait for a worker.
+        running: Trainings that run.
+        n_done: Number of finished trainings that came to something.
+        n_pruned: Number of those that were ended early.
+        n_failed: Number of failed ones.
+        n_left: Number of trainings that are neither finished nor run.
+        seconds_left: What the rest takes with as many workers as run now; None where that cannot be told.
+    """
+
+    name: str
+    n_scored: int
+    n_wanted: int
+    waiting: Sequence[Underway]
+    running: Sequence[Underway]
+    n_done: int
+    n_pruned: int
+    n_failed: int
+    n_left: int
+    seconds_left: float | None
+
+
+def overview_of(storage: StudyStorage, spec: StudySpec, *, now: datetime | None = None) -> Overview:
+    """Return how far a study is.
+
+    Args:
+        storage: The database.
+        spec: Its declaration.
+        now: The time, by the clock of the workers; None for the present.
+    """
+    seen = storage.trainings(spec.name, live=True)
+    candidates = storage.scored(spec.name)
+    running = [u for u in seen.underway if u.is_running]
+    n_left = max(0, count_left(spec, candidates, seen.trained) - len(running))
+    return Overview(
+        name=spec.name,
+        n_scored=sum(c.feasible for c in candidates),
+        n_wanted=spec.search.n_candidates,
+        waiting=[u for u in seen.underway if not u.is_running],
+        running=running,
+        n_done=sum(t.is_ok for t in seen.trained),
+        n_pruned=sum(t.is_pruned for t in seen.trained),
+        n_failed=sum(not t.is_ok and not t.is_pruned for t in seen.trained),
+        n_left=n_left,
+        seconds_left=_seconds_left(seen.trained, running, n_left, now or datetime.now()),
+    )
+
+
+def _seconds_left(
+    trained: Sequence[TrainedCandidate], running: Sequence[Underway], n_left: int, now: datetime
+) -> float | None:
+    if not running and not n_left:
+        return 0.0
+    seconds = [t.seconds for t in trained[-_RECENT:] if t.seconds is not None]
+    if not seconds or not running:
+        return None
+    each = statistics.fmean(seconds)
+    begun = (max(0.0, each - (now - u.started).total_seconds()) for u in running if u.started is not None)
+    return (each * n_left + sum(begun)) / len(running)
