@@ -13,7 +13,7 @@ import nas_sens as ns
 from nas_sens.core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.pipeline import plan
-from nas_sens.pipeline.plan import Planned, count_left, plan_training
+from nas_sens.pipeline.plan import Planned, count_left, plan_ahead, plan_training
 from nas_sens.selection import Candidate, Pick, round_sizes
 from tests.tiny_study import tiny
 
@@ -32,6 +32,7 @@ class Rule:
 
     def __init__(self) -> None:
         self.shown: list[tuple[dict[str, float], dict[str, float]]] = []
+        self.pending: list[set[str]] = []
 
     def __call__(
         self, candidates: Sequence[Candidate], outcomes: Mapping[str, float], *, n: int, noise: Mapping[str, float],
@@ -40,8 +41,9 @@ class Rule:
         assert others["rule"] == "calibrated"
         assert others["target"] == "val_error"
         self.shown.append((dict(outcomes), dict(noise)))
+        self.pending.append(set(others["pending"]))
         key = len(outcomes)
-        left = [c.digest for c in candidates if c.digest not in outcomes]
+        left = [c.digest for c in candidates if c.digest not in outcomes and c.digest not in others["pending"]]
         ordered = sorted(left, key=lambda d: (int(d, 16) * (2 * key + 1)) % 1_000_003)
         return [Pick(d, f"after {key}", 0.1, 0.01) for d in ordered[:n]]
 
@@ -90,6 +92,88 @@ def test_rounds_learn_from_the_rounds_before_and_from_the_control_group(rule: Ru
     assert (first.round, first.round_end, first.predicted_mean, first.predicted_sd) == (1, 3, 0.1, 0.01)
     assert plan_training(study(), POOL, done) == []
     assert count_left(study(), POOL, done) == 0
+
+
+def waiting(p: Planned) -> TrainedCandidate:
+    """A training that is not done: nothing is known of what comes of it."""
+    return replace(trained(p), val_error=None, val_loss=None, val_error_sd=None, n_seeds=1)
+
+
+def test_the_next_round_waits_for_what_is_under_way(rule: Rule) -> None:
+    first = plan_training(study(), POOL, [])
+    assert len(first) == 6
+    for n in range(6):
+        done, underway = [trained(p) for p in first[:n]], [waiting(p) for p in first[n:]]
+        assert plan_training(study(), POOL, done, underway) == []
+    done = [trained(p) for p in first]
+    second = plan_training(study(), POOL, done)
+    assert {p.round for p in second} == {2}
+    for n in range(3):
+        underway = [waiting(p) for p in second[n:]]
+        assert plan_training(study(), POOL, done + [trained(p) for p in second[:n]], underway) == []
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("n_begun", range(3))
+def test_what_was_lost_of_a_round_is_chosen_again(rule: Rule, number: int, n_begun: int) -> None:
+    """As is the part of a round that did not fit into the queue."""
+    before = [trained(p) for p in plan_training(study(), POOL, [])] if number == 2 else []
+    whole = plan_training(study(), POOL, before)
+    begun, lost = whole[:n_begun], whole[n_begun:]
+    for done in range(n_begun + 1):
+        known = before + [trained(p) for p in begun[:done]]
+        assert plan_training(study(), POOL, known, [waiting(p) for p in begun[done:]]) == lost
+
+
+def test_what_is_under_way_is_not_planned_by_any_rule() -> None:
+    spec = study(rule="params", top_k=6)
+    whole = plan_training(spec, POOL, [])
+    assert len(whole) == 9
+    for n in (1, 4, 9):
+        underway = [waiting(p) for p in whole[:n]]
+        assert plan_training(spec, POOL, [], underway) == whole[n:]
+        assert plan_training(spec, POOL, [trained(p) for p in whole[: n - 1]], underway[n - 1 :]) == whole[n:]
+    assert plan_ahead(spec, POOL, [], [waiting(p) for p in whole], 3) == [], "no such rule waits for outcomes"
+
+
+def test_idle_workers_need_not_wait_for_a_round(rule: Rule) -> None:
+    first = plan_training(study(), POOL, [])
+    done, underway = [trained(p) for p in first[:4]], [waiting(p) for p in first[4:]]
+    assert plan_training(study(), POOL, done, underway) == []
+    ahead = plan_ahead(study(), POOL, done, underway, 2)
+    assert len(ahead) == 2
+    assert rule.pending[-1] == {t.digest for t in underway}
+    assert rule.shown[-1][0] == {t.digest: t.val_error for t in done}
+    assert not {p.candidate.digest for p in ahead} & {t.digest for t in (*done, *underway)}
+    assert {(p.chosen_by, p.round, p.round_end) for p in ahead} == {("calibrated", 2, 6)}
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 50])
+def test_ahead_are_as_many_as_are_asked_for_while_any_is_left(rule: Rule, n: int) -> None:
+    done = [trained(p) for p in plan_training(study(), POOL, [])]
+    underway: list[TrainedCandidate] = []
+    sizes = []
+    while ahead := plan_ahead(study(), POOL, done, underway, n):
+        sizes.append(len(ahead))
+        assert rule.pending[-1] == {t.digest for t in underway}
+        underway += [waiting(p) for p in ahead]
+    chosen = [t.digest for t in (*done, *underway)]
+    assert sum(sizes) == 8 - 3
+    assert all(size == n for size in sizes[:-1])
+    assert len(chosen) == len(set(chosen)) == 8 + 3
+    assert n > 1 or [t.round for t in underway] == [2, 2, 2, 3, 3]
+    # Trained in whatever order, no more than the declared number is chosen, by either way of planning.
+    assert plan_training(study(), POOL, done, underway) == []
+    assert plan_training(study(), POOL, [*done, *underway]) == []
+
+
+def test_a_small_space_ends_planning_ahead(rule: Rule) -> None:
+    few = POOL[:7]
+    first = plan_training(study(), few, [])
+    done = [trained(p) for p in first]
+    ahead = plan_ahead(study(), few, done, [], 5)
+    assert len(ahead) == 1
+    assert plan_ahead(study(), few, done, [waiting(p) for p in ahead], 5) == []
 
 
 @pytest.mark.parametrize("stop", range(1, 11))

@@ -85,6 +85,41 @@ def test_a_batch_is_chosen_as_if_the_picks_before_had_come_out_as_predicted(n_tr
     assert [p.digest for p in picks] == batch_from_scratch(pool, outcomes, 6)
 
 
+@pytest.mark.parametrize("n_trained", [0, 1, 3, 12])
+@pytest.mark.parametrize("cost", [None, "log10_params"])
+def test_what_is_under_way_is_believed_to_come_out_as_predicted(n_trained, cost):
+    """The next picks are those of a batch that had begun with what is under way."""
+    pool, x = pool_of()
+    outcomes = first_ones(pool, truth(x), n_trained)
+
+    def chosen(n, pending=()):
+        return [p.digest for p in select(pool, outcomes, rule="calibrated", n=n, cost=cost, pending=pending)]
+
+    batch = chosen(8)
+    for n_pending in (1, 2, 5):
+        assert chosen(8 - n_pending, batch[:n_pending]) == batch[n_pending:]
+        assert chosen(8 - n_pending, list(reversed(batch[:n_pending]))) == batch[n_pending:]
+    everyone = chosen(99, batch[3:5])
+    assert sorted([*everyone, *batch[3:5]]) == [c.digest for c in pool[n_trained:]]
+
+
+def test_without_anything_under_way_nothing_changes():
+    pool, x = pool_of()
+    for n_trained in (0, 3, 12):
+        outcomes = first_ones(pool, truth(x), n_trained)
+        plain = select(pool, outcomes, rule="calibrated", n=99)
+        for pending in ([], (), set(), ["of another study"], [*outcomes]):
+            assert select(pool, outcomes, rule="calibrated", n=99, pending=pending) == plain
+
+
+def test_more_may_be_under_way_than_a_batch_holds():
+    pool, x = pool_of(n=2 * LONGEST_BATCH + 30)
+    outcomes = first_ones(pool, truth(x), 12)
+    pending = [c.digest for c in pool[12 : 12 + LONGEST_BATCH + 9]]
+    picks = [p.digest for p in select(pool, outcomes, rule="calibrated", n=999, pending=pending)]
+    assert sorted(picks) == sorted(c.digest for c in pool[12 + LONGEST_BATCH + 9 :])
+
+
 def test_without_outcomes_the_first_batch_fills_the_space():
     pool, _ = pool_of(n=80, n_families=3)
     scale = feature_scale(pool)

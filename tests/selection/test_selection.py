@@ -75,6 +75,14 @@ def test_eight_at_once_are_three_and_then_five_more(rule, n_levels):
 
 
 @pytest.mark.parametrize("rule", RULE_NAMES)
+def test_what_is_under_way_is_not_picked_again(rule):
+    candidates = make(20)
+    underway = [c.digest for c in candidates[::2]]
+    picks = select(candidates, {}, rule=rule, n=20, pending=underway)
+    assert sorted(p.digest for p in picks) == sorted(c.digest for c in candidates[1::2])
+
+
+@pytest.mark.parametrize("rule", RULE_NAMES)
 def test_the_trained_are_not_picked_again(rule):
     candidates = make(20)
     trained = [c.digest for c in candidates[::2]]

@@ -1,7 +1,7 @@
 """Two machines on one study: what one of them trains, the other leaves alone, and nothing is stored twice.
 
-Hosts and containers are namespaces of the kernel here, which need permission to be made. What fails today is marked so:
-leases go by host names, process identifiers and the machines' own clocks, and are renewed by the training loop itself.
+Hosts and containers are namespaces of the kernel here, which need permission to be made. Neither names of hosts nor
+process identifiers nor the machines' own clocks decide who has a training, but heartbeats on the database's clock.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from tests.stored_candidates import trainings_in
 
 ROOT = Path(__file__).parents[2]
 STUDY = """
@@ -43,11 +46,6 @@ checkpoint_seconds = 0.2
 """
 RUN = "import sys, time; now, ahead = time.time, float(sys.argv.pop(1)); time.time = lambda: now() + ahead; "
 RUN += "from nas_sens.cli.main import main; main()"
-
-
-def fails_today(reason: str) -> pytest.MarkDecorator:
-    """Mark a test of what leases do not hold."""
-    return pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason)
 
 
 def in_namespaces(*kinds: str) -> list[str]:
@@ -81,21 +79,26 @@ def wait_for(what: Callable[[], bool], seconds: float = 90.0) -> None:
     while not what():
         if time.monotonic() > end:
             raise TimeoutError("it did not come to this")
-        time.sleep(0.05)
+        time.sleep(0.2)
+
+
+def trainings(folder: Path) -> list[FrozenTrial]:
+    storage = f"sqlite:///{folder}/nas_sens.db"
+    return trainings_in(storage, "two") if "two" in optuna.get_all_study_names(storage) else []
 
 
 def is_training(folder: Path) -> bool:
-    return any((folder / "nas_sens_artifacts" / "checkpoints").glob("*.pt"))
+    """Return whether a training runs that has told of some epochs."""
+    with contextlib.closing(sqlite3.connect(folder / "nas_sens.db", timeout=60)) as connection:
+        query = "SELECT count(*) FROM sqlite_master WHERE name = 'nas_sens_leases'"  # the last table that is made
+        if not connection.execute(query).fetchone()[0]:
+            return False
+    return any(t.state == TrialState.RUNNING and len(t.intermediate_values) > 9 for t in trainings(folder))
 
 
 def finished(folder: Path) -> list[str]:
     """Digests of the stored trainings."""
-    storage = f"sqlite:///{folder}/nas_sens.db"
-    found = []
-    for study in optuna.get_all_study_summaries(storage):
-        trials = optuna.load_study(study_name=study.study_name, storage=storage).trials
-        found += [t.user_attrs["digest"] for t in trials if "val_loss" in t.user_attrs and "digest" in t.user_attrs]
-    return found
+    return [t.user_attrs["digest"] for t in trainings(folder) if "val_loss" in t.user_attrs]
 
 
 def succeed(*processes: subprocess.Popen[str]) -> None:
@@ -107,7 +110,8 @@ def succeed(*processes: subprocess.Popen[str]) -> None:
 def pause_for_601_seconds(folder: Path) -> None:
     """Make the last sign of life of whoever has a lease 601 s old, as if that time had passed."""
     with sqlite3.connect(folder / "nas_sens.db", timeout=60) as connection:
-        connection.execute("UPDATE nas_sens_claims SET heartbeat = heartbeat - 601")
+        for table in ("nas_sens_leases", "trial_heartbeats"):
+            connection.execute(f"UPDATE {table} SET heartbeat = datetime(heartbeat, '-601 seconds')")
 
 
 @pytest.fixture
@@ -153,7 +157,6 @@ def give_time(process: subprocess.Popen[str], seconds: float = 40.0) -> None:
         process.wait(seconds)
 
 
-@fails_today("process identifiers of another container are taken for those of this one")
 def test_a_container_with_the_same_host_name_is_left_alone(folder: Path) -> None:
     first = start(folder, CONTAINER)
     wait_for(lambda: is_training(folder))
@@ -162,9 +165,10 @@ def test_a_container_with_the_same_host_name_is_left_alone(folder: Path) -> None
         give_time(second)
     succeed(first, second)
     check_once(folder)
+    (done,) = trainings(folder)
+    assert done.state == TrialState.COMPLETE, "it was taken over"
 
 
-@fails_today("ages of leases are differences of two machines' clocks")
 def test_a_clock_700_seconds_ahead_takes_nothing_over(folder: Path) -> None:
     first = start(folder, HOST)
     wait_for(lambda: is_training(folder))
@@ -173,9 +177,10 @@ def test_a_clock_700_seconds_ahead_takes_nothing_over(folder: Path) -> None:
         give_time(second)
     succeed(first, second)
     check_once(folder)
+    (done,) = trainings(folder)
+    assert done.state == TrialState.COMPLETE, "it was taken over"
 
 
-@fails_today("who wakes up after its lease has been taken over stores its training, too")
 def test_who_wakes_up_after_its_lease_is_over_stores_nothing(folder: Path) -> None:
     first = start(folder, HOST)
     wait_for(lambda: is_training(folder))
@@ -185,3 +190,8 @@ def test_who_wakes_up_after_its_lease_is_over_stores_nothing(folder: Path) -> No
         succeed(second)
     succeed(first)
     check_once(folder)
+    lost, done = trainings(folder)
+    assert (lost.state, done.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert done.system_attrs["retry_history"] == [lost.number]
+    assert lost.user_attrs["worker"].startswith("elsewhere:")
+    assert not done.user_attrs["worker"].startswith("elsewhere:")
