@@ -59,6 +59,12 @@ class Excerpt:
         shown = [present[i] if i in present else self._finished[i] for i in sorted(ids)]
         return [t for t in shown if states is None or t.state in states]
 
+    def delete_study(self, study_id: int) -> None:
+        """Delete a study, and forget it: SQLite gives identifiers again."""
+        self._storage.delete_study(study_id)
+        self._samples.clear()
+        self._finished.clear()
+
     def _sample(self, study_id: int, n: int) -> set[int]:
         """Return the identifiers of a sample, drawn again when the study has grown by a tenth."""
         n_then, ids = self._samples.get(study_id, (0, set()))

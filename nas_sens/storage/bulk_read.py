@@ -178,15 +178,6 @@ def portions(items: Iterable[int]) -> Iterator[list[int]]:
     yield from (everything[i : i + _PARAMETERS] for i in range(0, len(everything), _PARAMETERS))
 
 
-def newest_trial_id(storage: RDBStorage, study_id: int) -> int:
-    """Return the largest identifier of a study's trials, with or without attributes; -1 if there is none."""
-    trial = models.TrialModel.__table__
-    query = sqlalchemy.select(trial.c.trial_id).where(trial.c.study_id == study_id)
-    with storage.engine.connect() as connection:
-        found = connection.execute(query.order_by(trial.c.trial_id.desc()).limit(1)).scalar()
-    return -1 if found is None else int(found)
-
-
 def count_trials(storage: RDBStorage, study_id: int) -> int:
     """Return the number of trials of a study."""
     trial = models.TrialModel.__table__

@@ -52,9 +52,8 @@ class StudyReader:
     def refresh(self) -> None:
         """Read what is new."""
         with bulk_read.no_collection():
-            newest = self._newest()  # asked before reading: nothing that it does not know of may be behind it
             found = self._read()
-        self.newest = max([newest, *(t.trial_id for t in found)])
+        self.newest = max([self.newest, *(t.trial_id for t in found)])
         finished: list[StoredTrial] = []
         for trial in found:
             if is_training(trial.user_attrs):
@@ -113,13 +112,6 @@ class StudyReader:
         trials = self._optuna_storage.get_all_trials(self._study_id, deepcopy=False)
         new = [t for t in trials if t._trial_id > self.newest or t._trial_id in self.open]
         return [StoredTrial(t._trial_id, t.number, t.state, t.user_attrs) for t in new]
-
-    def _newest(self) -> int:
-        """Return the identifier of the newest trial, also of somebody else's that has no attributes."""
-        if self._is_bulk:
-            return bulk_read.newest_trial_id(self._rdb, self._study_id)
-        trials = self._optuna_storage.get_all_trials(self._study_id, deepcopy=False)
-        return max((t._trial_id for t in trials), default=-1)
 
     def _curves(self, trial_ids: Iterable[int]) -> dict[int, dict[int, float]]:
         if self._is_bulk:

@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,7 +108,9 @@ class StudyStorage:
         self._beat_seconds, self._beaten = grace_seconds / BEATS_PER_GRACE, time.monotonic()
         connect = connection_arguments(url, self.shown_url, must_exist=must_exist, timeout=timeout)
         self._is_bulk = is_known_schema() if bulk is None else bulk
-        self._heartbeat = Heartbeat(self._beat, seconds=min(report_seconds, self._beat_seconds))
+        self._heartbeat = Heartbeat(
+            self._beat, is_needed=self._has_work, seconds=min(report_seconds, self._beat_seconds)
+        )
         try:
             self.rdb = open_database(url, connect, beat_seconds=self._beat_seconds, grace_seconds=grace_seconds)
             self.optuna_storage = optuna.storages.get_storage(self.rdb)
@@ -136,6 +138,10 @@ class StudyStorage:
     def guard(self) -> AbstractContextManager[None]:
         """Return a context in which errors of the database become one line, and a Ctrl-C waits."""
         return database_guard(self.url)
+
+    def _has_work(self) -> bool:
+        """Return whether something runs or is held here."""
+        return bool(self._queue.jobs or self.leases.held)
 
     def _beat(self) -> None:
         is_due = time.monotonic() - self._beaten >= 0.9 * self._beat_seconds
@@ -330,7 +336,9 @@ class StudyStorage:
     @patient
     def take(self, name: str) -> Job | None:
         """Return the first training that waits, running here now; None if none waits."""
-        with self.guard():
+        # On SQLite, Optuna lets two processes start the same trial.
+        alone = nullcontext() if self._is_bulk else self.leases.hold(name, "take", poll_seconds=0.01)
+        with self.guard(), alone:
             job = self._queue.take(self._reader(name))
         if job is not None:
             self._heartbeat.start()

@@ -26,6 +26,20 @@ def test_a_small_study_is_shown_whole(storage: StudyStorage) -> None:
     assert [t.number for t in shown.trials] == list(range(40))
 
 
+def test_a_study_of_the_same_identifier_is_another_one(storage: StudyStorage) -> None:
+    part = excerpt_of(storage, at_most=12)
+    before = optuna.load_study(study_name="study", storage=part)
+    assert len(before.trials) == 12
+    optuna.delete_study(study_name="study", storage=part)
+    again = new_study(storage.url)
+    again.add_scored("study", [(scored(i), DISTRIBUTIONS) for i in range(41, 81)])
+    after = optuna.load_study(study_name="study", storage=part)
+    assert after._study_id == before._study_id
+    whole = optuna.load_study(study_name="study", storage=storage.url).trials
+    assert len(after.trials) == 12
+    assert all(t == whole[t.number] for t in after.trials)
+
+
 def test_a_large_study_is_a_random_sample_with_what_was_trained(storage: StudyStorage) -> None:
     candidates = storage.scored("study")
     by_digest = sorted(candidates, key=lambda c: c.digest)
