@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichBars
 from rich.table import Table
+
+from .long_table import LONG, long_table
 
 _PLAIN_SECONDS = 10.0
 
@@ -108,15 +110,26 @@ def show_rows(rows: Sequence[dict[str, Any]], *, form: str, title: str = "", wid
         writer.writerows(rows)
         print_out(text.getvalue().rstrip("\n"))
     else:
-        table = Table(title=title or None, title_justify="left")
-        for name in rows[0] if rows else []:
-            number = all(isinstance(r[name], (int, float)) or r[name] is None for r in rows)
-            folds = name in wide
-            table.add_column(name, justify="right" if number else "left", no_wrap=not folds, overflow="fold")
-        for row in rows:
-            table.add_row(*(_cell(name, v) for name, v in row.items()))
-        console = Console(width=None if sys.stdout.isatty() else 160)
-        console.print(table, markup=False)
+        _show_table(rows, title, wide)
+
+
+def _show_table(rows: Sequence[dict[str, Any]], title: str, wide: Sequence[str]) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    names = list(rows[0]) if rows else []
+    are_numbers = {name: all(isinstance(r[name], (int, float)) or r[name] is None for r in rows) for name in names}
+    texts = [[_cell(name, v) for name, v in row.items()] for row in rows]
+    if len(rows) >= LONG:
+        is_right, is_wide = [are_numbers[name] for name in names], [name in wide for name in names]
+        lines = long_table(names, texts, title=title, is_right=is_right, is_wide=is_wide, width=console.width)
+        print_out("\n".join(lines))
+        return
+    table = Table(title=title or None, title_justify="left")
+    for name in names:
+        justify: Literal["left", "right"] = "right" if are_numbers[name] else "left"
+        table.add_column(name, justify=justify, no_wrap=name not in wide, overflow="fold")
+    for row in texts:
+        table.add_row(*row)
+    console.print(table, markup=False)
 
 
 def print_out(text: str) -> None:
