@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
 from ..selection import LEARNING_RULES, Pick, control_group, round_sizes, select
 from ..selection.features import selection_features
 from ..study.study_spec import StudySpec
+from .learnt_outcomes import LearntOutcomes, standard_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +67,16 @@ def plan_training(
     if number == 1:
         reserved = {p.digest for p in group}
     present = {t.digest for t in chosen if t.round == number}
+    learnt = LearntOutcomes(before, spec.select.target)
     picks = select(
         [c for c in pool if c.digest not in reserved],
-        {t.digest: _outcome(t, spec.select.target, before) for t in before},
+        {t.digest: learnt.of(t) for t in before},
         rule=spec.select.rule,
         n=n + len(present),
         target=spec.select.target,
         cost=spec.select.cost,
         seed=spec.search.seed,
-        noise={t.digest: s for t in before if (s := _noise(t, spec.select.target)) is not None},
+        noise={t.digest: s for t in before if (s := standard_error(t, spec.select.target)) is not None},
     )
     selected = [_planned(spec, ok, p, number, end) for p in picks if p.digest not in done]
     return [*selected[:n], *control]
@@ -118,25 +118,3 @@ def _planned(
         predicted_mean=pick.predicted_mean,
         predicted_sd=pick.predicted_sd,
     )
-
-
-def _outcome(trial: TrainedCandidate, target: str, others: Sequence[TrainedCandidate]) -> float:
-    """Return what a rule learns from: smaller is better, infinite where training failed.
-
-    A pruned training counts as the finished one that had its rank among them when it was pruned.
-    """
-    if trial.is_ok:
-        value: float | None = getattr(trial, target)
-        return math.inf if value is None else value
-    n = len(trial.curve)
-    finished = [t for t in others if t.is_ok and len(t.curve) >= n and getattr(t, target) is not None]
-    if not trial.is_pruned or not finished:
-        return math.inf
-    share_better = sum(t.curve[n - 1] < trial.curve[-1] for t in finished) / len(finished)
-    return float(np.quantile([getattr(t, target) for t in finished], share_better))
-
-
-def _noise(trial: TrainedCandidate, target: str) -> float | None:
-    """Return the standard error of an outcome over seeds; None with one seed."""
-    sd: float | None = getattr(trial, f"{target}_sd")
-    return None if sd is None else sd / math.sqrt(trial.n_seeds)
