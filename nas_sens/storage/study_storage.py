@@ -417,10 +417,9 @@ class StudyStorage:
         Raises:
             StorageError: The artifacts or the database cannot be written.
         """
-        attributes = self.artifacts_of(name).write(files)
+        artifacts = self.artifacts_of(name)
         with self.guard():
-            for key, value in attributes.items():
-                self.optuna_storage.set_study_system_attr(self.study_id(name), key, value)
+            artifacts.attach_to_study(files, self.optuna_storage, self.study_id(name))
 
     def artifacts_of(self, name: str) -> Artifacts:
         """Return the artifacts of a study: where this storage was told that they are, else where it remembers."""
