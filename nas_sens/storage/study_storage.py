@@ -215,9 +215,12 @@ class StudyStorage:
             InvalidInputError: There is no such study, nas_sens did not make it, or an earlier version did.
         """
         with self.guard():
-            found = [s.user_attrs for s in self.optuna_storage.get_all_studies() if s.study_name == name]
-        attributes = dict(found[0]) if found else {}
-        if not found or ("layout" in attributes and "space_digest" not in attributes):  # see ``exists``
+            try:
+                found = self.optuna_storage.get_study_id_from_name(name)
+                attributes = dict(self.optuna_storage.get_study_user_attrs(found))
+            except KeyError:
+                found, attributes = None, {}
+        if found is None or ("layout" in attributes and "space_digest" not in attributes):  # see ``exists``
             names = self.study_names()
             there = f"there are: {', '.join(names)}" if names else "it holds none yet"
             if earlier := self.earlier_names():
