@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+import threading
+from collections.abc import Container, Sequence
 from typing import Any, cast
 
 from optuna.storages import BaseStorage, RDBStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ..storage import bulk_read
@@ -37,15 +39,25 @@ class Excerpt:
         self._storage, self._rdb, self._at_most = storage, rdb, at_most
         self._samples: dict[int, tuple[int, set[int]]] = {}  # number of trials when it was drawn, and identifiers
         self._finished: dict[int, FrozenTrial] = {}  # which never change
+        self._request = threading.local()  # each has a thread of its own
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        """Create a study, and show whole ones to this request from now on.
+
+        The dashboard renames a study by copying what it is shown of it into a new one, and deleting it.
+        """
+        self._request.is_copying = True
+        return self._storage.create_new_study(directions, study_name)
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         """Return the trials of a study: all trainings, and a sample of the scored candidates if there are many."""
-        n = bulk_read.count_trials(self._rdb, study_id) if is_known_schema() else 0  # all are shown then
+        is_part = is_known_schema() and not getattr(self._request, "is_copying", False)
+        n = bulk_read.count_trials(self._rdb, study_id) if is_part else 0  # all are shown then
         sample = self._sample(study_id, n) if n > self._at_most else set()
         if not sample:  # studies of others have no digests
             return self._storage.get_all_trials(study_id, deepcopy=deepcopy, states=states)
