@@ -14,7 +14,6 @@ from nas_sens.results.search_result import SearchResult
 N_FAILED, N_PRUNED, N_CONTROL = 50, 12, 10  # one in so many
 FIGURES = (
     {"kind": "scatter", "x": "log10_sensitivity_after", "y": "log10_test_loss", "fit": True, "group": "depth"},
-    {"kind": "scatter", "x": "training_learning_rate", "y": "val_error", "group": "training_learning_rate"},
     {"kind": "curve", "y": "val_loss", "group": "depth"},
     {"kind": "heat_map", "x": "depth", "y": "family", "colour": "test_error"},
 )

@@ -95,6 +95,23 @@ def test_rules_take_a_pruned_training_for_the_finished_one_of_its_rank() -> None
     assert errors.of(finished[3]) == 0.03
 
 
+def test_ranks_of_many_pruned_trainings_are_those_of_all_pairs_and_sorted_once_an_epoch(monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    finished = [record(i, tuple(rng.random(9).round(1).tolist()), val_loss=float(rng.random())) for i in range(60)]
+    pruned = [
+        record(i, tuple(rng.random(n).round(1).tolist()), "pruned: x", val_loss=None) for i, n in enumerate([3, 5] * 40)
+    ]
+    sorted_at = []
+    compared_at = LearntOutcomes._compared_at
+    monkeypatch.setattr(LearntOutcomes, "_compared_at", lambda self, n: sorted_at.append(n) or compared_at(self, n))
+    learnt = LearntOutcomes([*finished, *pruned], "val_loss")
+    outcomes = [t.val_loss for t in finished]
+    for t in pruned:
+        share = np.mean([other.curve[len(t.curve) - 1] < t.curve[-1] for other in finished])
+        assert learnt.of(t) == pytest.approx(np.quantile(outcomes, share))
+    assert sorted(sorted_at) == [3, 5]
+
+
 def study(**train: object) -> ns.StudySpec:
     space = {"depth": [1, 2], "width": {"type": "int", "low": 2, "high": 60}, "init": "he_normal"}
     return ns.StudySpec(
