@@ -2,9 +2,9 @@
 
     python benchmarks/many_trainings.py [--n 200 1000 2000] [--before FOLDER]
 
-With ``--before``, a checkout of the last revision that kept a search in two studies (d484f77) does the same on a database of
-its own, in turns with the present one. Seconds are of the processor, as others may use the disk. Storing is, now, to let a
-training wait, to take and to finish it; before, to write it when it was finished.
+With ``--before``, a checkout of the last revision that kept a search in two studies (d484f77) does the same on a
+database of its own, in turns with the present one. Seconds are of the processor, as others may use the disk. Storing is,
+now, to let a training wait, to take and to finish it; before, to write it when it was finished.
 """
 
 from __future__ import annotations
