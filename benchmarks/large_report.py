@@ -88,16 +88,10 @@ def _run(root: Path, arguments: list[Any], limit: float) -> dict[str, Any] | Non
     return found
 
 
-def _folder(text: str) -> Path:
-    if not (Path(text) / "nas_sens").is_dir():
-        raise argparse.ArgumentTypeError(f"must be a checkout that holds nas_sens; given {text}")
-    return Path(text)
-
-
 if __name__ == "__main__":
     parser = harness.Parser(__file__, __doc__)
     parser.add_argument("--n", type=int, nargs="+", default=[500, 1500, 5000, 10000], help="trained networks")
-    parser.add_argument("--before", type=_folder, metavar="FOLDER", help="a checkout of another revision")
+    parser.add_argument("--before", type=harness.checkout, metavar="FOLDER", help="a checkout of another revision")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds after which a step is given up")
     parser.set_defaults(steps=["rank", "report", "random", "calibrated"], more=300, few=60, scored=100_000)
     harness.run(parser, measure, quick={"n": [20], "more": 5, "few": 3, "scored": 20, "steps": ["rank", "report"]})

@@ -3,8 +3,8 @@
     python benchmarks/many_trainings.py [--n 200 1000 2000] [--before FOLDER]
 
 With ``--before``, a checkout of the last revision that kept a search in two studies (d484f77) does the same on a
-database of its own, in turns with the present one. Seconds are of the processor, as others may use the disk. Storing is,
-now, to let a training wait, to take and to finish it; before, to write it when it was finished.
+database of its own, in turns with the present one. Seconds are of the processor, as others may use the disk. Storing
+is, now, to let a training wait, to take and to finish it; before, to write it when it was finished.
 """
 
 from __future__ import annotations
@@ -129,15 +129,9 @@ def _run(folder: Path, root: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def _folder(text: str) -> Path:
-    if not (Path(text) / "nas_sens").is_dir():
-        raise argparse.ArgumentTypeError(f"must be a checkout that holds nas_sens; given {text}")
-    return Path(text)
-
-
 if __name__ == "__main__":
     parser = harness.Parser(__file__, __doc__)
     parser.add_argument("--n", type=int, nargs="+", default=[200, 1000, 2000], help="finished trainings")
-    parser.add_argument("--before", type=_folder, metavar="FOLDER", help="a checkout of the revision before")
+    parser.add_argument("--before", type=harness.checkout, metavar="FOLDER", help="a checkout of the revision before")
     parser.set_defaults(rounds=20)
     harness.run(parser, measure, quick={"n": [10], "rounds": 2})
