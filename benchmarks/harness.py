@@ -79,6 +79,13 @@ def _existing_file(text: str) -> Path:
     return Path(text)
 
 
+def checkout(text: str) -> Path:
+    """Return a folder that holds a revision of the package, to be measured beside the present one."""
+    if not (Path(text) / "nas_sens").is_dir():
+        raise argparse.ArgumentTypeError(f"must be a checkout that holds nas_sens; given {text}")
+    return Path(text)
+
+
 def _json_file(text: str) -> Path:
     if not text.endswith(".json"):  # tables have the same stem
         raise argparse.ArgumentTypeError(f"must end in .json; given {text}")

@@ -1,9 +1,10 @@
-"""What one more training costs when thousands are finished: looking whether it is done, planning, storing.
+"""What one more training costs when thousands are finished: looking what there is, planning, storing.
 
     python benchmarks/many_trainings.py [--n 200 1000 2000] [--before FOLDER]
 
-With ``--before``, a checkout of the revision before the rooms (such as 940e96e) does the same on a copy of the same
-database, in turns with the present one. Seconds are of the processor, as others may use the disk.
+With ``--before``, a checkout of the last revision that kept a search in two studies (d484f77) does the same on a
+database of its own, in turns with the present one. Seconds are of the processor, as others may use the disk. Storing
+is, now, to let a training wait, to take and to finish it; before, to write it when it was finished.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ top_k = 100000
 control = 0
 """
 FILL = """
-import dataclasses, sys
+import sys
 import numpy as np
 import nas_sens as ns
 from nas_sens.core.candidates import TrainedCandidate
@@ -44,45 +45,51 @@ from nas_sens.storage.study_storage import StudyStorage
 storage = StudyStorage("sqlite:///many.db")
 candidates = storage.scored("many")
 rng = np.random.default_rng(int(sys.argv[2]))
+records = []
+is_one_study = hasattr(storage, "enqueue")
 for c in candidates[: int(sys.argv[1])]:
     loss, error = rng.random(2).tolist()
-    record = TrainedCandidate(
-        digest=c.digest, architecture=c.architecture, params=c.params, flops=c.flops, candidate=c.number,
+    records.append(TrainedCandidate(
+        digest=c.digest, architecture=c.architecture, params=c.params, flops=c.flops,
+        **{"candidate" if is_one_study else "source_trial": c.number},
         chosen_by="random", reason="random", n_seeds=2, val_loss=loss, val_error=error, test_loss=loss,
         test_error=error, train_loss=loss, train_error=error, log10_sensitivity_before=c.log10_sensitivity,
         curve=tuple(rng.random(20).tolist()), curve_epochs=tuple(range(1, 21)),
         curves={name: tuple(rng.random(20).tolist()) for name in ("val_error", "train_loss")}, seconds=1.0,
-    )
-    storage.add_trained("many", record, c, {})
+    ))
+if is_one_study:
+    storage.add_trained("many", records, seen=storage.trainings("many"))
+else:
+    for record, c in zip(records, candidates):
+        storage.add_trained("many", record, c, {})
 """
 # Runs on both revisions: what a search does for each training beside training.
 STEPS = """
 import dataclasses, json, sys, time
 import nas_sens as ns
-try:
-    from nas_sens.pipeline.plan import plan_training
-    from nas_sens.storage.study_storage import StudyStorage
-except ImportError:
-    from nas_sens.plan import plan_training
-    from nas_sens.storage import StudyStorage
+from nas_sens.pipeline.plan import plan_training
+from nas_sens.pipeline.train_summary import record_of
+from nas_sens.storage.study_storage import StudyStorage
 spec = ns.load_study("many.toml")
 storage = StudyStorage("sqlite:///many.db")
 candidates = storage.scored("many")
 template = storage.trained("many")[0]
 planned = plan_training(spec, candidates, storage.trained("many"))[: int(sys.argv[1])]
+is_one_study = hasattr(storage, "enqueue")
 seconds = {"look": [], "plan": [], "store": []}
 for p in planned:
     began = time.process_time()
-    is_there = getattr(storage, "is_trained", None)
-    done = is_there("many", p.candidate.digest) if is_there else p.candidate.digest in {
-        t.digest for t in storage.trained("many")}
-    assert not done
+    trained = storage.trained("many")
     looked = time.process_time()
-    plan_training(spec, candidates, storage.trained("many"))
+    plan_training(spec, candidates, trained)
     made = time.process_time()
     record = dataclasses.replace(template, digest=p.candidate.digest, architecture=p.candidate.architecture,
-                                 candidate=p.candidate.number)
-    storage.add_trained("many", record, p.candidate, {})
+                                 **{"candidate" if is_one_study else "source_trial": p.candidate.number})
+    if is_one_study:
+        storage.enqueue("many", [record_of(p)], seen=storage.trainings("many"))
+        storage.finish("many", storage.take("many"), record, {})
+    else:
+        storage.add_trained("many", record, p.candidate, {})
     stored = time.process_time()
     for name, value in zip(seconds, (looked - began, made - looked, stored - made)):
         seconds[name].append(value)
@@ -98,14 +105,16 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "many.toml").write_text(STUDY % (max(arguments.n) + 100))
-        _run(folder, revisions["now"], "-m", "nas_sens", "score", "many.toml", "-q", "--storage", "sqlite:///many.db")
-        shutil.copy(folder / "many.db", folder / "scored.db")
+        score = ("-m", "nas_sens", "score", "many.toml", "-q", "--storage", "sqlite:///many.db")
         for n in arguments.n:
-            shutil.copy(folder / "scored.db", folder / "many.db")
-            _run(folder, revisions["now"], "-c", FILL, str(n), str(arguments.seed))
-            shutil.copy(folder / "many.db", folder / "filled.db")
             for revision, root in revisions.items():
-                shutil.copy(folder / "filled.db", folder / "many.db")
+                scored = folder / f"{revision}.db"
+                if not scored.exists():
+                    (folder / "many.db").unlink(missing_ok=True)
+                    _run(folder, root, *score)
+                    shutil.copy(folder / "many.db", scored)
+                shutil.copy(scored, folder / "many.db")
+                _run(folder, root, "-c", FILL, str(n), str(arguments.seed))
                 found = json.loads(_run(folder, root, "-c", STEPS, str(arguments.rounds)))
                 row = {step: round(statistics.median(values) * 1e3, 2) for step, values in found.items()}
                 rows.append({"revision": revision, "finished": n, "milliseconds": row})
@@ -120,15 +129,9 @@ def _run(folder: Path, root: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def _folder(text: str) -> Path:
-    if not (Path(text) / "nas_sens").is_dir():
-        raise argparse.ArgumentTypeError(f"must be a checkout that holds nas_sens; given {text}")
-    return Path(text)
-
-
 if __name__ == "__main__":
     parser = harness.Parser(__file__, __doc__)
     parser.add_argument("--n", type=int, nargs="+", default=[200, 1000, 2000], help="finished trainings")
-    parser.add_argument("--before", type=_folder, metavar="FOLDER", help="a checkout of the revision before")
+    parser.add_argument("--before", type=harness.checkout, metavar="FOLDER", help="a checkout of the revision before")
     parser.set_defaults(rounds=20)
     harness.run(parser, measure, quick={"n": [10], "rounds": 2})

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -92,11 +91,11 @@ class _PlainStage:
         self._progress.message(f"{self._name}: {self._done}/{self._total} done in {seconds:.1f} s")
 
 
-def show_rows(rows: Sequence[dict[str, Any]], *, form: str, title: str = "", wide: Sequence[str] = ()) -> None:
+def show_rows(rows: Iterable[dict[str, Any]], *, form: str, title: str = "", wide: Sequence[str] = ()) -> None:
     """Print rows on stdout as a table, as JSON or as CSV.
 
     Args:
-        rows: Column name to value; all rows have the same columns.
+        rows: Column name to value; all rows have the same columns. As CSV each is printed when it comes.
         form: ``table``, ``json`` or ``csv``.
         title: Title of the table.
         wide: Columns that may be folded in a table; the others keep their width.
@@ -104,13 +103,16 @@ def show_rows(rows: Sequence[dict[str, Any]], *, form: str, title: str = "", wid
     if form == "json":
         print_out(json.dumps(list(rows), indent=2))
     elif form == "csv":
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+        remaining = iter(rows)
+        if (first := next(remaining, None)) is None:
+            print_out("")
+            return
+        writer = csv.DictWriter(sys.stdout, fieldnames=list(first), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
-        print_out(text.getvalue().rstrip("\n"))
+        writer.writerow(first)
+        writer.writerows(remaining)
     else:
-        _show_table(rows, title, wide)
+        _show_table(list(rows), title, wide)
 
 
 def _show_table(rows: Sequence[dict[str, Any]], title: str, wide: Sequence[str]) -> None:

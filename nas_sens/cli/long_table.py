@@ -1,4 +1,4 @@
-"""Tables of thousands of rows as lines of text; Rich, which styles each cell, takes a second for a thousand rows."""
+"""Tables of thousands of rows as lines of text; Rich measures and styles every cell, in a second for a thousand."""
 
 from __future__ import annotations
 

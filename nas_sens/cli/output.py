@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -62,7 +63,7 @@ def show_scored(result: SearchResult, form: str, n: int | None = None) -> None:
     """Print scored candidates on stdout, smallest sensitivity first."""
     ok = sorted((c for c in result.candidates if c.is_ok), key=lambda c: (c.log10_sensitivity, c.digest))[:n]
     columns = ("architecture", "params", "flops", "log10_sensitivity", "stderr", "estimator", "digest")
-    rows = [{k: getattr(c, k) for k in columns} for c in ok]
+    rows: Iterable[dict[str, Any]] = ({k: getattr(c, k) for k in columns} for c in ok)
     if form == "table":
         rows = [{**r, "architecture": c.description} for r, c in zip(rows, ok, strict=True)]
     left_out = sum(c.status != STATUS_OK for c in result.candidates)

@@ -45,7 +45,7 @@ class Excerpt:
         return getattr(self._storage, name)
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        """Create a study, and show whole ones to this request from now on.
+        """Return the identifier of a new study, and show whole ones to this request from now on.
 
         The dashboard renames a study by copying what it is shown of it into a new one, and deleting it.
         """

@@ -7,12 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
 from ..selection import LEARNING_RULES, Candidate, Pick, control_group, round_sizes, select
 from ..selection.features import selection_features
 from ..study.study_spec import StudySpec
+from .learnt_outcomes import LearntOutcomes, standard_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,15 +125,16 @@ def _picks(
     pending: Sequence[str] = (),
 ) -> list[Pick]:
     """Return what a rule that learns chooses, given what came of the ``known`` trainings."""
+    learnt = LearntOutcomes(known, spec.select.target)
     return select(
         pool,
-        {t.digest: _outcome(t, spec.select.target, known) for t in known},
+        {t.digest: learnt.of(t) for t in known},
         rule=spec.select.rule,
         n=n,
         target=spec.select.target,
         cost=spec.select.cost,
         seed=spec.search.seed,
-        noise={t.digest: s for t in known if (s := _noise(t, spec.select.target)) is not None},
+        noise={t.digest: s for t in known if (s := standard_error(t, spec.select.target)) is not None},
         pending=pending,
     )
 
@@ -175,25 +175,3 @@ def _planned(
         predicted_mean=pick.predicted_mean,
         predicted_sd=pick.predicted_sd,
     )
-
-
-def _outcome(trial: TrainedCandidate, target: str, others: Sequence[TrainedCandidate]) -> float:
-    """Return what a rule learns from: smaller is better, infinite where training failed.
-
-    A pruned training counts as the finished one that had its rank among them when it was pruned.
-    """
-    if trial.is_ok:
-        value: float | None = getattr(trial, target)
-        return math.inf if value is None else value
-    n = len(trial.curve)
-    finished = [t for t in others if t.is_ok and len(t.curve) >= n and getattr(t, target) is not None]
-    if not trial.is_pruned or not finished:
-        return math.inf
-    share_better = sum(t.curve[n - 1] < trial.curve[-1] for t in finished) / len(finished)
-    return float(np.quantile([getattr(t, target) for t in finished], share_better))
-
-
-def _noise(trial: TrainedCandidate, target: str) -> float | None:
-    """Return the standard error of an outcome over seeds; None with one seed."""
-    sd: float | None = getattr(trial, f"{target}_sd")
-    return None if sd is None else sd / math.sqrt(trial.n_seeds)

@@ -55,6 +55,7 @@ class _Training:
         while most is None or self._n_here < most:
             if (job := storage.take(name)) is not None:
                 self._train(job)
+                self._waiting.is_over()
                 continue
             filled = self._queue.fill()
             self._show_others()

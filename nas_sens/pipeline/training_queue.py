@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from enum import Enum
 
 from ..architectures import load_spec
 from ..core.candidates import ScoredCandidate, TrainedCandidate
 from ..storage.queue import MOST_WAITING
+from ..storage.study_storage import BEATS_PER_GRACE
 from ..training.outcome_lookup import TrainingTable, with_figures
 from .plan import Planned, plan_ahead, plan_training
 from .session import Session
@@ -39,23 +42,42 @@ class TrainingQueue:
     def __init__(self, session: Session, candidates: Sequence[ScoredCandidate]) -> None:
         self._session, self._candidates = session, candidates
         self.seen = session.storage.trainings(session.spec.name)
+        self._planned_by: object = None  # what a plan was empty for
+        self._looked = -math.inf  # for workers that are gone
 
     def fill(self) -> Filled:
-        """Return what became of the queue, having planned what can begin now; a table's outcomes are looked up."""
+        """Return what became of the queue, having planned what can begin now; a table's outcomes are looked up.
+
+        Who waits calls this again and again: it plans only when something has changed.
+        """
         storage, name = self._session.storage, self._session.spec.name
-        with storage.leases.claimed(name, _PLAN) as is_ours:
-            if not is_ours:
-                return Filled.WAIT
-            self.seen = storage.trainings(name)
-            if any(u.is_running for u in self.seen.underway):
-                storage.fail_stale(name)
+        self._give_up_stale()
+        self.seen = storage.trainings(name)
+        if any(not u.is_running for u in self.seen.underway):
+            return Filled.MORE
+        if self._state() != self._planned_by:
+            with storage.leases.claimed(name, _PLAN) as is_ours:
+                if not is_ours:
+                    return Filled.WAIT
                 self.seen = storage.trainings(name)
-            if any(not u.is_running for u in self.seen.underway):
-                return Filled.MORE
-            if plan := self._plan()[:MOST_WAITING]:
-                self._add(plan)
-                return Filled.MORE
+                if any(not u.is_running for u in self.seen.underway):
+                    return Filled.MORE
+                if plan := self._plan()[:MOST_WAITING]:
+                    self._add(plan)
+                    return Filled.MORE
+                self._planned_by = self._state()
         return Filled.WAIT if self.seen.underway else Filled.DONE
+
+    def _state(self) -> object:
+        """Return what a plan depends on."""
+        return len(self.seen.trained), [u.training.number for u in self.seen.underway]
+
+    def _give_up_stale(self) -> None:
+        """Give up workers that show no sign of life, if that was not looked for just now."""
+        storage, now = self._session.storage, time.monotonic()
+        if now - self._looked > storage.grace_seconds / BEATS_PER_GRACE:
+            storage.fail_stale(self._session.spec.name)
+            self._looked = now
 
     def _plan(self) -> list[Planned]:
         spec, trained = self._session.spec, self.seen.trained

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.errors import InvalidInputError
 from .candidates import Array, Candidate, FeatureScale, family_numbers, feature_scale, in_fixed_order, normal_scores
+from .learnt_part import learnt_part
 from .outcome_scale import OutcomeScale, outcome_scale, unwarp, warp, warped_variance
 from .surrogate import Surrogate, fit, mixture, posterior, residual_variances, slope
 
@@ -65,6 +66,7 @@ class Calibration:
         surrogate: The regression on these scales.
         warped: Warped outcomes of the trained candidates in order of their digests, shape (n,).
         variances: Their variances by measurement, shape (n,).
+        learnt: Which of them the regression is fitted on (see `learnt_part`), in order.
     """
 
     features: FeatureScale
@@ -72,6 +74,7 @@ class Calibration:
     surrogate: Surrogate
     warped: Array
     variances: Array
+    learnt: np.ndarray
 
     def predict(self, candidates: Sequence[Candidate]) -> Predicted:
         """Return what is expected of candidates.
@@ -100,7 +103,7 @@ class Calibration:
     def slopes(self) -> Mapping[str, Slope]:
         """Feature name to the slope of the outcome on this feature alone, within families."""
         s = self.surrogate
-        arguments = (s.x, s.groups, self.warped, self.variances)
+        arguments = (s.x, s.groups, self.warped[self.learnt], self.variances[self.learnt])
         return {
             name: Slope(*slope(j, *arguments, has_groups=s.has_groups)) for j, name in enumerate(self.features.names)
         }
@@ -115,7 +118,8 @@ def calibrate(
     """Return what the trained ones among the candidates say about all.
 
     The same input gives the same result, in whatever order it comes. With p features and n trained candidates among N
-    it takes about p·n³ operations, and n·N for every prediction.
+    it takes about p·n³ operations, and n²·N for every prediction. So of more than ``learnt_part.MOST`` trained ones the
+    scale of the outcomes is that of all, but the regression is fitted on a random part.
 
     Args:
         candidates: The whole pool: its features are put on one scale by their ranks in it.
@@ -137,9 +141,11 @@ def calibrate(
         )
     features, scale = feature_scale(pool), outcome_scale(y)
     z, v = warp(y, scale), warped_variance(y, _checked_noise(trained, noise or {}), scale)
-    x, groups = normal_scores(trained, features), family_numbers(trained, features)
-    surrogate = fit(x, groups, z, v, has_groups=len(features.families) > 1)
-    return Calibration(features, scale, surrogate, z, v)
+    learnt = learnt_part(trained)
+    part = [trained[i] for i in learnt]
+    x, groups = normal_scores(part, features), family_numbers(part, features)
+    surrogate = fit(x, groups, z[learnt], v[learnt], has_groups=len(features.families) > 1)
+    return Calibration(features, scale, surrogate, z, v, learnt)
 
 
 def checked_outcomes(trained: Sequence[Candidate], outcomes: Mapping[str, float]) -> Array:

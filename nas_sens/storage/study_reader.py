@@ -76,8 +76,10 @@ class StudyReader:
         Args:
             live: Whether to read since when they run, and their curves so far.
         """
-        running = [i for i, t in self.open.items() if t.state == TrialState.RUNNING] if live else []
-        trials = {i: self._rdb.get_trial(i) for i in running}
+        running = {i for i, t in self.open.items() if t.state == TrialState.RUNNING} if live else set()
+        # Of Optuna's own: a few queries for all of them, where `get_trial` takes six for each.
+        read = self._rdb._get_trials(self._study_id, None, running, self.newest) if running else []
+        trials = {t._trial_id: t for t in read}
         curves = {i: sorted(t.intermediate_values.items()) for i, t in trials.items()}
         return [
             Underway(

@@ -215,9 +215,12 @@ class StudyStorage:
             InvalidInputError: There is no such study, nas_sens did not make it, or an earlier version did.
         """
         with self.guard():
-            found = [s.user_attrs for s in self.optuna_storage.get_all_studies() if s.study_name == name]
-        attributes = dict(found[0]) if found else {}
-        if not found or ("layout" in attributes and "space_digest" not in attributes):  # see ``exists``
+            try:
+                found = self.optuna_storage.get_study_id_from_name(name)
+                attributes = dict(self.optuna_storage.get_study_user_attrs(found))
+            except KeyError:
+                found, attributes = None, {}
+        if found is None or ("layout" in attributes and "space_digest" not in attributes):  # see ``exists``
             names = self.study_names()
             there = f"there are: {', '.join(names)}" if names else "it holds none yet"
             if earlier := self.earlier_names():
@@ -417,10 +420,9 @@ class StudyStorage:
         Raises:
             StorageError: The artifacts or the database cannot be written.
         """
-        attributes = self.artifacts_of(name).write(files)
+        artifacts = self.artifacts_of(name)
         with self.guard():
-            for key, value in attributes.items():
-                self.optuna_storage.set_study_system_attr(self.study_id(name), key, value)
+            artifacts.attach_to_study(files, self.optuna_storage, self.study_id(name))
 
     def artifacts_of(self, name: str) -> Artifacts:
         """Return the artifacts of a study: where this storage was told that they are, else where it remembers."""

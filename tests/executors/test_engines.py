@@ -179,7 +179,8 @@ def test_arguments_for_sbatch() -> None:
             sbatch_parameters([wrong])
 
 
-def test_an_engine_that_is_not_there_says_so(tmp_path: Path) -> None:
+def test_an_engine_that_is_not_there_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # where no sbatch is
     with pytest.raises(InvalidInputError, match="slurm"):
         EXECUTORS.get("slurm").open(EngineOptions(folder=tmp_path))
     with pytest.raises(InvalidInputError, match="ray"):

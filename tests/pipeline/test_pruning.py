@@ -8,7 +8,7 @@ import pytest
 
 import nas_sens as ns
 from nas_sens.core.candidates import CONTROL, TrainedCandidate
-from nas_sens.pipeline.plan import _outcome
+from nas_sens.pipeline.learnt_outcomes import LearntOutcomes
 from nas_sens.pipeline.pruning import make_judge, make_pruner
 from nas_sens.results.search_result import read_result
 from nas_sens.storage.study_storage import StudyStorage
@@ -87,11 +87,29 @@ def test_rules_take_a_pruned_training_for_the_finished_one_of_its_rank() -> None
     best, worst = (record(9, (loss,), "pruned: x", val_loss=None) for loss in (-1.0, 7.0))
     middle = record(9, (1.5,), "pruned: x", val_loss=None)
     others = [*finished, best, worst]
-    assert [_outcome(t, "val_loss", others) for t in (best, middle, worst)] == pytest.approx([0.0, 0.16, 0.4])
-    assert _outcome(middle, "val_error", others) == pytest.approx(0.016)
-    assert _outcome(middle, "val_loss", [best]) == float("inf")
-    assert _outcome(record(9, (1.5,), "diverged: x"), "val_loss", others) == float("inf")
-    assert _outcome(finished[3], "val_error", others) == 0.03
+    losses, errors = (LearntOutcomes(others, target) for target in ("val_loss", "val_error"))
+    assert [losses.of(t) for t in (best, middle, worst)] == pytest.approx([0.0, 0.16, 0.4])
+    assert errors.of(middle) == pytest.approx(0.016)
+    assert LearntOutcomes([best], "val_loss").of(middle) == float("inf")
+    assert losses.of(record(9, (1.5,), "diverged: x")) == float("inf")
+    assert errors.of(finished[3]) == 0.03
+
+
+def test_ranks_of_many_pruned_trainings_are_those_of_all_pairs_and_sorted_once_an_epoch(monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    finished = [record(i, tuple(rng.random(9).round(1).tolist()), val_loss=float(rng.random())) for i in range(60)]
+    pruned = [
+        record(i, tuple(rng.random(n).round(1).tolist()), "pruned: x", val_loss=None) for i, n in enumerate([3, 5] * 40)
+    ]
+    sorted_at = []
+    compared_at = LearntOutcomes._compared_at
+    monkeypatch.setattr(LearntOutcomes, "_compared_at", lambda self, n: sorted_at.append(n) or compared_at(self, n))
+    learnt = LearntOutcomes([*finished, *pruned], "val_loss")
+    outcomes = [t.val_loss for t in finished]
+    for t in pruned:
+        share = np.mean([other.curve[len(t.curve) - 1] < t.curve[-1] for other in finished])
+        assert learnt.of(t) == pytest.approx(np.quantile(outcomes, share))
+    assert sorted(sorted_at) == [3, 5]
 
 
 def study(**train: object) -> ns.StudySpec:

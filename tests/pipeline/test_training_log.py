@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -11,7 +12,7 @@ import pytest
 
 import nas_sens as ns
 from nas_sens.pipeline.training_log import AT_MOST_EPOCHS, TrainingLog
-from nas_sens.storage.study_storage import TRAINED, StudyStorage
+from nas_sens.storage.study_storage import StudyStorage
 from nas_sens.training import Outcome
 from tests.tiny_study import tiny, url
 
@@ -21,7 +22,7 @@ def clock():
     return lambda: f"T{next(ticks)}"
 
 
-def nothing() -> None:
+def nothing(curve: Sequence[float]) -> None:
     pass
 
 
@@ -29,7 +30,7 @@ def test_every_epoch_has_its_time_and_its_losses() -> None:
     log = TrainingLog(1, now=clock())
     log.begin("training 1 of 1")
     for _ in range(2):
-        log.after(nothing)()
+        log.after(nothing)([])
     curves = {"train_loss": (0.9, 0.8, 0.7)}
     log.end("training 1 of 1", Outcome(curve=(3.0, 2.0, 1.5), curves=curves, seconds=1.25))
     assert log.text().splitlines()[1:] == [
@@ -48,7 +49,7 @@ def test_a_long_training_has_a_short_log(n_trainings: int, n_epochs: int) -> Non
     for i in range(n_trainings):
         log.begin(f"training {i}")
         for _ in range(n_epochs):
-            log.after(nothing)()
+            log.after(nothing)([])
         log.end(f"training {i}", Outcome(curve=(1.0,) * n_epochs))
     epochs = re.findall(r"epoch (\d+):", log.text())
     assert len(epochs) <= AT_MOST_EPOCHS + 3 * n_trainings
@@ -86,11 +87,9 @@ def test_files_of_a_study_as_a_whole(tmp_path: Path) -> None:
     ns.search(tiny(), storage=url(tmp_path))
     storage = StudyStorage(url(tmp_path))
     (tmp_path / "log").write_text("a worker's\n")
-    artifacts, study_id = storage.artifacts_of("tiny"), storage.study_id("tiny" + TRAINED)
-    attributes = artifacts.attach_to_study({"worker.log": tmp_path / "log"}, storage.optuna_storage, study_id)
-    study = optuna.load_study(study_name="tiny" + TRAINED, storage=url(tmp_path))
+    storage.attach("tiny", {"worker.log": tmp_path / "log"})
+    study = optuna.load_study(study_name="tiny", storage=url(tmp_path))
     (meta,) = optuna.artifacts.get_all_artifact_meta(study)
-    assert list(attributes) == [f"artifacts:{meta.artifact_id}"]
     assert meta.filename == "worker.log"
-    with artifacts.store.open_reader(meta.artifact_id) as file:
+    with storage.artifacts_of("tiny").store.open_reader(meta.artifact_id) as file:
         assert file.read() == b"a worker's\n"

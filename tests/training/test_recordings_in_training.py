@@ -16,6 +16,7 @@ from nas_sens.core.identity import derive_seed, make_generator
 from nas_sens.recordings import MOST_NUMBERS, Recorded, recordings
 from nas_sens.recordings._recording import Recording, first_seed, mean_over_seeds
 from nas_sens.storage.array_attributes import from_attributes, to_attributes
+from nas_sens.storage.artifacts import Artifacts
 from nas_sens.storage.study_storage import StudyStorage
 from nas_sens.study.train_spec import TrainSpec
 from nas_sens.training import train
@@ -85,7 +86,7 @@ def test_every_record_says_where_it_is_from(name):
 
 def test_a_killed_training_keeps_its_records(digits, tmp_path):
     whole = train(FC, digits, SPEC, seed=1)
-    checkpoint = Checkpoint(tmp_path / "c.pt", seconds=0.0)
+    checkpoint = Checkpoint(Artifacts(tmp_path), "c.pt", seconds=0.0)
     n_epochs = 0
 
     def stop(curve) -> None:
@@ -96,7 +97,7 @@ def test_a_killed_training_keeps_its_records(digits, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train(FC, digits, SPEC, seed=1, checkpoint=checkpoint, on_epoch=stop)
-    resumed = train(FC, digits, SPEC, seed=1, checkpoint=Checkpoint(tmp_path / "c.pt", seconds=0.0))
+    resumed = train(FC, digits, SPEC, seed=1, checkpoint=Checkpoint(Artifacts(tmp_path), "c.pt", seconds=0.0))
     assert list(resumed.records["points"]) == [0, 2, 4]
     for epoch, found in whole.records["points"].items():
         assert all(torch.equal(found[field], resumed.records["points"][epoch][field]) for field in found)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from ...core.candidates import TrainedCandidate
 from ...results.quantities import value_of
-from ..figure_style import INK, MAX_VECTOR_POINTS, MOST_NETWORKS, thinned
+from ..figure_style import INK, MOST_NETWORKS, thinned
 from ..figures import FAMILY_COLOURS, FAMILY_MARKERS
 from ..quantity_labels import label_of
 from ..text import Wording
@@ -99,7 +99,7 @@ def draw_points(
             linewidths=0.4,
             label=group_label(group, level, wording) if group else label,
             zorder=3,
-            rasterized=len(xs) > MAX_VECTOR_POINTS,
+            rasterized=len(xs) > MOST_NETWORKS,
         )
 
 
