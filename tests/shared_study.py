@@ -45,35 +45,11 @@ params = { min = 2_000 }
 """
 
 
-# What the command does, but with settings of its own.
-SEARCH = """
-import json, sys
-from nas_sens.pipeline.declare import declare
-from nas_sens.pipeline.score_stage import score_candidates
-from nas_sens.pipeline.search import open_study
-from nas_sens.pipeline.settings import Settings
-from nas_sens.pipeline.train_stage import train_selected
-from nas_sens.results.search_result import read_result
-
-name, storage, artifacts, grace = sys.argv[1:]
-settings = Settings(grace_seconds=float(grace), poll_seconds=0.1)
-session = open_study(declare(f"{name}.toml"), storage=storage, artifacts=artifacts, settings=settings)
-score_candidates(session)
-train_selected(session)
-print(json.dumps([t.flat() for t in read_result(session.storage, name).trials]))
-"""
-
-
-def start(folder: Path, storage: str, *, grace: float | None = None) -> subprocess.Popen[str]:
-    """Start a search; one with a grace time of its own in seconds, if that is given."""
+def start(folder: Path, storage: str, *options: str) -> subprocess.Popen[str]:
     (folder / "knocks.toml").write_text(STUDY)
     (folder / "space.toml").write_text(SPACE)
-    artifacts = str(folder / "artifacts")
-    if grace is not None:
-        command = [sys.executable, "-c", SEARCH, "knocks", storage, artifacts, str(grace)]
-    else:
-        command = [sys.executable, "-m", "nas_sens", "search", "knocks.toml", "--storage", storage, "--format", "json"]
-        command += ["-o", f"{time.monotonic_ns()}.html", "--artifacts", artifacts]
+    command = [sys.executable, "-m", "nas_sens", "search", "knocks.toml", "--storage", storage, "--format", "json"]
+    command += ["-o", f"{time.monotonic_ns()}.html", "--artifacts", str(folder / "artifacts"), *options]
     return subprocess.Popen(
         command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -42,7 +42,8 @@ from tests.shared_study import (
     finish,
     start,
 )
-from tests.tiny_study import tiny, url
+from tests.stored_candidates import trainings_in
+from tests.tiny_study import comparable, tiny, url
 
 
 @pytest.mark.slow
@@ -50,11 +51,11 @@ def test_ten_kills_change_nothing(undisturbed: Undisturbed, tmp_path: Path) -> N
     expected, digests, seconds = undisturbed
     rng = random.Random(0)
     for i in range(10):
-        process = start(tmp_path, url(tmp_path), grace=3.0)
+        process = start(tmp_path, url(tmp_path), "--grace", "3")
         time.sleep(rng.uniform(0.2, 0.9) * seconds * (0.5 if i % 2 else 1.0))
         process.kill()
         process.communicate()
-    out, _ = finish(start(tmp_path, url(tmp_path), grace=3.0))
+    out, _ = finish(start(tmp_path, url(tmp_path), "--grace", "3"))
     assert comparable_rows(out) == expected
     assert {c.digest for c in StudyStorage(url(tmp_path)).scored("knocks")} == digests
     check_unique(url(tmp_path))
@@ -63,6 +64,40 @@ def test_ten_kills_change_nothing(undisturbed: Undisturbed, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_four_processes_share_one_sqlite_file(undisturbed: Undisturbed, tmp_path: Path) -> None:
     cooperate(tmp_path, url(tmp_path), undisturbed)
+
+
+def test_the_training_of_a_killed_process_is_done_again_after_the_grace_time(tmp_path: Path) -> None:
+    whole = ns.search(tiny(), storage=url(tmp_path, "whole"))
+    settings = Settings(grace_seconds=3.0, poll_seconds=0.1)
+    session = open_study(tiny(), storage=url(tmp_path), settings=settings)
+    score_candidates(session)
+    assert TrainingQueue(session, session.storage.scored("tiny")).fill() == Filled.MORE
+    code = """
+import sys, time
+from nas_sens.storage.study_storage import StudyStorage
+storage = StudyStorage(sys.argv[1], worker="killed", grace_seconds=3.0)
+assert storage.take("tiny") is not None
+assert storage.leases.take("tiny", "plan")
+print("ready", flush=True)
+time.sleep(600)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code, url(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(4)  # longer than the grace time: it lives, and shows it
+        session.storage.fail_stale("tiny")
+        assert [t.state.name for t in trainings_in(url(tmp_path), "tiny")] == ["RUNNING", "WAITING", "WAITING"]
+    finally:
+        process.kill()
+        process.communicate()
+    assert train_selected(session)
+    result = read_result(StudyStorage(url(tmp_path)), "tiny")
+    assert comparable(result) == comparable(whole)
+    trials = trainings_in(url(tmp_path), "tiny")
+    assert [t.state.name for t in trials] == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
+    assert trials[0].user_attrs["worker"] == "killed"
+    assert trials[3].system_attrs["retry_history"] == [trials[0].number]
 
 
 def test_ctrl_c_lets_a_write_finish_and_a_second_one_does_not() -> None:
