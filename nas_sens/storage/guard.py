@@ -71,21 +71,34 @@ _S = TypeVar("_S", bound=_Patient)
 def patient(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Concatenate[_S, _P], _T]:
     """Return a method that waits for a database that does not answer, made of one that may be called twice.
 
-    Its object says how long, as ``patience_seconds``, and is told of the first time by ``on_away``.
+    Its object says how long (see `patiently`).
     """
 
     @functools.wraps(method)
     def call(self: _S, *args: Any, **kwargs: Any) -> _T:
-        end, pause = time.monotonic() + self.patience_seconds, _FIRST_PAUSE
-        while True:
-            try:
-                return method(self, *args, **kwargs)
-            except StorageAwayError as error:
-                if time.monotonic() >= end:
-                    raise
-                if pause == _FIRST_PAUSE:
-                    self.on_away(f"{error}; trying again for {self.patience_seconds:.0f} s")
-                time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+        return patiently(self, lambda: method(self, *args, **kwargs))
 
     return call
+
+
+def patiently(whose: _Patient, call: Callable[[], _T]) -> _T:
+    """Return what a call returns that may be made twice, made again while the database does not answer.
+
+    Args:
+        whose: Says how long, as ``patience_seconds``, and is told of the first time by ``on_away``.
+        call: The call.
+
+    Raises:
+        StorageAwayError: The database has not answered for so long.
+    """
+    end, pause = time.monotonic() + whose.patience_seconds, _FIRST_PAUSE
+    while True:
+        try:
+            return call()
+        except StorageAwayError as error:
+            if time.monotonic() >= end:
+                raise
+            if pause == _FIRST_PAUSE:
+                whose.on_away(f"{error}; trying again for {whose.patience_seconds:.0f} s")
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)

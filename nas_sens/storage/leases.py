@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import sqlalchemy
@@ -38,7 +38,7 @@ class Leases:
         engine: Engine of the database.
         worker: Name of this worker, by which whoever started it can give up its leases.
         grace_seconds: After which a lease that nobody renews is over.
-        guard: Makes a context in which errors of the database become one line.
+        ask: Makes a call that asks the database, and makes it again if it was away.
         on_change: Called when a lease was taken or given up.
 
     Attributes:
@@ -51,10 +51,10 @@ class Leases:
         *,
         worker: str = "",
         grace_seconds: float = GRACE_SECONDS,
-        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+        ask: Callable[[Callable[[], bool]], bool] = lambda call: call(),
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self._engine, self._worker, self._guard, self._on_change = engine, worker, guard, on_change
+        self._engine, self._worker, self._ask, self._on_change = engine, worker, ask, on_change
         self._grace_seconds = grace_seconds
         self.held: dict[tuple[str, str], str] = {}
         try:
@@ -66,8 +66,7 @@ class Leases:
     def take(self, study: str, item: str) -> bool:
         """Return whether an item is held here now, having tried to take it; whoever holds it already does not."""
         holder = f"{self._worker}/{uuid.uuid4().hex}"
-        with self._guard():
-            is_ours = self._insert(study, item, holder) or self._take_over(study, item, holder)
+        is_ours = self._ask(lambda: self._insert(study, item, holder) or self._take_over(study, item, holder))
         if is_ours:
             self.held[study, item] = holder
             self._on_change()
@@ -76,15 +75,13 @@ class Leases:
     def release(self, study: str, item: str) -> None:
         """Give up an item that is held here."""
         holder = self.held.pop((study, item))
-        with self._guard(), self._engine.begin() as connection:
-            connection.execute(_TABLE.delete().where(*_is(study, item, holder)))
+        self._ask(lambda: self._delete(*_is(study, item, holder)))
         self._on_change()
 
     def release_worker(self, study: str, worker: str) -> None:
         """Give up what a worker held that has ended."""
         ours = (_TABLE.c.study == study, _TABLE.c.holder.startswith(f"{worker}/", autoescape=True))
-        with self._guard(), self._engine.begin() as connection:
-            connection.execute(_TABLE.delete().where(*ours))
+        self._ask(lambda: self._delete(*ours))
 
     def renew(self) -> None:
         """Show that whoever holds leases here still works."""
@@ -120,6 +117,11 @@ class Leases:
         finally:
             self.release(study, item)
 
+    def _delete(self, *where: sqlalchemy.ColumnElement[bool]) -> bool:
+        """Return whether there was such a row; there is none now."""
+        with self._engine.begin() as connection:
+            return connection.execute(_TABLE.delete().where(*where)).rowcount > 0
+
     def _insert(self, study: str, item: str, holder: str) -> bool:
         row = {"study": study, "item": item, "holder": holder, "heartbeat": func.current_timestamp()}
         try:
@@ -130,14 +132,16 @@ class Leases:
         return True
 
     def _take_over(self, study: str, item: str, holder: str) -> bool:
-        """Return whether the lease was over, and is held here now."""
+        """Return whether the lease was over, or has been taken by an earlier try, and is held here now."""
         row = _TABLE.update().where(_TABLE.c.study == study, _TABLE.c.item == item)
-        query = sqlalchemy.select(_TABLE.c.heartbeat, func.current_timestamp(type_=DateTime))
+        query = sqlalchemy.select(_TABLE.c.holder, _TABLE.c.heartbeat, func.current_timestamp(type_=DateTime))
         with self._engine.begin() as connection:
             # A write that changes nothing locks the row, or it might be renewed or taken over at this moment.
             connection.execute(row.values(holder=_TABLE.c.holder))
             found = connection.execute(query.where(_TABLE.c.study == study, _TABLE.c.item == item)).first()
-            if found is None or not self._is_over(*found):
+            if found is None:
+                return False
+            if found[0] != holder and not self._is_over(found[1], found[2]):
                 return False
             connection.execute(row.values(holder=holder, heartbeat=func.current_timestamp()))
         return True

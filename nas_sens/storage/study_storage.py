@@ -26,7 +26,7 @@ from ..core.candidates import ScoredCandidate, TrainedCandidate, Underway
 from ..core.errors import InvalidInputError, StorageError
 from . import artifact_places, bulk_write
 from .artifacts import Artifacts
-from .guard import database_guard, line_of, patient
+from .guard import database_guard, line_of, patient, patiently
 from .heartbeat import Heartbeat
 from .leases import GRACE_SECONDS, Leases
 from .opening import connection_arguments, open_database
@@ -118,7 +118,7 @@ class StudyStorage:
                 self.rdb.engine,
                 worker=self.worker,
                 grace_seconds=grace_seconds,
-                guard=self.guard,
+                ask=self._ask,
                 on_change=self._heartbeat.start,
             )
         except (
@@ -138,6 +138,15 @@ class StudyStorage:
     def guard(self) -> AbstractContextManager[None]:
         """Return a context in which errors of the database become one line, and a Ctrl-C waits."""
         return database_guard(self.url)
+
+    def _ask(self, call: Callable[[], bool]) -> bool:
+        """Return what a call of the database returns, made again if it was away."""
+
+        def once() -> bool:
+            with self.guard():
+                return call()
+
+        return patiently(self, once)
 
     def _has_work(self) -> bool:
         """Return whether something runs or is held here."""
