@@ -15,12 +15,12 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from ..core.candidates import PRUNED, STATUS_OK, ScoredCandidate, TrainedCandidate
+from ..core.candidates import NOTHING, PRUNED, STATUS_OK, ScoredCandidate, TrainedCandidate
 from .array_attributes import from_attributes, to_attributes
 
 LAYOUT = 2  # of what is stored: 1 had two studies a search
 _SCORED = tuple(f.name for f in fields(ScoredCandidate) if f.name not in ("number", "params_sampled"))
-# A field, what sets it though the class is frozen, its default, and whether that is a mapping of the candidate's own.
+# A field, what sets it though the class is frozen, its default, and whether that is a mapping.
 _SETTERS = tuple(
     (f.name, getattr(ScoredCandidate, f.name).__set__, f.default, f.default_factory is dict)
     for f in fields(ScoredCandidate)
@@ -64,7 +64,7 @@ def to_scored(number: int, user_attrs: Mapping[str, Any]) -> ScoredCandidate:
             value = user_attrs[name]
             set_value(candidate, sys.intern(value) if name in _FEW_VALUES and value else value)
         else:
-            set_value(candidate, {} if is_mapping else default)
+            set_value(candidate, NOTHING if is_mapping else default)
     return candidate
 
 

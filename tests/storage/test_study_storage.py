@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -44,11 +46,16 @@ def test_scored_candidates_come_back_as_they_were(storage: StudyStorage) -> None
 def test_candidates_share_no_mapping(storage: StudyStorage, is_bulk: bool) -> None:
     storage.add_scored("study", [(scored(i), DISTRIBUTIONS) for i in (1, 2)])
     one, other = StudyStorage(storage.url, bulk=is_bulk).scored("study")
-    one.measures["mine"] = 1.0
-    one.training["learning_rate"] = 0.1
-    one.measure_problems["other"] = "none"
-    one.params_sampled["width"] = 3
-    assert (other.measures, other.training, other.measure_problems, other.params_sampled) == ({}, {}, {}, {})
+    for mapping in (one.measures, one.training, one.measure_problems, one.params_sampled):
+        assert mapping == {}
+        with pytest.raises(TypeError):
+            mapping["mine"] = 1.0  # type: ignore[index]
+    assert copy.deepcopy(one) == pickle.loads(pickle.dumps(one)) == one  # noqa: S301 - written here
+    with_one = replace(scored(3), measures={"grad_norm": 1.0})
+    storage.add_scored("study", [(with_one, DISTRIBUTIONS)])
+    found = StudyStorage(storage.url, bulk=is_bulk).scored("study")
+    assert [c.measures for c in found] == [{}, {}, {"grad_norm": 1.0}]
+    assert other == found[1]
     assert ScoredCandidate(digest="", architecture="").measures == {}
 
 
