@@ -21,6 +21,8 @@ from .splits import Splits
 if sys.platform != "win32":  # where every process has its own copy
     import fcntl
 
+_OWN = "this process has its own copy of the data"
+
 
 def shared_on_this_machine(
     load: Callable[[], Splits],
@@ -44,13 +46,17 @@ def shared_on_this_machine(
         copy = _Copy(place, fingerprint) if fingerprint is not None else None
         if copy is not None and (found := copy.find()) is not None:
             return found
-        loaded = load()
+    except OSError as error:
+        on_problem(f"{_OWN}: {error}")
+        return load()
+    loaded = load()
+    try:
         if copy is None or loaded.fingerprint != fingerprint:
             copy = _Copy(place, loaded.fingerprint)
         return copy.find() or copy.make(loaded)
     except (OSError, StorageError) as error:
-        on_problem(f"this process has its own copy of the data: {error}")
-        return load()
+        on_problem(f"{_OWN}: {error}")
+        return loaded
 
 
 class _Copy:
@@ -75,12 +81,18 @@ class _Copy:
         return None
 
     def make(self, splits: Splits) -> Splits:
-        """Return the data from a copy that is written here, alone."""
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        """Return the data from a copy that is written here, unless another process has written one meanwhile."""
+        # A lock of its own: the other one is held by all who use the data, for as long as they live.
+        writing = os.open(self._folder / f"{self._fingerprint}.writing", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            return self.find() or open_shared(share(splits, self._folder))
+            fcntl.flock(writing, fcntl.LOCK_EX)
+            if (found := self.find()) is not None:
+                return found
+            for path in self._folder.glob(f"{self._fingerprint}-*"):  # damaged, or a part that somebody left
+                path.unlink()
+            return open_shared(share(splits, self._folder))
         finally:
-            fcntl.flock(self._lock, fcntl.LOCK_SH)
+            os.close(writing)
 
     def _locked(self) -> int:
         """Return the open lock file, which whoever left last may remove at this moment."""
