@@ -175,6 +175,7 @@ class StudyStorage:
         names = (s.study_name for s in studies if "space_digest" in s.user_attrs and "layout" not in s.user_attrs)
         return sorted(n for n in names if "/" not in n)
 
+    @patient
     def exists(self, name: str) -> bool:
         """Return whether a study of this name is there, whoever made it."""
         with self.guard():
@@ -213,6 +214,7 @@ class StudyStorage:
             if METRIC_NAMES not in storage.get_study_system_attrs(study._study_id):
                 storage.set_study_system_attr(study._study_id, METRIC_NAMES, [stays])
 
+    @patient
     def attributes(self, name: str, *, of_any_layout: bool = False) -> dict[str, Any]:
         """Return the user attributes of a study.
 
@@ -259,6 +261,7 @@ class StudyStorage:
                 f"the study {name!r} is not in {self.shown_url} any more: it was deleted or renamed meanwhile"
             ) from error
 
+    @patient
     def objective(self, name: str) -> str:
         """Return the figure of a training that is the value of its trial."""
         with self.guard():

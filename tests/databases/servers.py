@@ -22,9 +22,42 @@ PASSWORD = "s3cret"
 SILENT: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
+class Server:
+    """A server, which may be stopped and started again.
+
+    Args:
+        command: Its program with arguments.
+        stop: The signal that ends it soon.
+        how: More for the process.
+    """
+
+    def __init__(self, command: list[Any], *, stop: signal.Signals, **how: Any) -> None:
+        self._command, self._signal, self._how = command, stop, how
+        self.storage = ""  # URL of a database
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, **self._how, **SILENT)
+
+    def stop(self) -> None:
+        self._process.send_signal(self._signal)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
 @contextmanager
 def postgresql() -> Iterator[str]:
     """Yield the URL of a database on a server that runs meanwhile."""
+    with postgresql_server() as server:
+        yield server.storage
+
+
+@contextmanager
+def postgresql_server() -> Iterator[Server]:
+    """Yield a server with its URL, which runs meanwhile."""
     pytest.importorskip("psycopg2", reason="no psycopg2 (pip install nas-sens[postgresql])")
     found = [shutil.which("initdb"), *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))]
     if found[-1] is None:
@@ -37,8 +70,9 @@ def postgresql() -> Iterator[str]:
         data, port = folder / "data", free_port()
         subprocess.run([binaries / "initdb", "-D", data, *options], check=True, cwd=folder, **user, **SILENT)
         command = [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder]
-        with running(command, cwd=folder, stop=signal.SIGINT, **user):  # SIGTERM would wait for connections
-            yield answering(f"postgresql+psycopg2://nas:{PASSWORD}@127.0.0.1:{port}/postgres")
+        with running(command, cwd=folder, stop=signal.SIGINT, **user) as server:  # SIGTERM would wait for connections
+            server.storage = answering(f"postgresql+psycopg2://nas:{PASSWORD}@127.0.0.1:{port}/postgres")
+            yield server
 
 
 @contextmanager
@@ -82,17 +116,12 @@ def server_folder(account: str) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 @contextmanager
-def running(command: list[Any], *, stop: signal.Signals, **how: Any) -> Iterator[None]:
-    server = subprocess.Popen(command, **how, **SILENT)
+def running(command: list[Any], *, stop: signal.Signals, **how: Any) -> Iterator[Server]:
+    server = Server(command, stop=stop, **how)
     try:
-        yield
+        yield server
     finally:
-        server.send_signal(stop)
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        server.stop()
 
 
 def free_port() -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import subprocess
 import sys
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,8 +17,13 @@ import pytest
 import sqlalchemy
 
 import nas_sens as ns
+from nas_sens.core.progress import SilentProgress
 from nas_sens.dashboard.merged_notes import merged_attributes
 from nas_sens.pipeline import training_job
+from nas_sens.pipeline.score_stage import score_candidates
+from nas_sens.pipeline.search import open_study
+from nas_sens.pipeline.settings import Settings
+from nas_sens.pipeline.train_stage import train_selected
 from nas_sens.results.search_result import read_result
 from nas_sens.scoring import assess
 from nas_sens.storage.migration import Migrated, migrate
@@ -110,9 +117,8 @@ def test_processes_share_a_study_and_tell_no_password(
     told = cooperate(tmp_path, storage, undisturbed, n_processes=n_processes)
     reports = [path.read_text(encoding="utf-8") for path in tmp_path.glob("*.html")]
     assert len(reports) == n_processes
-    for name in ("knocks", "knocks/train"):
-        study = optuna.load_study(study_name=name, storage=storage)
-        told += str(study._storage.get_study_system_attrs(study._study_id)) + str(study.user_attrs)
+    study = optuna.load_study(study_name="knocks", storage=storage)
+    told += str(study._storage.get_study_system_attrs(study._study_id)) + str(study.user_attrs)
     assert not any(servers.PASSWORD in text for text in (told, *reports))
 
 
@@ -144,3 +150,87 @@ def test_two_studies_of_an_earlier_version_become_one(storage: str, tmp_path: Pa
     assert study.best_value == min(row["val_error"] for row in rows.values() if row["val_error"] is not None)
     assert [t.state.name for t in study.trials[:9]] == ["PRUNED" if t.value else "FAIL" for t in before[0]]
     assert "is of an earlier nas_sens" in run(tmp_path, "migrate", "--all", "--storage", storage).stdout
+
+
+class Interrupting(SilentProgress):
+    """Progress that does something when a number of candidates have been scored or trained, just before it is stored.
+
+    Args:
+        when: "scored" or "trained", with the number, to what is done then.
+    """
+
+    def __init__(self, when: dict[tuple[str, int], Callable[[], None]]) -> None:
+        self.when, self.told = when, []
+        self.n = collections.Counter[str]()
+
+    def message(self, text: str) -> None:
+        self.told.append(text)
+
+    def detail(self, text: str) -> None:
+        word = text.split()[0]
+        self.n[word] += 1
+        if what := self.when.pop((word, self.n[word]), None):
+            what()
+
+
+def test_a_server_that_goes_away_is_waited_for_and_nothing_is_stored_twice(
+    on_sqlite: ns.SearchResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with servers.postgresql_server() as server:
+        admin = sqlalchemy.create_engine(server.storage, poolclass=sqlalchemy.NullPool)
+
+        def cut() -> None:
+            """End the connections of everybody else, as a firewall or an administrator does."""
+            with admin.connect() as connection:
+                query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+                query += "AND backend_type = 'client backend'"
+                assert connection.exec_driver_sql(query).scalar_one() > 0
+
+        def restart() -> None:
+            server.stop()
+            timers.append(threading.Timer(2.0, server.start))
+            timers[-1].start()
+
+        timers: list[threading.Timer] = []
+        when = {("scored", 3): cut, ("scored", 6): restart}
+        when |= {("trained", 1): cut, ("trained", 2): restart, ("trained", 3): cut}
+        progress = Interrupting(dict(when))
+        settings = Settings(patience_seconds=120.0, flush_count=1, report_seconds=0.05)
+        session = open_study(tiny(), storage=server.storage, progress=progress, settings=settings)
+        score_candidates(session)
+        assert train_selected(session)
+        assert not progress.when, "something of it did not happen"
+        assert len(timers) == 2
+        for timer in timers:
+            timer.join()
+        waits = [t for t in progress.told if t.endswith("trying again for 120 s")]
+        assert len(waits) >= 2
+        assert not any(servers.PASSWORD in t for t in progress.told)
+        assert comparable(read_result(StudyStorage(server.storage), "tiny")) == comparable(on_sqlite)
+        study = optuna.load_study(study_name="tiny", storage=server.storage)
+        assert [t.state.name for t in study.trials] == ["PRUNED"] * 8 + ["COMPLETE"] * 3
+        admin.dispose()
+
+
+def test_without_patience_what_was_trained_is_left_to_the_next_run(
+    on_sqlite: ns.SearchResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with servers.postgresql_server() as server:
+        progress = Interrupting({("trained", 1): server.stop})
+        hasty = Settings(patience_seconds=0.0, grace_seconds=3.0, poll_seconds=0.1)
+        session = open_study(tiny(), storage=server.storage, progress=progress, settings=hasty)
+        score_candidates(session)
+        with pytest.raises(ns.StorageError) as error:
+            train_selected(session)
+        assert "\n" not in str(error.value)
+        assert servers.PASSWORD not in str(error.value)
+        server.start()
+        servers.answering(server.storage)
+        # In the same process, whose first try gives no more signs of life.
+        session = open_study(tiny(), storage=server.storage, settings=hasty)
+        assert train_selected(session)
+        assert comparable(read_result(session.storage, "tiny")) == comparable(on_sqlite)
+        study = optuna.load_study(study_name="tiny", storage=server.storage)
+        assert [t.state.name for t in study.trials[8:]] == ["FAIL"] + ["COMPLETE"] * 3
