@@ -31,6 +31,7 @@ from nas_sens.storage.study_storage import StudyStorage
 from tests import earlier_studies
 from tests.databases import servers
 from tests.shared_study import ENVIRONMENT, Undisturbed, cooperate
+from tests.stored_candidates import new_study, trained, trainings_in
 from tests.tiny_study import comparable, tiny, url
 
 pytestmark = pytest.mark.slow
@@ -150,6 +151,37 @@ def test_two_studies_of_an_earlier_version_become_one(storage: str, tmp_path: Pa
     assert study.best_value == min(row["val_error"] for row in rows.values() if row["val_error"] is not None)
     assert [t.state.name for t in study.trials[:9]] == ["PRUNED" if t.value else "FAIL" for t in before[0]]
     assert "is of an earlier nas_sens" in run(tmp_path, "migrate", "--all", "--storage", storage).stdout
+
+
+def test_who_gives_no_sign_of_life_is_given_up_by_the_servers_clock(storage: str, tmp_path: Path) -> None:
+    mine = new_study(storage, n=2, artifacts=tmp_path)
+    other = StudyStorage(storage, artifacts=tmp_path, grace_seconds=36_000.0, worker="other")
+    records = [trained(c, val_loss=None) for c in mine.scored("study")]
+    assert mine.enqueue("study", records, seen=mine.trainings("study")) == 2
+    assert other.leases.take("study", "a")
+    job = other.take("study")
+    assert job is not None
+
+    def silence(seconds: int) -> None:
+        unit = f"'{seconds} seconds'" if storage.startswith("postgresql") else f"{seconds} second"
+        with mine.rdb.engine.begin() as connection:
+            for table in ("nas_sens_leases", "trial_heartbeats"):
+                connection.exec_driver_sql(f"UPDATE {table} SET heartbeat = heartbeat - INTERVAL {unit}")
+
+    silence(20)
+    mine.fail_stale("study")
+    assert not mine.leases.take("study", "a")
+    assert mine.trainings("study").underway[0].is_running
+    silence(60)
+    mine.fail_stale("study")
+    assert mine.leases.take("study", "a")
+    assert not other.leases.take("study", "a")
+    assert [u.training.candidate for u in mine.trainings("study").underway] == [1]
+    assert other.finish("study", job, trained(mine.scored("study")[0]), {}) is None
+    assert mine.enqueue("study", records[:1], seen=mine.trainings("study")) == 1
+    assert [mine.take("study"), mine.take("study")] != [None, None]
+    states = [(t.state.name, t.system_attrs.get("retry_history")) for t in trainings_in(storage)]
+    assert states == [("FAIL", None), ("RUNNING", None), ("RUNNING", [2])]
 
 
 class Interrupting(SilentProgress):
