@@ -66,8 +66,12 @@ class Leases:
     def take(self, study: str, item: str) -> bool:
         """Return whether an item is held here now, having tried to take it; whoever holds it already does not."""
         holder = f"{self._worker}/{uuid.uuid4().hex}"
-        with self._guard():
-            is_ours = self._insert(study, item, holder) or self._take_over(study, item, holder)
+        try:
+            with self._guard():
+                is_ours = self._insert(study, item, holder) or self._take_over(study, item, holder)
+        except KeyboardInterrupt:  # which the guard raises at its end
+            self._delete(study, item, holder)
+            raise
         if is_ours:
             self.held[study, item] = holder
             self._on_change()
@@ -76,8 +80,7 @@ class Leases:
     def release(self, study: str, item: str) -> None:
         """Give up an item that is held here."""
         holder = self.held.pop((study, item))
-        with self._guard(), self._engine.begin() as connection:
-            connection.execute(_TABLE.delete().where(*_is(study, item, holder)))
+        self._delete(study, item, holder)
         self._on_change()
 
     def release_worker(self, study: str, worker: str) -> None:
@@ -119,6 +122,10 @@ class Leases:
             yield
         finally:
             self.release(study, item)
+
+    def _delete(self, study: str, item: str, holder: str) -> None:
+        with self._guard(), self._engine.begin() as connection:
+            connection.execute(_TABLE.delete().where(*_is(study, item, holder)))
 
     def _insert(self, study: str, item: str, holder: str) -> bool:
         row = {"study": study, "item": item, "holder": holder, "heartbeat": func.current_timestamp()}

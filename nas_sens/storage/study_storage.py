@@ -327,8 +327,13 @@ class StudyStorage:
     @patient
     def take(self, name: str) -> Job | None:
         """Return the first training that waits, running here now; None if none waits."""
-        with self.guard():
-            job = self._queue.take(self._reader(name))
+        try:
+            with self.guard():
+                job = self._queue.take(self._reader(name))
+        except KeyboardInterrupt:  # which the guard raises at its end: nobody knows yet of what was begun
+            for begun in list(self._queue.jobs):
+                self.put_back(begun)
+            raise
         if job is not None:
             self._heartbeat.start()
         return job
