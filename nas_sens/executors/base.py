@@ -49,11 +49,12 @@ class Ended:
 
     Attributes:
         how: ``done`` if nothing is left to do; ``more`` if it ended as it was told to, though something is; ``refused``
-            if what it was told is wrong, so that another one would fail as well; ``lost`` for all else.
+            if what it was told is wrong, so that another one would fail as well; ``stopped`` if it was told to end;
+            ``lost`` for all else.
         text: One line about it; "" if there is nothing to say.
     """
 
-    how: Literal["done", "more", "refused", "lost"]
+    how: Literal["done", "more", "refused", "stopped", "lost"]
     text: str = ""
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from .base import Ended, EngineOptions, Executor, Task
-from .worker_process import MORE, REFUSED, to_line
+from .worker_process import INTERRUPTED, MORE, REFUSED, to_line
 
 _STOP_SECONDS = 20.0  # for giving back what a worker has in hand
 
@@ -48,9 +48,11 @@ class LocalWorker:
         code = self.process.poll()
         if code is None:
             return None
-        if code in (0, MORE):
+        if code in (0, MORE, INTERRUPTED):
             return Ended(how="done" if code == 0 else "more")
-        text = _last_line(self._log) or f"it ended with {_ending(code)}"
+        if code < 0:  # it had no time to say why
+            return Ended(how="lost", text=f"it ended with {signal.Signals(-code).name}")
+        text = _last_line(self._log) or f"it ended with exit code {code}"
         return Ended(how="refused" if code == REFUSED else "lost", text=text)
 
     def stop(self) -> None:
@@ -78,10 +80,6 @@ class Local:
 
 def _open(options: EngineOptions) -> Local:
     return Local()
-
-
-def _ending(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 def _last_line(log: os.PathLike[str]) -> str:

@@ -61,7 +61,7 @@ def supervise(
     finally:
         for task, worker in running.items():
             worker.stop()
-            on_ended(task, worker.poll() or Ended(how="lost"))
+            on_ended(task, Ended(how="stopped"))
         engine.close()
     if not is_done:
         raise WorkerError(f"all {len(tasks)} workers were lost {max_restarts + 1} times; the last one: {last}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import InvalidInputError, NasSensError
+from ..core.interrupts import raise_again
 from .base import Task
 
 # Exit codes beside 0, which is done.
@@ -32,7 +33,9 @@ def main() -> None:
     task = from_line(sys.stdin.readline())
     threading.Thread(target=_end_with_stdin, name="nas_sens parent", daemon=True).start()
     try:
-        sys.exit(0 if task.run() else MORE)
+        with raise_again():
+            is_done = task.run()
+        sys.exit(0 if is_done else MORE)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except NasSensError as error:

@@ -61,10 +61,11 @@ def run_workers(session: Session, workers: Workers, *, device: str, artifacts: s
         tasks = _tasks(session, workers, executor, folder, device=device, artifacts=artifacts)
 
         def on_ended(task: Task, ended: Ended) -> None:
-            if ended.how == "lost":
-                n = session.storage.fail_worker(session.spec.name, task.worker)
+            n = session.storage.fail_worker(session.spec.name, task.worker)  # 0 if it could give back what it had
+            if ended.how == "lost" or n:
                 what = f"; {n} trainings go to others" if n else ""
-                session.progress.message(f"worker {task.worker} was lost{what}: {ended.text or 'it was stopped'}")
+                why = ended.text or "it did not end itself"
+                session.progress.message(f"worker {task.worker} was lost{what}: {why}")
                 if task.log.exists():  # it could not keep its log itself
                     keep_text(session, task.worker, task.log.read_text(encoding="utf-8", errors="replace"))
 

@@ -64,9 +64,17 @@ class Leases:
                 raise
 
     def take(self, study: str, item: str) -> bool:
-        """Return whether an item is held here now, having tried to take it; whoever holds it already does not."""
+        """Return whether an item is held here now, having tried to take it; whoever holds it already does not.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed meanwhile; the item is not held then.
+        """
         holder = f"{self._worker}/{uuid.uuid4().hex}"
-        is_ours = self._ask(lambda: self._insert(study, item, holder) or self._take_over(study, item, holder))
+        try:
+            is_ours = self._ask(lambda: self._insert(study, item, holder) or self._take_over(study, item, holder))
+        except KeyboardInterrupt:  # which the guard raises at its end
+            self._ask(lambda: self._delete(*_is(study, item, holder)))
+            raise
         if is_ours:
             self.held[study, item] = holder
             self._on_change()

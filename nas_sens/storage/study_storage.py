@@ -350,11 +350,20 @@ class StudyStorage:
 
     @patient
     def take(self, name: str) -> Job | None:
-        """Return the first training that waits, running here now; None if none waits."""
+        """Return the first training that waits, running here now; None if none waits.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed meanwhile; none runs here then.
+        """
         # On SQLite, Optuna lets two processes start the same trial.
         alone = nullcontext() if self._is_bulk else self.leases.hold(name, "take", poll_seconds=0.01)
-        with self.guard(), alone:
-            job = self._queue.take(self._reader(name))
+        try:
+            with self.guard(), alone:
+                job = self._queue.take(self._reader(name))
+        except KeyboardInterrupt:  # which the guard raises at its end: nobody knows yet of what was begun
+            for begun in list(self._queue.jobs):
+                self.put_back(begun)
+            raise
         if job is not None:
             self._heartbeat.start()
         return job
