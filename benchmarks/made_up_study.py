@@ -70,7 +70,7 @@ def _trained(c: ScoredCandidate, i: int, rng: np.random.Generator) -> TrainedCan
     n_epochs = int(rng.integers(30, 61))
     curve = (loss + 2 * np.exp(-np.arange(n_epochs) / 8) + 0.02 * rng.random(n_epochs)).tolist()
     fields: dict[str, Any] = {
-        **{"digest": c.digest, "architecture": c.architecture, "training": c.training, "source_trial": i, "number": i},
+        **{"digest": c.digest, "architecture": c.architecture, "training": c.training, "candidate": i, "number": i},
         **{"params": c.params, "flops": c.flops, "log10_sensitivity_before": c.log10_sensitivity, "seconds": 12.0},
         **{"chosen_by": CONTROL if is_control else "calibrated", "reason": f"expected improvement 0.0{i}"},
         **({} if is_control else {"round": i // 100 + 1, "predicted_mean": error + 0.01, "predicted_sd": 0.02}),

@@ -32,6 +32,9 @@ class Nothing(Mapping[str, Any]):
     def __len__(self) -> int:
         return 0
 
+    def __repr__(self) -> str:
+        return "{}"
+
 
 NOTHING = Nothing()
 
