@@ -1,19 +1,26 @@
 """Workers as jobs of a SLURM cluster, submitted by submitit.
 
 A job that is pre-empted gives back the training that it has in hand and is queued again; the training goes on from its
-checkpoint wherever it is taken next.
+checkpoint wherever it is taken next. SLURM sends SIGTERM first, whatever it means to do: the training is given back
+then, and the job waits for submitit's signal, by which it queues itself again, or for its end.
 """
 
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import time
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any
 
 from ..core.errors import InvalidInputError, first_line
 from .base import Ended, EngineOptions, Executor, Task
 
 _MINUTES = 24 * 60
+_STOP_SECONDS = 20.0  # for giving back what a worker has in hand
+_LAST_SECONDS = 600.0  # from SIGTERM to what comes after it
 
 
 class SlurmTask:
@@ -27,11 +34,27 @@ class SlurmTask:
         self.task = task
 
     def __call__(self) -> tuple[str, str]:
-        """Return how the worker ended in this job, and a line about it."""
+        """Return how the worker ended in this job, and a line about it.
+
+        Raises:
+            KeyboardInterrupt: It was interrupted, and has given back what it had in hand.
+        """
+        is_warned = False
+
+        def give_back(number: int, frame: FrameType | None) -> None:
+            nonlocal is_warned
+            is_warned = True
+            signal.raise_signal(signal.SIGINT)  # which waits for the write in hand
+
+        signal.signal(signal.SIGTERM, give_back)  # submitit lets it pass
         try:
             return ("done" if self.task.run() else "more", "")
         except InvalidInputError as error:
             return ("refused", str(error))
+        except KeyboardInterrupt:
+            if is_warned:
+                time.sleep(_LAST_SECONDS)
+            raise
 
     def checkpoint(self) -> Any:
         """Return what takes this job's place: nothing is kept, as all is in the study."""
@@ -61,8 +84,21 @@ class SlurmWorker:
         return Ended(how=how, text=text)
 
     def stop(self) -> None:
-        """Cancel the job."""
-        self._job.cancel()
+        """Interrupt the job, which gives back what it has in hand; cancel it if it does not end by that."""
+        if self._job._cancel_command != "scancel":  # submitit's executor on this machine, which interrupts
+            self._job.cancel()
+            return
+        cancel = ["scancel", self._job.job_id]
+        subprocess.run([*cancel, "--state=PENDING"], capture_output=True)
+        subprocess.run([*cancel, "--signal=INT"], capture_output=True)
+        end = time.monotonic() + _STOP_SECONDS
+        while time.monotonic() < end and self._is_queued():
+            time.sleep(0.5)
+        subprocess.run(cancel, capture_output=True)
+
+    def _is_queued(self) -> bool:
+        found = subprocess.run(["squeue", "--noheader", "--jobs", self._job.job_id], capture_output=True)
+        return bool(found.stdout.strip())
 
 
 class Slurm:

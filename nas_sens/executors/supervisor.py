@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from ..core.errors import InvalidInputError, WorkerError
 from .base import Ended, Engine, Running, Task
 
 MAX_RESTARTS = 5  # of each worker that was lost
+LAST_SECONDS = 20.0  # for the others to end, when one has found that nothing is left
 
 
 def supervise(
@@ -36,6 +39,7 @@ def supervise(
         WorkerError: All of them were lost, more often than they are started again.
     """
     running: dict[Task, Running] = {}
+    end = math.inf
     n_lost = dict.fromkeys(tasks, 0)
     last = ""
     is_done = False
@@ -53,15 +57,22 @@ def supervise(
                 if ended.how == "refused":
                     raise InvalidInputError(ended.text)
                 n_lost[task] += ended.how == "lost"
-                if ended.how == "more" or (ended.how == "lost" and n_lost[task] <= max_restarts):
+                if ended.how == "done":
+                    end = min(end, time.monotonic() + LAST_SECONDS)
+                elif not is_done and (ended.how == "more" or n_lost[task] <= max_restarts):
                     running[task] = engine.start(task)
             on_poll()
+            if time.monotonic() > end:
+                break  # the others wait for a place to run
             if running:
                 time.sleep(poll_seconds)
     finally:
-        for task, worker in running.items():
-            worker.stop()
+        with ThreadPoolExecutor(max(1, len(running))) as pool:  # each may take its time
+            stopped = [pool.submit(worker.stop) for worker in running.values()]
+        for task in running:
             on_ended(task, Ended(how="stopped"))
         engine.close()
+        for stop in stopped:
+            stop.result()
     if not is_done:
         raise WorkerError(f"all {len(tasks)} workers were lost {max_restarts + 1} times; the last one: {last}")
