@@ -98,9 +98,9 @@ class Cluster:
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 is_python = b"submitit.core._submit" in (folder / "cmdline").read_bytes().split(b"\0")
-                if is_python and b"SLURM_PROCID=0" in (found := (folder / "environ").read_bytes().split(b"\0")):
-                    if f"SLURM_JOB_ID={job}".encode() in found:
-                        return int(folder.name)
+                found = (folder / "environ").read_bytes().split(b"\0") if is_python else []
+                if {b"SLURM_PROCID=0", f"SLURM_JOB_ID={job}".encode()} <= {*found}:
+                    return int(folder.name)
         raise LookupError(f"no process of job {job}")
 
 
