@@ -17,6 +17,7 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def simulate(*, worker: str, device: str, n_threads: int | None, url: str, mean:
         )  # fmt: skip
         storage.finish(NAME, job, record, {})
         with note.open("a") as file:
-            file.write(f"{seconds} {_peak_megabytes()} {time.process_time()}\n")
+            file.write(f"{time.time()} {seconds} {_peak_megabytes()} {time.process_time()}\n")
 
 
 def _peak_megabytes() -> float:
@@ -120,18 +121,12 @@ def measure_one(engine: Engine, url: str, n_workers: int, arguments: argparse.Na
             )
             for i in range(n_workers)
         ]  # fmt: skip
-        first: list[float] = []
-
-        def on_poll() -> None:
-            if not first and any(folder.glob("*.txt")):
-                first.append(time.monotonic())
-
         supervise(
             engine, tasks, on_ended=lambda t, e: crashed.append(t.worker) if e.how == "lost" else None,
-            on_poll=on_poll, poll_seconds=0.2, max_restarts=1000,
+            on_poll=lambda: None, poll_seconds=0.2, max_restarts=1000,
         )  # fmt: skip
-        lines = [line.split() for path in folder.glob("*.txt") for line in path.read_text().splitlines()]
-        ends = [float(path.read_text().split()[-1]) for path in folder.glob("*.txt")]
+        notes = [[list(map(float, line.split())) for line in p.read_text().splitlines()] for p in folder.glob("*.txt")]
+        names = [p.name.split("-")[0] for p in folder.glob("*.txt")]
     seconds = time.monotonic() - began
     trained = [t.digest for t in storage.trained(NAME)]
     n_transactions = _transactions(storage) - before
@@ -139,14 +134,31 @@ def measure_one(engine: Engine, url: str, n_workers: int, arguments: argparse.Na
         "workers": n_workers,
         "trainings": n,
         "crashes": len(crashed),
-        "trainings_a_second": round(n / seconds, 2),
-        "share_of_time_trained": round(sum(float(line[0]) for line in lines) / (n_workers * seconds), 3),
-        "worker_cpu_milliseconds_a_training": round(1e3 * sum(ends) / n, 1),
+        **_when_all_work(names, notes),
+        "worker_cpu_milliseconds_a_training": round(1e3 * sum(rows[-1][3] for rows in notes) / n, 1),
         "transactions_a_training": round(n_transactions / n, 1) if n_transactions else None,
-        "peak_megabytes_a_worker": round(max(float(line[1]) for line in lines)),
+        "peak_megabytes_a_worker": round(max(row[2] for rows in notes for row in rows)),
         "lost": n - len(set(trained)),
         "doubled": sum(k - 1 for k in collections.Counter(trained).values()),
         "seconds": round(seconds, 1),
+    }
+
+
+def _when_all_work(names: Sequence[str], notes: Sequence[Sequence[Sequence[float]]]) -> dict[str, float]:
+    """Return trainings a second and the share of time trained, from when all have begun until the first is out of work.
+
+    A worker that crashed and was started again is one worker; starting it is time in which it does not train.
+    """
+    ends = collections.defaultdict(list)
+    for name, rows in zip(names, notes, strict=True):
+        ends[name] += [row[0] for row in rows]
+    begin, end = max(min(e) for e in ends.values()), min(max(e) for e in ends.values())
+    inside = [(max(begin, t - s), min(end, t)) for rows in notes for t, s, *_ in rows]
+    trained = sum(max(0.0, b - a) for a, b in inside)
+    n = sum(begin < t <= end for rows in notes for t, *_ in rows)
+    return {
+        "trainings_a_second": round(n / (end - begin), 2),
+        "share_of_time_trained": round(trained / (len(ends) * (end - begin)), 3),
     }
 
 
@@ -162,7 +174,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the rows of all databases and numbers of workers."""
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     rows = []
-    for database in ["sqlite", *(["postgresql"] if arguments.server else [])]:
+    for database in [*([] if arguments.only_server else ["sqlite"]), *(["postgresql"] if arguments.server else [])]:
         for n_workers in arguments.workers:
             with tempfile.TemporaryDirectory() as folder:
                 url = f"sqlite:///{folder}/a.db" if database == "sqlite" else _empty(arguments.server)
@@ -190,4 +202,5 @@ if __name__ == "__main__":
     parser.add_argument("--per-worker", type=int, default=20, help="trainings")
     parser.add_argument("--seconds", type=float, default=3.0, help="mean of a training")
     parser.add_argument("--server", metavar="URL", help="of a PostgreSQL database that may be emptied")
+    parser.add_argument("--only-server", action="store_true", help="leave SQLite out")
     harness.run(parser, measure, quick={"workers": [2], "per_worker": 5, "seconds": 0.2})
