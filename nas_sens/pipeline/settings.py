@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..storage.leases import GRACE_SECONDS
-from ..storage.study_storage import REPORT_SECONDS
+from ..storage.study_database import REPORT_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)

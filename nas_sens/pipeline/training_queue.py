@@ -10,7 +10,7 @@ from enum import Enum
 from ..architectures import load_spec
 from ..core.candidates import ScoredCandidate, TrainedCandidate
 from ..storage.queue import MOST_WAITING
-from ..storage.study_storage import BEATS_PER_GRACE
+from ..storage.study_database import BEATS_PER_GRACE
 from ..training.outcome_lookup import TrainingTable, with_figures
 from .plan import Planned, plan_ahead, plan_training
 from .session import Session

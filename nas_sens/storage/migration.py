@@ -23,7 +23,8 @@ from .bulk_read import portions
 from .earlier_checks import CLAIMS, checked_pair
 from .earlier_pair import EarlierPair, system_attributes, user_attributes
 from .schema import is_known_schema
-from .study_storage import METRIC_NAMES, OBJECTIVE, StudyStorage
+from .study_database import METRIC_NAMES, OBJECTIVE
+from .study_storage import StudyStorage
 from .trials import LAYOUT
 
 Attributes = dict[str, Any]
