@@ -97,10 +97,10 @@ class Cluster:
         """Return the process of submitit that a job runs."""
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                is_python = b"submitit.core._submit" in (folder / "cmdline").read_bytes().split(b"\0")
-                if is_python and b"SLURM_PROCID=0" in (found := (folder / "environ").read_bytes().split(b"\0")):
-                    if f"SLURM_JOB_ID={job}".encode() in found:
-                        return int(folder.name)
+                command = (folder / "cmdline").read_bytes().split(b"\0")
+                is_it = b"submitit.core._submit" in command and b"python" in command[0]  # not srun, which starts it
+                if is_it and f"SLURM_JOB_ID={job}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    return int(folder.name)
         raise LookupError(f"no process of job {job}")
 
 
