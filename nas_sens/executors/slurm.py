@@ -1,6 +1,6 @@
 """Workers as jobs of a SLURM cluster, submitted by submitit.
 
-A job that is pre-empted gives back the training that it has in hand and is queued again; the training goes on from its
+A job that is preempted gives back the training that it has in hand and is queued again; the training goes on from its
 checkpoint wherever it is taken next. SLURM sends SIGTERM first, whatever it means to do: the training is given back
 then, and the job waits for submitit's signal, by which it queues itself again, or for its end.
 """
@@ -24,7 +24,7 @@ _LAST_SECONDS = 600.0  # from SIGTERM to what comes after it
 
 
 class SlurmTask:
-    """What submitit calls on the cluster, and calls again after pre-emption.
+    """What submitit calls on the cluster, and calls again after preemption.
 
     Args:
         task: What the worker does.

@@ -94,6 +94,17 @@ class Search:
         assert self.process.wait(seconds) == code, self.err
         return self.err
 
+    def until(self, what: Callable[[], Any], seconds: float = 240) -> Any:
+        """Return what is true at last, while the search runs."""
+
+        def found() -> Any:
+            is_over = self.process.poll() is not None
+            value = what()
+            assert value or not is_over, self.err
+            return value
+
+        return wait_for(found, seconds)
+
     def workers(self) -> dict[int, int]:
         """Return the processes of the local workers that live, by number."""
         found: dict[int, int] = {}

@@ -97,9 +97,9 @@ class Cluster:
         """Return the process of submitit that a job runs."""
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                is_python = b"submitit.core._submit" in (folder / "cmdline").read_bytes().split(b"\0")
-                found = (folder / "environ").read_bytes().split(b"\0") if is_python else []
-                if {b"SLURM_PROCID=0", f"SLURM_JOB_ID={job}".encode()} <= {*found}:
+                command = (folder / "cmdline").read_bytes().split(b"\0")
+                is_it = b"submitit.core._submit" in command and b"python" in command[0]  # not srun, which starts it
+                if is_it and f"SLURM_JOB_ID={job}".encode() in (folder / "environ").read_bytes().split(b"\0"):
                     return int(folder.name)
         raise LookupError(f"no process of job {job}")
 

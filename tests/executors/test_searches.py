@@ -62,7 +62,7 @@ def test_two_workers_train_each_candidate_once(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_worker_that_is_killed(folder: Path, alone: dict[str, float]) -> None:
     with searching(folder, grace=NEVER) as search:
-        lost = wait_for(lambda: in_the_middle(folder))
+        lost = search.until(lambda: in_the_middle(folder))
         os.kill(search.pid_of(lost), signal.SIGKILL)
         err = search.end()
     told = f"worker {lost.user_attrs['worker']} was lost; 1 trainings go to others: it ended with SIGKILL"
@@ -79,7 +79,7 @@ def test_a_worker_that_is_killed_while_it_scores(tmp_path: Path) -> None:
     text = file.read_text().replace("n_candidates = 6", "n_candidates = 30").replace("n_inputs = 16", "n_inputs = 1000")
     file.write_text(text.replace("[score]\n", '[score]\nestimator = "monte_carlo"\nseeds = 40\n'))
     with searching(tmp_path, grace=NEVER) as search:
-        wait_for(lambda: len(search.workers()) == 2 and holders(tmp_path, "scores"))
+        search.until(lambda: len(search.workers()) == 2 and holders(tmp_path, "scores"))
         worker = holders(tmp_path, "scores")[0].rpartition("/")[0]
         os.kill(search.workers()[int(worker.rpartition("-")[2])], signal.SIGKILL)
         err = search.end()
@@ -106,8 +106,8 @@ def holders(folder: Path, item: str) -> list[str]:
 @pytest.mark.slow
 def test_workers_of_a_parent_that_is_killed(folder: Path, alone: dict[str, float]) -> None:
     with searching(folder, grace=NEVER) as first:
-        caught = wait_for(lambda: in_the_middle(folder))
-        workers = wait_for(lambda: len(w := first.workers()) == 2 and w)
+        caught = first.until(lambda: in_the_middle(folder))
+        workers = first.until(lambda: len(w := first.workers()) == 2 and w)
         first.process.kill()
         wait_for(lambda: not any(map(is_alive, workers.values())), 60)
     assert TrialState.RUNNING not in {t.state for t in trainings(folder)}, "they are put back"
@@ -122,8 +122,8 @@ def test_workers_of_a_parent_that_is_killed(folder: Path, alone: dict[str, float
 @pytest.mark.slow
 def test_an_interrupt(folder: Path, alone: dict[str, float]) -> None:
     with searching(folder, grace=NEVER) as first:
-        wait_for(lambda: in_the_middle(folder))
-        workers = wait_for(lambda: len(w := first.workers()) == 2 and w)
+        first.until(lambda: in_the_middle(folder))
+        workers = first.until(lambda: len(w := first.workers()) == 2 and w)
         first.process.send_signal(signal.SIGINT)
         err = first.end(130, 60)
     assert err.splitlines()[-1].startswith("interrupted; what was finished is kept")
@@ -140,15 +140,15 @@ def test_an_interrupt(folder: Path, alone: dict[str, float]) -> None:
 def test_workers_that_are_stopped_for_longer_than_the_grace_time(folder: Path, alone: dict[str, float]) -> None:
     """First one, whose training the other one takes over, then that one."""
     with searching(folder) as search:
-        first = wait_for(lambda: in_the_middle(folder))
+        first = search.until(lambda: in_the_middle(folder))
         digest, pid = first.user_attrs["digest"], search.pid_of(first)
         stop(pid, folder)
-        second = wait_for(lambda: in_the_middle(folder, digest=digest, worker=other(folder, first)))
+        second = search.until(lambda: in_the_middle(folder, digest=digest, worker=other(folder, first)))
         os.kill(pid, signal.SIGCONT)
         log = Path(os.readlink(f"/proc/{pid}/fd/1"))
-        wait_for(lambda: "was given to another worker" in log.read_text())
+        search.until(lambda: "was given to another worker" in log.read_text())
         stop(search.pid_of(second), folder)
-        third = wait_for(lambda: in_the_middle(folder, digest=digest, worker=first.user_attrs["worker"]))
+        third = search.until(lambda: in_the_middle(folder, digest=digest, worker=first.user_attrs["worker"]))
         os.kill(search.pid_of(second), signal.SIGCONT)
         err = search.end()
     assert "lost" not in err, "both are there"

@@ -1,4 +1,4 @@
-"""Searches whose workers are jobs of a real SLURM cluster: pre-empted, queued again, killed and interrupted."""
+"""Searches whose workers are jobs of a real SLURM cluster: preempted, queued again, killed and interrupted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from tests.executors.searches import (
     search_alone,
     searching,
     trainings,
-    wait_for,
     went_on_after,
     worker_logs,
 )
@@ -65,10 +64,10 @@ def test_jobs_train_each_candidate_once(cluster: Cluster, tmp_path: Path) -> Non
 def test_a_job_that_is_pre_empted(cluster: Cluster, folder: Path, alone: dict[str, float]) -> None:
     """It gives back its training, and is queued again."""
     with searching(folder, *ENGINE, grace=NEVER, **cluster.environment) as search:
-        caught = wait_for(lambda: in_the_middle(folder))
+        caught = search.until(lambda: in_the_middle(folder))
         job = job_of(cluster, folder, caught)
         cluster.run("scancel", "--signal=USR2", job)
-        wait_for(lambda: "Restarts=1" in cluster.run("scontrol", "show", "job", job))
+        search.until(lambda: "Restarts=1" in cluster.run("scontrol", "show", "job", job))
         err = search.end()
     assert "lost" not in err
     check_whole(folder, alone)
@@ -79,10 +78,10 @@ def test_a_job_that_is_pre_empted(cluster: Cluster, folder: Path, alone: dict[st
 def test_a_job_that_is_queued_again(cluster: Cluster, folder: Path, alone: dict[str, float]) -> None:
     """By somebody, without submitit's signal."""
     with searching(folder, *ENGINE, grace=NEVER, **cluster.environment) as search:
-        caught = wait_for(lambda: in_the_middle(folder))
+        caught = search.until(lambda: in_the_middle(folder))
         job = job_of(cluster, folder, caught)
         cluster.run("scontrol", "requeue", job)
-        wait_for(lambda: "Restarts=1" in cluster.run("scontrol", "show", "job", job))
+        search.until(lambda: "Restarts=1" in cluster.run("scontrol", "show", "job", job))
         err = search.end()
     assert "lost" not in err
     check_whole(folder, alone)
@@ -92,7 +91,7 @@ def test_a_job_that_is_queued_again(cluster: Cluster, folder: Path, alone: dict[
 
 def test_a_job_that_is_killed(cluster: Cluster, folder: Path, alone: dict[str, float]) -> None:
     with searching(folder, *ENGINE, grace=NEVER, **cluster.environment) as search:
-        caught = wait_for(lambda: in_the_middle(folder))
+        caught = search.until(lambda: in_the_middle(folder))
         os.kill(cluster.process(job_of(cluster, folder, caught)), signal.SIGKILL)
         err = search.end()
     assert f"worker {caught.user_attrs['worker']} was lost; 1 trainings go to others" in err
@@ -101,7 +100,7 @@ def test_a_job_that_is_killed(cluster: Cluster, folder: Path, alone: dict[str, f
 
 def test_an_interrupt(cluster: Cluster, folder: Path, alone: dict[str, float]) -> None:
     with searching(folder, *ENGINE, grace=NEVER, **cluster.environment) as first:
-        wait_for(lambda: in_the_middle(folder))
+        first.until(lambda: in_the_middle(folder))
         first.process.send_signal(signal.SIGINT)
         err = first.end(130, KILL_WAIT)
     assert "lost" not in err
