@@ -16,6 +16,28 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of a table as it was understood.
+
+    Attributes:
+        name: Its name in the header line, or the one that it was given.
+        kind: ``number``, ``truth value``, ``category``, ``date`` or ``left out``; of the target ``classes`` or
+            ``quantity``.
+        features: How many features it became.
+        values: How many different values it has.
+        missing: In how many rows it has no value.
+        note: What is peculiar, such as the values that keep it from being used; "" if nothing is.
+    """
+
+    name: str
+    kind: str
+    features: int
+    values: int
+    missing: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoadOptions:
     """What a data set file may need to load its samples.
 
@@ -51,6 +73,8 @@ class Samples:
         task: What is to be learnt.
         class_names: Name of every class, in the order of the labels; empty where labels are only numbers.
         feature_names: Name of every feature of a table; empty where there are no names.
+        columns: The columns of a table as they were understood; empty if it was none.
+        notes: What was left out, taken for something or looks strange, one line each: the user is told.
     """
 
     x: torch.Tensor
@@ -63,6 +87,8 @@ class Samples:
     task: Task = "classification"
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def make_samples(
@@ -76,6 +102,8 @@ def make_samples(
     task: Task = "classification",
     class_names: Sequence[str] = (),
     feature_names: Sequence[str] = (),
+    columns: Sequence[Column] = (),
+    notes: Sequence[str] = (),
 ) -> Samples:
     """Return checked samples from arrays.
 
@@ -91,6 +119,8 @@ def make_samples(
         task: What is to be learnt.
         class_names: Name of every class; empty if they have none.
         feature_names: Name of every feature; empty if they have none.
+        columns: The columns of a table as they were understood.
+        notes: What the user is to be told.
 
     Raises:
         InvalidInputError: Shapes, types, labels or values cannot be used.
@@ -128,8 +158,22 @@ def make_samples(
         task=task,
         class_names=tuple(class_names),
         feature_names=tuple(feature_names),
+        columns=tuple(columns),
+        notes=(*notes, *spelling_notes(class_names)),
         **held_out,
     )
+
+
+def spelling_notes(names: Sequence[str], what: str = "classes") -> list[str]:
+    """Return a line on names that differ in blanks and capitals only, of which some are perhaps meant to be one."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(" ".join(str(name).casefold().split()), []).append(name)
+    alike = [", ".join(map(repr, group)) for group in groups.values() if len(group) > 1]
+    if not alike:
+        return []
+    more = f" and {len(alike) - 3} more" if len(alike) > 3 else ""
+    return [f"different {what} that differ only in blanks or capitals: {'; '.join(alike[:3])}{more}; spell them alike"]
 
 
 def _check_like_training(

@@ -24,7 +24,7 @@ from ..core.identity import digest
 from .splits import Splits
 
 _DAMAGED = (RuntimeError, EOFError, KeyError, ValueError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile)
-_TUPLES = ("mean", "std", "class_names", "feature_names")
+_TUPLES = ("mean", "std", "class_names", "feature_names", "notes")
 
 
 def share(splits: Splits, folder: str | Path) -> Path:

@@ -84,6 +84,7 @@ class Splits:
         task: What is to be learnt. For regression "labels" are targets in their own units.
         class_names: Name of every class, in the order of the labels; empty where labels are only numbers.
         feature_names: Name of every feature of a table, after one-hot encoding; empty where there are no names.
+        notes: What was left out, taken for something or looks strange when the data were read, one line each.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Splits:
     task: Task = "classification"
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -170,6 +172,7 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
         task=samples.task,
         class_names=samples.class_names,
         feature_names=samples.feature_names,
+        notes=samples.notes,
     )
     if is_regression:
         _check_targets_vary(result)

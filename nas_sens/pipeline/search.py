@@ -91,7 +91,7 @@ def open_study(
         InvalidInputError: Data or database do not go with the declaration.
         StorageError: The database cannot be used.
     """
-    prepared = prepare(spec, device=device, load=_load_shared if is_shared else load_data)
+    prepared = prepare(spec, device=device, load=_load_shared if is_shared else load_data, progress=progress)
     return enter(prepared, storage=storage, artifacts=artifacts, progress=progress, settings=settings)
 
 

@@ -1,0 +1,50 @@
+"""What was read, in a few lines: sizes, classes with their counts, and what the user should know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from .splits import Splits
+
+MAX_CLASSES = 12
+
+
+def account_of(splits: Splits) -> list[str]:
+    """Return what is said of data before anything runs: one line on all, then one for every note."""
+    parts = {"train": splits.y_train, "validation": splits.y_val, "test": splits.y_test}
+    sizes = ", ".join(f"{part} {len(y):,}" for part, y in parts.items())
+    if splits.task == "regression":
+        y = torch.cat(list(parts.values()))
+        what = f"targets from {y.min():g} to {y.max():g}"
+    else:
+        what = f"{splits.n_outputs} classes{counts_text(splits.class_names, class_counts(splits))}"
+    lines = [f"data {splits.name}: inputs {shape_text(splits.input_shape)}; {what}; {sizes}"]
+    return lines + [f"data {splits.name}: {note}" for note in splits.notes]
+
+
+def class_counts(splits: Splits) -> list[int]:
+    """Return how many samples every class has, in all parts together."""
+    return torch.bincount(torch.cat([splits.y_train, splits.y_val, splits.y_test]), minlength=splits.n_outputs).tolist()
+
+
+def counts_text(names: Sequence[str], counts: Sequence[int]) -> str:
+    """Return how many samples every class has, as what follows "classes"; only some where there are many."""
+    if min(counts) == max(counts):
+        return f", {counts[0]:,} samples each"
+    names = names or [str(i) for i in range(len(counts))]
+    shown = [f"{_short(name)} ({n:,})" for name, n in zip(names, counts, strict=True)]
+    if len(shown) <= MAX_CLASSES:
+        return f": {', '.join(shown)}"
+    few, many = min(range(len(counts)), key=counts.__getitem__), max(range(len(counts)), key=counts.__getitem__)
+    return f": {', '.join(shown[:3])}, …; fewest {shown[few]}, most {shown[many]}"
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Return the shape of one input, as text."""
+    return f"{shape[0]:,} features" if len(shape) == 1 else "×".join(map(str, shape))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:39]}…"
