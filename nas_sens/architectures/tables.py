@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..core.csv_reader import read_csv
 from ..core.errors import InvalidInputError
@@ -27,7 +28,13 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
         InvalidInputError: The file cannot be read, has no rows, two columns of one name, or a row of another length.
     """
     # As text, short rows told from empty cells, which of pandas' parsers only the one in Python does.
-    options = {"header": None, "dtype": str, "keep_default_na": False, "skip_blank_lines": False, "engine": "python"}
+    options: dict[str, Any] = {
+        "header": None,
+        "dtype": str,
+        "keep_default_na": False,
+        "skip_blank_lines": False,
+        "engine": "python",
+    }
     frame = read_csv(path, source=str(path), **options)
     header = [str(name) for name in frame.iloc[0]]
     body = frame.iloc[1:].dropna(how="all")  # blank lines

@@ -17,6 +17,7 @@ from ..core.interrupts import raise_again
 
 # Command to where it is and what it does: its libraries are imported when it runs, and for ``--help`` none are.
 _COMMANDS = {
+    "data": ("data_command:data", "Show what is read of data: columns, classes, parts."),
     "dashboard": ("result_commands:dashboard", "Show all studies in optuna-dashboard, until Ctrl-C."),
     "export": ("result_commands:export", "Write a trained network to a folder, ready for use."),
     "list": ("inspect_commands:list_", "Show what there is: studies, spaces, metrics, data, …"),

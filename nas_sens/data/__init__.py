@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from ..core.errors import InvalidInputError
 from ..core.registry import Registry
 from ._dataset import Dataset, datasets_in
 from .samples import LoadOptions, Samples, Task
 from .splits import DataSpec, Splits, split
 
-__all__ = ["DATASETS", "DataSpec", "Dataset", "Samples", "Splits", "Task", "dataset_names", "load_data", "without_path"]
+__all__ = [
+    "DATASETS",
+    "DataSpec",
+    "Dataset",
+    "Samples",
+    "Splits",
+    "Task",
+    "dataset_names",
+    "load_data",
+    "read_samples",
+    "without_path",
+]
 
 
 DATASETS: Registry[Dataset] = Registry(
@@ -43,13 +56,23 @@ def load_data(spec: DataSpec) -> Splits:
     Raises:
         InvalidInputError: The data set is unknown, missing or unusable.
     """
+    return split(read_samples(spec), spec)
+
+
+def read_samples(spec: DataSpec) -> Samples:
+    """Return the data that ``spec`` declares, before they are split.
+
+    Raises:
+        InvalidInputError: The data set is unknown, missing or unusable.
+    """
     name, _, argument = spec.name.partition(":")
     dataset = DATASETS.get(name)
     if (dataset.argument is not None) != bool(argument):
         wanted = name if dataset.argument is None else f"{name}:{dataset.argument}"
         raise InvalidInputError(f"data set {name!r} is written {wanted!r}; given {spec.name!r}")
-    for key in ("target", "image_size"):
-        if getattr(spec, key) is not None and key not in dataset.options:
+    unset = {f.name: f.default for f in fields(DataSpec)}
+    for key in ("target", "image_size", "drop", "csv", "layout"):
+        if getattr(spec, key) != unset[key] and key not in dataset.options:
             raise InvalidInputError(
                 f"data set {name!r} takes no {key}; given {key} = {getattr(spec, key)!r}; remove it"
             )
@@ -59,10 +82,13 @@ def load_data(spec: DataSpec) -> Splits:
         target=spec.target,
         task=spec.task,
         image_size=(size, size) if isinstance(size, int) else size,
+        drop=spec.drop,
+        csv=spec.csv,
+        layout=spec.layout,
         root=spec.root,
         download=spec.download,
     )
     samples = dataset.load(options)
     if spec.task not in ("auto", samples.task):
         raise InvalidInputError(f"data set {name!r} is for {samples.task}; given task = {spec.task!r}")
-    return split(samples, spec)
+    return samples

@@ -55,6 +55,15 @@ def max_bytes() -> int | float:
     return gib * _GIB
 
 
+def max_decompressed(stored: int) -> int | float:
+    """Return how many bytes a compressed file of ``stored`` bytes may decompress to.
+
+    Data seldom shrink to a hundredth, a file that is made to fill the memory shrinks to a thousandth. Where the
+    environment sets the limit of data, this is the limit.
+    """
+    return max_bytes() if os.environ.get(VARIABLE, "").strip() else min(max_bytes(), max(2**28, 100 * stored))
+
+
 def _memory() -> int:
     """Return this machine's memory, or that of the container if it is less."""
     found = []

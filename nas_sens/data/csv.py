@@ -1,24 +1,66 @@
-"""csv:PATH: a table of your own with a header line; target names the column to predict, classes or a quantity."""
+"""csv:PATH: a table of your own, however it is separated; target names the column to predict, classes or a quantity."""
 
 from __future__ import annotations
 
-from ..core.csv_reader import read_csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.csv_reader import head_of, read_csv
+from ._numbers import PLAIN, NumberStyle, style_of
 from ._table import encode_table, table_samples
+from .bounds import max_decompressed
+from .csv_dialect import CsvSpec, Dialect, dialect_of
 from .samples import LoadOptions, Samples
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 ARGUMENT = "PATH"
-OPTIONS = ("target",)
+OPTIONS = ("target", "drop", "csv")
+
+_SEEN = 2000  # different values of a column that tell how its numbers are written
 
 
 def load(options: LoadOptions) -> Samples:
-    """Return the table's rows: every column but the target is a feature.
+    """Return the table's rows: every column but the target, and those that ``drop`` names, is a feature.
 
-    Numbers and truth values are taken as they are; a column of text becomes one 0/1 feature for each of its values, at
-    most 50. `_table.is_classification` says how ``task = "auto"`` tells classes from quantities.
+    Separator, encoding, header line and the way in which numbers are written are told from the file, or said in
+    ``[data.csv]``; what was found is said. Numbers and truth values are taken as they are, dates as days since 1970; a
+    column of text becomes one 0/1 feature for each of its values, at most 50, of which the last stands for all rare
+    ones if there are more. An empty field is a missing value, and is refused. ``task = "auto"`` takes a target of text
+    or truth values, or of at most 20 different whole numbers, for classes, and any other for a quantity.
 
     Raises:
         InvalidInputError: The file cannot be read, or a column cannot be used; the message names it.
     """
     source = f"csv:{options.argument}"
-    frame = read_csv(options.argument, source=source, low_memory=False)
-    return table_samples(encode_table([frame], options, source=source), source=source)
+    given = options.csv or CsvSpec()
+    head, is_whole = head_of(options.argument, source=source)
+    dialect = dialect_of(head, given, target=options.target, is_whole=is_whole, source=source)
+    frame = _read(options, dialect, source)
+    style = _style(frame, dialect, given)
+    notes = list(dialect.notes)
+    if style != PLAIN:
+        groups = f" and {style.thousands!r} between thousands" if style.thousands else ""
+        notes.append(f"numbers are read with the decimal point {style.decimal!r}{groups}")
+        frame = _read(options, dialect, source, dtype=str)
+    if doubled := [c for c in frame.columns if c[-2:] == ".1" and c[:-2] in frame.columns]:
+        notes.append(f"several columns are called {doubled[0][:-2]!r}; the second is {doubled[0]!r} here")
+    table = encode_table([frame], options, source=source, style=style)
+    samples = table_samples(table, source=source)
+    return samples.with_notes(notes)
+
+
+def _read(options: LoadOptions, dialect: Dialect, source: str, **more: Any) -> pd.DataFrame:
+    path = Path(options.argument).expanduser()
+    frame = read_csv(
+        options.argument, source=source, max_bytes=max_decompressed(path.stat().st_size), low_memory=False,
+        keep_default_na=False, na_values=[""], **dialect.options, **more,
+    )  # fmt: skip
+    frame.columns = [str(c).strip() for c in frame.columns]
+    return frame
+
+
+def _style(frame: pd.DataFrame, dialect: Dialect, given: CsvSpec) -> NumberStyle:
+    texts = [frame[c].dropna().astype(str).drop_duplicates()[:_SEEN] for c in frame if frame[c].dtype.kind == "O"]
+    return style_of(texts, sep=dialect.sep, decimal=given.decimal, thousands=given.thousands)

@@ -54,7 +54,7 @@ def load(options: LoadOptions) -> Samples:
         pairs[part] = pixels[start : start + len(found)], np.array([label for _, label in found])
         start += len(found)
     return make_samples(
-        *pairs["train"], *pairs.get("test", ()), val=pairs.get("val"), source=source, class_names=classes
+        *pairs["train"], *pairs.get("test", ()), val=pairs.get("val"), layout="nchw", source=source, class_names=classes
     )
 
 

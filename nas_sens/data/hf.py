@@ -85,6 +85,7 @@ def _image_samples(
         *pairs.get("test", ()),
         val=pairs.get("val"),
         source=source,
+        layout="nchw",
         task=task,
         class_names=() if task == "regression" else classes,
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
 
 from ..core.errors import InvalidInputError
+from ._labels import Labels, labels_from, labels_like, targets_from
+from ._layout import Layout, inputs_from
+from .csv_dialect import CsvSpec
 
 Task = Literal["classification", "regression"]
 Pair = tuple[np.ndarray, np.ndarray]
@@ -46,6 +49,9 @@ class LoadOptions:
         target: Column that is to be predicted; None if it was not given.
         task: What is to be learnt, or "auto" to tell from the target.
         image_size: Height and width to resize images to; None to keep theirs.
+        drop: Columns of a table to leave out.
+        csv: How a CSV file is to be read; None to tell from the file.
+        layout: Order of an array's axes, or "auto" to tell from its shape.
         root: Folder where downloaded data sets lie.
         download: Whether a data set may be downloaded into ``root``.
     """
@@ -54,6 +60,9 @@ class LoadOptions:
     target: str | None = None
     task: Literal["auto", "classification", "regression"] = "auto"
     image_size: tuple[int, int] | None = None
+    drop: tuple[str, ...] = ()
+    csv: CsvSpec | None = None
+    layout: Layout = "auto"
     root: str = "data"
     download: bool = False
 
@@ -63,7 +72,8 @@ class Samples:
     """A data set in memory.
 
     Attributes:
-        x: Inputs, float32 (n, channels, height, width) or (n, features); raw images in [0, 1].
+        x: Inputs, float32 (n, channels, height, width), (n, channels, length) or (n, features); raw images in [0, 1];
+            float64 features where float32 cannot tell them apart, until they are standardised.
         y: Labels, int64 (n,), from 0 to ``n_outputs`` - 1; for regression targets, float32 (n, 1), in their own units.
         x_test: Inputs of the official test set; None if the data set has none.
         y_test: Labels or targets of the official test set.
@@ -90,6 +100,10 @@ class Samples:
     columns: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def with_notes(self, notes: Sequence[str]) -> Samples:
+        """Return the samples with more notes before their own."""
+        return replace(self, notes=(*notes, *self.notes))
+
 
 def make_samples(
     x: np.ndarray,
@@ -104,62 +118,64 @@ def make_samples(
     feature_names: Sequence[str] = (),
     columns: Sequence[Column] = (),
     notes: Sequence[str] = (),
+    layout: Layout = "auto",
 ) -> Samples:
     """Return checked samples from arrays.
 
     Args:
-        x: (n, height, width), (n, height, width, channels), (n, channels, height, width) or (n, features); uint8
-            images are divided by 255, floats are taken as they are. The channels are the last axis if that has 1, 3 or
-            4 entries and the second has not.
-        y: Integer labels (n,), or for regression numbers (n,) or (n, 1).
+        x: (n, features), pictures or sequences; see :func:`nas_sens.data._layout.inputs_from`.
+        y: Labels (n,); see :func:`nas_sens.data._labels.labels_from`; for regression numbers (n,) or (n, 1).
         x_test: As ``x``, of the official test set.
         y_test: As ``y``, of the official test set.
         source: The data set's name, for error messages.
         val: As ``x`` and ``y``, of the official validation set.
         task: What is to be learnt.
-        class_names: Name of every class; empty if they have none.
+        class_names: Name of every class, whose labels are their places then; empty if they have none.
         feature_names: Name of every feature; empty if they have none.
         columns: The columns of a table as they were understood.
         notes: What the user is to be told.
+        layout: Order of the axes of inputs.
 
     Raises:
         InvalidInputError: Shapes, types, labels or values cannot be used.
     """
     if (x_test is None) != (y_test is None):
         raise InvalidInputError(f"{source}: test inputs and test labels must be given together")
-    read_targets = _labels if task == "classification" else _targets
-    train = _inputs(x, f"{source}: x"), read_targets(y, len(x), f"{source}: y")
-    present = len(torch.unique(train[1]))
-    if present < 2:
-        what = "classes" if task == "classification" else "different targets"
-        raise InvalidInputError(f"{source}: at least 2 {what} are required, given {present}; check the labels")
-    n_outputs = 1 if task == "regression" else max(int(train[1].max()) + 1, len(class_names))
-    if task == "classification" and not class_names and present < n_outputs:
-        missing = int(np.setdiff1d(np.arange(n_outputs), train[1].numpy())[0])
-        raise InvalidInputError(
-            f"{source}: labels must be 0 to {n_outputs - 1}, each at least once, but none is {missing}; number the "
-            f"{present} classes from 0 to {present - 1}"
-        )
-    test = None if x_test is None or y_test is None else (x_test, y_test)
+    inputs, more = inputs_from(x, f"{source}: x", layout)
+    notes = [*notes, *more]
+    labels = _train_labels(y, len(x), class_names, f"{source}: y") if task == "classification" else None
+    targets = labels.y if labels else targets_from(y, len(x), f"{source}: y")
+    if len(torch.unique(targets)) < 2:
+        what = "classes" if labels else "different targets"
+        raise InvalidInputError(f"{source}: at least 2 {what} are required, given 1; check the labels")
+    n_outputs = max(int(targets.max()) + 1, len(class_names)) if labels else 1
     held_out: dict[str, torch.Tensor] = {}
-    for part, pair in (("test", test), ("val", val)):
-        if pair is None:
+    for part, pair in (("test", (x_test, y_test)), ("val", val)):
+        if pair is None or pair[0] is None or pair[1] is None:
             continue
-        inputs = _inputs(pair[0], f"{source}: x_{part}")
-        targets = read_targets(pair[1], len(pair[0]), f"{source}: y_{part}")
-        _check_like_training(
-            inputs, targets, train[0], n_outputs, task, "test" if part == "test" else "validation", source
+        x_part, _ = inputs_from(pair[0], f"{source}: x_{part}", layout)
+        if x_part.shape[1:] != inputs.shape[1:]:
+            raise InvalidInputError(
+                f"{source}: training and {'test' if part == 'test' else 'validation'} inputs must have the same shape; "
+                f"given {tuple(inputs.shape[1:])} and {tuple(x_part.shape[1:])}"
+            )
+        what = f"{source}: y_{part}"
+        y_part = (
+            labels_like(pair[1], len(pair[0]), what, labels, n_outputs)
+            if labels
+            else targets_from(pair[1], len(pair[0]), what)
         )
-        held_out |= {f"x_{part}": inputs, f"y_{part}": targets}
+        held_out |= {f"x_{part}": x_part, f"y_{part}": y_part}
+    names = tuple(class_names) or (labels.names if labels else ())
     return Samples(
-        x=train[0],
-        y=train[1],
+        x=inputs,
+        y=targets,
         n_outputs=n_outputs,
         task=task,
-        class_names=tuple(class_names),
+        class_names=names,
         feature_names=tuple(feature_names),
         columns=tuple(columns),
-        notes=(*notes, *spelling_notes(class_names)),
+        notes=(*notes, *(labels.notes if labels else ()), *spelling_notes(names)),
         **held_out,
     )
 
@@ -176,65 +192,7 @@ def spelling_notes(names: Sequence[str], what: str = "classes") -> list[str]:
     return [f"different {what} that differ only in blanks or capitals: {'; '.join(alike[:3])}{more}; spell them alike"]
 
 
-def _check_like_training(
-    x: torch.Tensor, y: torch.Tensor, x_train: torch.Tensor, n_outputs: int, task: Task, part: str, source: str
-) -> None:
-    if x.shape[1:] != x_train.shape[1:]:
-        raise InvalidInputError(
-            f"{source}: training and {part} inputs must have the same shape; "
-            f"given {tuple(x_train.shape[1:])} and {tuple(x.shape[1:])}"
-        )
-    if task == "classification" and int(y.max()) >= n_outputs:
-        raise InvalidInputError(
-            f"{source}: {part} labels must be from 0 to {n_outputs - 1} as in training; given {int(y.max())}"
-        )
-
-
-def _inputs(x: np.ndarray, what: str) -> torch.Tensor:
-    x = np.asarray(x)
-    if x.dtype.kind not in "uifb":
-        raise InvalidInputError(f"{what} must hold numbers; given an array of type {x.dtype}")
-    if x.ndim not in (2, 3, 4) or 0 in x.shape:
-        raise InvalidInputError(f"{what} must be (n, features) or (n, images …), 2 to 4 axes; given {x.shape}")
-    scale = 255.0 if x.dtype == np.uint8 and x.ndim > 2 else 1.0
-    if x.ndim == 3:
-        x = x[:, None]
-    elif x.ndim == 4 and x.shape[3] in (1, 3, 4) and x.shape[1] not in (1, 3, 4):
-        x = x.transpose(0, 3, 1, 2)
-    values = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
-    if scale != 1.0:
-        values.div_(scale)
-    low, high = torch.aminmax(values)  # both are NaN if one entry is; unlike isfinite, needs no copy
-    if not (torch.isfinite(low) and torch.isfinite(high)):
-        raise InvalidInputError(f"{what} must be finite, but holds NaN or infinity; clean or impute the data first")
-    return values
-
-
-def _labels(y: np.ndarray, n: int, what: str) -> torch.Tensor:
-    y = np.asarray(y)
-    if y.shape != (n,):
-        raise InvalidInputError(f"{what} must have one label for each of {n} inputs, shape ({n},); given {y.shape}")
-    if y.dtype.kind not in "ui":
-        if y.dtype.kind != "f":
-            raise InvalidInputError(f"{what} must hold integer class labels; given an array of type {y.dtype}")
-        if (wrong := y[~(np.isfinite(y) & (y == np.round(y)))]).size:
-            raise InvalidInputError(
-                f"{what} must hold integer class labels; given {wrong[0]}; "
-                'for numbers to predict, set task = "regression"'
-            )
-        y = y.astype(np.int64)
-    if y.min() < 0:
-        raise InvalidInputError(f"{what} must be labels from 0 upwards; given {y.min()}")
-    return torch.from_numpy(y.astype(np.int64))
-
-
-def _targets(y: np.ndarray, n: int, what: str) -> torch.Tensor:
-    y = np.asarray(y)
-    if y.shape not in ((n,), (n, 1)):
-        raise InvalidInputError(f"{what} must have one number for each of {n} inputs, shape ({n},); given {y.shape}")
-    if y.dtype.kind not in "uif":
-        raise InvalidInputError(f"{what} must hold numbers to predict; given an array of type {y.dtype}")
-    values = torch.from_numpy(np.ascontiguousarray(y.reshape(n, 1), dtype=np.float32))
-    if not torch.isfinite(values).all():
-        raise InvalidInputError(f"{what} must be finite in float32, but holds NaN, infinity or a number above 3e38")
-    return values
+def _train_labels(y: np.ndarray, n: int, class_names: Sequence[str], what: str) -> Labels:
+    if not class_names:
+        return labels_from(y, n, what)
+    return Labels(y=labels_like(y, n, what, Labels(y=torch.empty(0)), len(class_names)))

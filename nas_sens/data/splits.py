@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -14,11 +14,14 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as declared
 
 from ..core.errors import InvalidInputError
+from ._layout import Layout
+from .csv_dialect import CsvSpec
 from .samples import Samples, Task
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 
+_FAR_APART = 1e3  # how many times the usual standard deviation one must be for a note
 _CHUNK_NUMBERS = 2**20  # statistics are summed in float64 over about so many at a time, not over a copy of the data
 
 
@@ -35,6 +38,10 @@ class DataSpec:
             any other for a quantity; arrays (``npz``) hold classes unless this says ``regression``.
         image_size: Pixels to resize images to (``folder``, ``hf``), one number for squares or [height, width]; the
             aspect is not kept. None where all images have one size.
+        drop: Columns of a table (``csv``, ``hf``) to leave out.
+        csv: How a file is to be read (``csv``): separator, encoding, header line and so on. None to tell from it.
+        layout: Order of the axes of arrays (``npz``): ``nchw`` and ``nhwc`` for images, channels first or last,
+            ``nhw`` for grey ones, ``ncl`` and ``nlc`` for sequences, ``auto`` to tell from the shape.
         train_samples: Size of the training subset, class-balanced; None for all that the split leaves.
         val_fraction: Part of the training data held out for selection, unless the data set has a validation set.
         test_fraction: Part held out for the report where the data set has no official test set.
@@ -54,6 +61,9 @@ class DataSpec:
     target: str | None = None
     task: Literal["auto", "classification", "regression"] = "auto"
     image_size: Positive | Annotated[tuple[Positive, Positive], Field(strict=False)] | None = None
+    drop: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    csv: CsvSpec | None = None
+    layout: Layout = "auto"
     train_samples: Positive | None = None
     val_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.2
@@ -146,12 +156,12 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
     train = np.arange(len(samples.y))
     x_test, y_test, x_val, y_val = samples.x_test, samples.y_test, samples.x_val, samples.y_val
     if x_test is None or y_test is None:
-        train, test = _hold_out(train, labels, spec.test_fraction, spec, "test_fraction")
+        train, test = _hold_out(train, labels, spec.test_fraction, spec, "test_fraction", samples.class_names)
         x_test, y_test = samples.x, samples.y
     else:
         test = np.arange(len(y_test))
     if x_val is None or y_val is None:
-        train, val = _hold_out(train, labels, spec.val_fraction, spec, "val_fraction")
+        train, val = _hold_out(train, labels, spec.val_fraction, spec, "val_fraction", samples.class_names)
         x_val, y_val = samples.x, samples.y
     else:
         val = np.arange(len(y_val))
@@ -176,12 +186,52 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
     )
     if is_regression:
         _check_targets_vary(result)
+    absent = [] if is_regression else _absent_notes(result)
+    notes = [] if spec.standardize or result.x_train.ndim > 2 else _scale_notes(result)
     result = _standardize_(result) if spec.standardize else result
+    result = replace(_in_single(result), notes=(*result.notes, *absent, *notes))
     if spec.unit_norm:
         for x in (result.x_train, result.x_val, result.x_test):
             norms = torch.linalg.vector_norm(x.flatten(1), dim=1)
             x.div_(torch.where(norms > 0, norms, 1.0).view(-1, *[1] * (x.ndim - 1)))
     return result
+
+
+def _in_single(splits: Splits) -> Splits:
+    """Return splits in float32; features that it cannot tell apart were float64 until here.
+
+    Raises:
+        InvalidInputError: A feature is too large for it.
+    """
+    if splits.x_train.dtype == torch.float32:
+        return splits
+    parts = {key: getattr(splits, key).float() for key in ("x_train", "x_val", "x_test")}
+    if not all(bool(torch.isfinite(x).all()) for x in parts.values()):
+        raise InvalidInputError(
+            f"data {splits.name!r}: inputs must be at most 3e38, which is what float32 holds; set standardize = true"
+        )
+    return replace(splits, **parts)
+
+
+def _scale_notes(splits: Splits) -> list[str]:
+    """Return what is said of features that lie so far apart that one hides the others."""
+    x = splits.x_train
+    deviation = x.std(0) if len(x) > 1 else torch.zeros(1)
+    varying = deviation[deviation > 0]
+    notes = []
+    if len(varying) > 1 and float(varying.max()) > _FAR_APART * float(varying.median()):
+        largest = int(deviation.argmax())
+        name = repr(splits.feature_names[largest]) if splits.feature_names else f"number {largest}"
+        notes.append(
+            f"features of very different scale: the standard deviation of {name} is {float(varying.max()):.3g}, that "
+            f"of most others about {float(varying.median()):.3g}; set standardize = true in [data]"
+        )
+    if x.dtype == torch.float64:
+        notes.append(
+            "some features are large beside their differences, which are lost in float32; set standardize = true in "
+            "[data], or leave them out"
+        )
+    return notes
 
 
 def _check_targets_vary(splits: Splits) -> None:
@@ -194,7 +244,7 @@ def _check_targets_vary(splits: Splits) -> None:
 
 
 def _hold_out(
-    rows: np.ndarray, labels: np.ndarray | None, fraction: float, spec: DataSpec, key: str
+    rows: np.ndarray, labels: np.ndarray | None, fraction: float, spec: DataSpec, key: str, names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.model_selection import train_test_split  # seconds to import, and not every command needs data
 
@@ -203,11 +253,35 @@ def _hold_out(
         kept, held = train_test_split(rows, test_size=fraction, stratify=stratify, random_state=spec.seed)
     except ValueError as error:
         how = "" if labels is None else " with every class in both parts"
+        reason = str(error) if stratify is None else _rarest(stratify, names) or str(error)
         raise InvalidInputError(
-            f"data {spec.name!r}: {len(rows)} samples cannot be split by {key} = {fraction}{how} ({error}); "
+            f"data {spec.name!r}: {len(rows)} samples cannot be split by {key} = {fraction}{how} ({reason}); "
             "give more data or another fraction"
         ) from error
     return np.sort(kept), np.sort(held)
+
+
+def _rarest(labels: np.ndarray, names: Sequence[str]) -> str:
+    """Return which classes have too few samples for two parts, and what to do about it; "" if none has."""
+    counts = np.bincount(labels)
+    few = np.flatnonzero((counts > 0) & (counts < 2))
+    if not len(few):
+        return ""
+    shown = ", ".join(repr(names[c]) if names else str(c) for c in few[:5]) + (", …" if len(few) > 5 else "")
+    kind = f"the class {shown} has" if len(few) == 1 else f"the classes {shown} have"
+    return f"{kind} 1 sample: remove or merge {'it' if len(few) == 1 else 'them'}"
+
+
+def _absent_notes(splits: Splits) -> list[str]:
+    """Return what is said of classes that a part has no sample of."""
+    notes = []
+    for part, y in (("training", splits.y_train), ("validation", splits.y_val), ("test", splits.y_test)):
+        absent = (torch.bincount(y, minlength=splits.n_outputs) == 0).nonzero().flatten().tolist()
+        if absent:
+            names = [repr(splits.class_names[c]) if splits.class_names else str(c) for c in absent]
+            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            notes.append(f"the {part} set has no sample of the class {shown}")
+    return notes
 
 
 def _at_most(rows: np.ndarray, labels: np.ndarray | None, n: int | None, spec: DataSpec) -> np.ndarray:

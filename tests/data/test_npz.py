@@ -43,12 +43,13 @@ def test_home_is_expanded(tmp_path, monkeypatch):
     [
         ({"x": X}, "missing y, given x"),
         ({"y": Y}, "missing x, given y"),
-        ({"inputs": X, "labels": Y}, "x and y, or x_train and y_train .* missing x, y, given inputs, labels"),
+        ({"a": X, "b": Y}, "x and y, or x_train and y_train .* missing x, y, given a, b"),
+        ({"x": X, "y": Y, "images": X}, "the arrays x and images would both be x"),
         ({"x_train": X, "y": Y}, "missing y_train, given x_train, y"),
         ({"x": X, "y": Y, "x_test": X}, "x_test and y_test must be given together"),
         ({"x": X, "y": Y[:-1]}, "y must have one label for each of 40 inputs"),
         ({"x": X, "y": np.array([None] * 40)}, "cannot be read as a NumPy archive without pickles"),
-        ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "test labels must be from 0 to 1"),
+        ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "y_test must be labels from 0 to 1 as in training; given 2"),
     ],
 )
 def test_wrong_arrays_are_refused(tmp_path, arrays, message):
@@ -74,8 +75,8 @@ def test_wrong_files_are_refused(tmp_path):
 
 
 def test_labels_without_gaps_and_a_sample_of_every_class(tmp_path):
-    np.savez(tmp_path / "a.npz", x=X, y=Y + 1)
-    with pytest.raises(InvalidInputError, match="none is 0; number the 2 classes from 0 to 1"):
+    np.savez(tmp_path / "a.npz", x=X, y=2 * (np.arange(40) % 3))
+    with pytest.raises(InvalidInputError, match="none is 1; number the 3 classes from 0 to 2"):
         load(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", x=X, y=Y)
     with pytest.raises(InvalidInputError, match="at least 1 for each of the 2 classes; given 1"):
