@@ -35,8 +35,8 @@ class Labels:
 def labels_from(y: np.ndarray, n: int, what: str) -> Labels:
     """Return labels from whole numbers, truth values, text, a column of these, or one-hot rows.
 
-    Numbers from 0 without gaps stay. Text, truth values, numbers from 1 without gaps and any two numbers are numbered
-    in their order.
+    Numbers from 0 without gaps stay. Text, truth values, numbers from 1 without gaps, two numbers, and -1 with 1 are
+    numbered in their order.
 
     Raises:
         InvalidInputError: They are something else, or too many for classes.
@@ -54,7 +54,9 @@ def labels_from(y: np.ndarray, n: int, what: str) -> Labels:
     if y.dtype.kind in "ui" and int(distinct[0]) == 0 and int(distinct[-1]) == k - 1:
         return Labels(y=torch.from_numpy(y.astype(np.int64)), notes=tuple(notes))
     if y.dtype.kind in "ui":
-        if not (k == 2 or (int(distinct[0]) == 1 and int(distinct[-1]) == k)):
+        low, high = int(distinct[0]), int(distinct[-1])
+        is_pair = k == 2 and (low >= 0 or low == -high)  # a negative one beside others perhaps marks no label
+        if not (is_pair or (low == 1 and high == k)):
             raise InvalidInputError(
                 f"{what} {_gap(distinct)}; number the {k} classes from 0 to {k - 1}, for example by "
                 "numpy.unique(y, return_inverse=True)[1]"
@@ -135,7 +137,9 @@ def _flat(y: np.ndarray, n: int, what: str) -> tuple[np.ndarray, list[str]]:
                 f"{what} must hold integer class labels; given {y.max():g}; number the classes from 0"
             )
         y = y.astype(np.int64)
-    if y.dtype.kind not in "uibUS":
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8", "replace")
+    if y.dtype.kind not in "uibU":
         raise InvalidInputError(
             f"{what} must hold class labels, whole numbers or text; given an array of type {y.dtype}"
         )

@@ -295,7 +295,8 @@ def _target_column(columns: Sequence[str], target: str | None, source: str) -> s
             f"{source}: the column to predict is required, set target in [data]; columns: {_shown(columns)}"
         )
     if target not in columns:
-        near = nearest(target, columns)
+        alike = [c for c in columns if c.strip().casefold() == target.strip().casefold()]
+        near = f"did you mean {alike[0]!r}?" if alike else nearest(target, columns)
         hint = f"; {near}" if near.startswith("did") else ""
         raise InvalidInputError(f"{source}: has no column {target!r} to predict; columns: {_shown(columns)}{hint}")
     return target

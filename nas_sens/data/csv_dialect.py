@@ -101,7 +101,7 @@ def dialect_of(head: bytes, given: CsvSpec, *, target: str | None, is_whole: boo
     if comment:
         body = [line for line in body if not line.startswith(comment)]
     sep = given.sep or named_sep or _separator(body, target)
-    if given.sep is None and sep != ",":
+    if given.sep is None and named_sep is None and sep != ",":
         notes.append(f"fields are separated by {_NAMES.get(sep, repr(sep))}")
     rows = [_fields(line, sep) for line in _records(body)]
     has_header = _has_header(rows, target) if given.header is None else given.header

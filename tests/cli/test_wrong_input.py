@@ -53,7 +53,7 @@ STUDY_CASES = [
     ('"npz:data.npz"', '"npz:one_class.npz"', ["at least 2 classes"]),
     ('"npz:data.npz"', '"npz:short.npz"', ["one label for each"]),
     ('"npz:data.npz"', '"npz:negative.npz"', ["from 0 upwards"]),
-    ('"npz:data.npz"', '"npz:range.npz"', ["test labels", "0 to 1"]),
+    ('"npz:data.npz"', '"npz:range.npz"', ["y_test must be labels", "0 to 1"]),
     ('"npz:data.npz"', '"npz:text.npz"', ["must hold numbers"]),
     ('"npz:data.npz"', '"npz:flat.npz"', ["2 to 4 axes"]),
     ('"npz:data.npz"', '"npz:nokeys.npz"', ["missing"]),
