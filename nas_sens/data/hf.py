@@ -71,13 +71,15 @@ def _image_samples(
         name: part.select_columns([column]).cast_column(column, Image(decode=False)) for name, part in parts.items()
     }
 
-    def content(part: Any, i: int) -> File:
-        picture = part[i][column] or {}
-        return picture.get("path") or "" if picture.get("bytes") is None else BytesIO(picture["bytes"])
+    def content(name: str, i: int) -> File:
+        picture = undecoded[name][i][column]
+        if picture is None:
+            raise InvalidInputError(f"{source}: row {i} of {name} has no picture; remove such rows")
+        return picture["path"] if picture["bytes"] is None else BytesIO(picture["bytes"])
 
     names = [f"row {i} of {name}" for name, part in parts.items() for i in range(len(part))]
     pixels, notes = stack_images(
-        [partial(content, part, i) for part in undecoded.values() for i in range(len(part))],
+        [partial(content, name, i) for name, part in parts.items() for i in range(len(part))],
         names,
         options.image_size,
         source=source,

@@ -118,7 +118,7 @@ CASES = [
          error="test/ in .* may be a part of the data or a class beside cat and dog; rename it if it is a class"),
     Case("class-with-part-words", {"train_station": 6, "test_tube": 6}, classes=("test_tube", "train_station")),
     Case("classes-by-unknown-part-names", {**below("fold1", CATS_AND_DOGS), **below("fold2", CATS_AND_DOGS)},
-         classes=("fold1", "fold2"), total=24, notes=("each of the classes fold1 and fold2 has the subfolders cat and",)),
+         classes=("fold1", "fold2"), total=24, notes=("each of the classes fold1 and fold2 has",)),
     Case("yolo-inside", {"train/images": 4, "train/labels/0.txt": "0", "valid/images": 2, "valid/labels/0.txt": "0"},
          error="images/ and labels/ in .*train is how data for detection or segmentation are laid out"),
     Case("yolo-outside", {"images/train": 4, "images/val": 2, "labels/train/0.txt": "0"},

@@ -139,12 +139,12 @@ def png(width: int, height: int, rows: bytes, *, depth: int = 8, kind: int = 2, 
 
 def test_sixteen_bits_a_channel_are_told_and_deep_grey_is_refused(root):
     (root / "cat" / "z.png").write_bytes(png_of_16_bits())
-    assert load(root).notes == (
-        "1 picture has 16 bits a channel, of which the first 8 are taken, such as cat/z.png",
-    )
+    assert load(root).notes == ("1 picture has 16 bits a channel, of which the first 8 are taken, such as cat/z.png",)
     for mode in ("I;16", "F"):
         Image.new(mode, (6, 4)).save(root / "cat" / "z.tiff")
-        with pytest.raises(InvalidInputError, match=r"cat/z.tiff has more than 8 bits a pixel .*; convert it, or use npz"):
+        with pytest.raises(
+            InvalidInputError, match=r"cat/z.tiff has more than 8 bits a pixel .*; convert it, or use npz"
+        ):
             load(root)
 
 
@@ -170,7 +170,8 @@ def test_pictures_are_turned_as_their_exif_says(tmp_path, form, orientation):
     assert splits.input_shape == (3, 16, 32)
     corners = inputs(splits)[:, :, [3, 3, 12, 12], [4, 27, 4, 27]]
     assert (corners.argmax(1)[:, :3] == torch.tensor([0, 1, 2])).all()
-    assert (corners[:, :, 3].max() < 0.1) and (corners[:, :, 0].amax(1) > 0.15).all()
+    assert corners[:, :, 3].max() < 0.1
+    assert (corners[:, :, 0].amax(1) > 0.15).all()
 
 
 def test_an_orientation_behind_the_pixels_counts(root):
@@ -178,12 +179,14 @@ def test_an_orientation_behind_the_pixels_counts(root):
     exif[ORIENTATION] = 6
     rows = b"".join(b"\0" + RNG.bytes(6 * 3) for _ in range(4))
     (root / "cat" / "z.png").write_bytes(png(6, 4, rows, extra=exif.tobytes()[6:]))
-    with pytest.raises(InvalidInputError, match="but cat/z.png has 6×4 pixels and cat/0.png 4×6; set image_size"):
+    with pytest.raises(InvalidInputError, match=r"but cat/z.png has 6×4 pixels and cat/0.png 4×6; set image_size"):
         load(root)
     assert load(root, image_size=4).input_shape == (3, 4, 4)
 
 
-@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"x" * 9])
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"x" * 9]
+)
 def test_a_damaged_exif_is_no_error(root, exif):
     for form in ("JPEG", "PNG", "WEBP"):
         (root / "cat" / f"z.{form}").write_bytes(content(picture(), form, exif=exif))
@@ -220,20 +223,17 @@ def test_damaged_pictures_are_one_line_or_are_read(root, name):
         for at in rng.integers(0, len(damaged), 3):
             damaged[at] = rng.integers(0, 256)
         (root / "cat" / f"z{ending}").write_bytes(damaged)
+        message = None
         try:
-            splits = load(root, image_size=4)
+            n = len(inputs(load(root, image_size=4)))
         except InvalidInputError as error:
-            assert f"cat/z{ending} " in str(error)
-            assert "\n" not in str(error)
-            assert len(str(error)) < 600
+            message = str(error)
+        if message is None:
+            assert n in (10, 11)
         else:
-            assert len(inputs(splits)) in (10, 11)
-
-
-def bomb(width: int, height: int) -> bytes:
-    """A grey PNG of zeros: a thousandth of its pixels in bytes."""
-    packer = zlib.compressobj(9)
-    return png(width, height, b"", kind=0)[:-12] if not packer else png(width, height, bytes(1000), kind=0)
+            assert f"cat/z{ending} " in message
+            assert message.isprintable()
+            assert len(message) < 600
 
 
 @pytest.mark.parametrize(("width", "height"), [(100_000, 100_000), (20_000, 20_000), (2**31 - 1, 2**31 - 1)])
@@ -253,7 +253,7 @@ def test_a_picture_that_would_unpack_to_much_is_refused_by_its_header(root, widt
 
 def test_the_bound_of_one_picture_can_be_raised(root, monkeypatch):
     monkeypatch.setenv(PICTURE_VARIABLE, "0.00002")
-    with pytest.raises(InvalidInputError, match="cat/0.png has 4×6 pixels, more than the 2e-05 megapixels"):
+    with pytest.raises(InvalidInputError, match=r"cat/0.png has 4×6 pixels, more than the 2e-05 megapixels"):
         load(root)
     monkeypatch.setenv(PICTURE_VARIABLE, "0.000024")
     assert load(root).input_shape == (3, 4, 6)
@@ -298,7 +298,7 @@ def test_text_in_a_picture_that_unpacks_to_much_is_one_line(root):
     info = PngImagePlugin.PngInfo()
     info.add_text("note", "x" * 2**21, zip=True)
     (root / "cat" / "z.png").write_bytes(content(picture(), "PNG", pnginfo=info))
-    with pytest.raises(InvalidInputError, match="cat/z.png cannot be read as an image"):
+    with pytest.raises(InvalidInputError, match=r"cat/z.png cannot be read as an image"):
         load(root)
 
 
