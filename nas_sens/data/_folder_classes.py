@@ -7,6 +7,7 @@ import unicodedata
 
 from ..core.errors import InvalidInputError
 from ._folder_tree import Folder, counts_text, listed, shown
+from .part_names import mentions_part, parts_of
 
 
 def by_class_name(folder: Folder, source: str) -> dict[str, Folder]:
@@ -47,7 +48,7 @@ def check_classes(parts: dict[str, Folder], classes: dict[str, dict[str, Folder]
                 f"{source}: {shown(folder.path)} has no subfolder {listed(train, 'or')}, but {len(folder.pictures):,} "
                 "pictures directly in it; sort them by class or move the folder away"
             )
-        if unknown := [c for c in classes[part] if c not in train]:
+        if unknown := [c for c, below in classes[part].items() if c not in train and below.has_pictures]:
             alike = [c for c in train if c.casefold() == unknown[0].casefold()]
             hint = f" ({alike[0]!r} is written otherwise)" if alike else f" (it has {listed(train)})"
             raise InvalidInputError(f"{source}: {name}/ has the class {unknown[0]!r}, which train/ has not{hint}")
@@ -70,14 +71,28 @@ def _what_is_there(root: Folder, classes: dict[str, Folder]) -> str:
 def _other_files(folder: Folder) -> str:
     others = folder.other_files()
     others = others + sum((f.left_out for f in folder.walk()), start=type(others)())
-    return f" ({others.total():,} other files: {counts_text(others)})" if others else ""
+    return f" (other files: {counts_text(others)})" if others else ""
 
 
-def alike_notes(classes: dict[str, Folder]) -> list[str]:
-    """Return a note if all class folders have the same subfolders: perhaps these are the classes."""
+def alike_notes(classes: dict[str, Folder], source: str) -> list[str]:
+    """Return a note if all class folders have the same subfolders: perhaps these are the classes.
+
+    Raises:
+        InvalidInputError: The names, above or below, say so, or that parts lie in the classes.
+    """
     first, *others = [set(folder.filled) for folder in classes.values()]
+    if {"train"} < set(parts_of(first.union(*others)).values()):
+        raise InvalidInputError(
+            f"{source}: {listed(sorted(first))} lie in the folders of the classes {listed(classes)}; put the folders "
+            "of the classes into train/ and test/ instead"
+        )
     if len(first) < 2 or any(other != first for other in others):
         return []
+    if any(map(mentions_part, classes)):
+        raise InvalidInputError(
+            f"{source}: {listed(classes)} have the subfolders {listed(sorted(first))} each and may be classes or parts "
+            "of the data; rename them train, val and test, or to names in which no such word is"
+        )
     return [
         f"each of the classes {listed(classes)} has the subfolders {listed(sorted(first))}; if these "
         "are the classes, the folders above must be named train, val and test"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..core.errors import InvalidInputError
 from ._folder_classes import alike_notes, by_class_name, check_classes, lacking_notes
 from ._folder_tree import Folder, listed, shown
-from .part_names import PARTS, is_general, is_of_another_task, parts_of
+from .part_names import PARTS, is_general, is_of_another_task, mentions_part, parts_of
 
 _MAX_WRAPPERS = 3
 
@@ -18,12 +18,10 @@ class Layout:
     """Where the classes of every part are.
 
     Attributes:
-        parts: The folder of every part, "train" first.
-        classes: For every part its class folders by class name; the training part has all, sorted.
+        classes: For every part, "train" first, its class folders by class name; "train" has all, sorted.
         notes: What the user should know of how the folders were understood.
     """
 
-    parts: dict[str, Folder]
     classes: dict[str, dict[str, Folder]]
     notes: tuple[str, ...] = ()
 
@@ -33,8 +31,9 @@ def find_layout(root: Folder, source: str) -> Layout:
 
     Names such as ``train``, ``Training``, ``valid`` or ``test_set`` mean a part. They are parts if their folders have
     subfolders with pictures; no other folder with pictures may then lie beside them. Where their pictures lie directly
-    in them, ``train`` beside other folders with pictures is a class, and everything else is refused: it could be a
-    class, or pictures without labels. Folders around the parts (``dataset/train``) are looked through.
+    in them, ``train`` beside other folders with pictures (``bus``, ``car``) is a class, and everything else is refused:
+    it could be a class, or pictures without labels. Folders around the parts (``dataset/train``) and around the classes
+    (``train/images``) are looked through. Where no name means a part, the subfolders are the classes.
 
     Raises:
         InvalidInputError: The folders cannot be understood, or not in one way only; or a class is empty or unknown.
@@ -42,21 +41,19 @@ def find_layout(root: Folder, source: str) -> Layout:
     top = _unwrapped(root, source)
     found = dict(sorted(parts_of(top.folders).items(), key=lambda item: PARTS.index(item[1])))
     notes = [] if top is root else [f"the parts are those in {shown(os.path.relpath(top.path, root.path))}"]
-    if not found or _is_class_called_train(top, found):
+    is_split = bool(found) and not _is_class_called_train(top, found)
+    if is_split:
+        parts = {part: _inside(folder, source) for part, folder in _parts(top, found, source).items()}
+    else:
+        parts = {"train": _inside(top, source)}
+        if parts["train"] is not root:
+            notes = [f"the classes are those in {shown(os.path.relpath(parts['train'].path, root.path))}"]
         if found:
             notes.append(f"{shown(next(iter(found)))}/ is taken for a class: its pictures lie directly in it")
-        parts = {"train": root}
-        if (inside := _inside(root, source)) is not root:
-            notes.append(f"the classes are those in {shown(os.path.relpath(inside.path, root.path))}")
-    else:
-        parts = _parts(top, found, source)
-    is_split = len(parts) > 1 or parts["train"] is not root
-    parts = {part: _inside(folder, source) for part, folder in parts.items()}
     classes = {part: by_class_name(folder, source) for part, folder in parts.items()}
     check_classes(parts, classes, source)
-    notes += [] if is_split else alike_notes(classes["train"])
-    notes += lacking_notes(parts, classes)
-    return Layout(parts, classes, tuple(notes))
+    notes += lacking_notes(parts, classes) if is_split else alike_notes(classes["train"], source)
+    return Layout(classes, tuple(notes))
 
 
 def _unwrapped(root: Folder, source: str) -> Folder:
@@ -79,7 +76,8 @@ def _is_class_called_train(top: Folder, found: dict[str, str]) -> bool:
         list(found.values()) == ["train"]
         and bool(top.folders[names[0]].pictures)
         and not top.folders[names[0]].filled
-        and any(name not in found for name in top.filled)
+        and len(top.filled) > 1
+        and not any(mentions_part(name) for name in top.filled if name not in found)
     )
 
 
@@ -120,8 +118,8 @@ def _parts(top: Folder, found: dict[str, str], source: str) -> dict[str, Folder]
         )
     if in_the_way:
         raise InvalidInputError(
-            f"{source}: the folder {in_the_way[0]}/ in {where} is in the way: beside {names_of_parts}, which are "
-            f"parts of the data, no other folder may hold pictures; move {listed(in_the_way)} away, or rename "
+            f"{source}: the folder {in_the_way[0]}/ in {where} is in the way: beside {names_of_parts}, the parts of "
+            f"the data, no other folder may hold pictures; move {listed(in_the_way)} away, or rename "
             f"{names_of_parts} if all are classes"
         )
     return {part: top.folders[names[0]] for part, names in by_part.items() if names}
@@ -132,7 +130,7 @@ def _inside(folder: Folder, source: str) -> Folder:
     for _ in range(_MAX_WRAPPERS):
         _refuse_other_tasks(folder, source)
         names = list(folder.filled)
-        if folder.pictures or len(names) != 1 or not folder.filled[names[0]].filled:
+        if folder.pictures or len(names) != 1:
             break
         own = os.path.basename(folder.path)
         if not (names[0] == own or is_general(names[0])):

@@ -13,6 +13,7 @@ _WORDS = {
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "development", "eval", "evaluation"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+_NEAR_PARTS = ("train", "test", "valid", "holdout", "predict", "unlabel", "unsorted", "unsupervised", "extra")
 _GENERAL = r"(?:set|data|dataset|images?|imgs?|pictures|photos|split|folder)"
 _PART = re.compile(rf"{_GENERAL}*({'|'.join(sorted(_WORDS, key=len, reverse=True))}){_GENERAL}*")
 _GENERAL_ONLY = re.compile(rf"{_GENERAL}+")
@@ -38,6 +39,14 @@ def parts_of(names: Iterable[str]) -> dict[str, str]:
         if "train" in group.values() and len(set(group.values())) > 1:
             together |= group
     return {name: part for name in names if (part := alone.get(name) or together.get(name))}
+
+
+def mentions_part(name: str) -> bool:
+    """Return whether a name has to do with parts: one of their words is in it, or one for pictures without labels."""
+    squeezed = name.casefold()
+    return any(word.casefold() in _WORDS for word in _WORD.findall(name)) or any(
+        word in squeezed for word in _NEAR_PARTS
+    )
 
 
 def is_general(name: str) -> bool:
