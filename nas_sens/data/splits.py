@@ -34,7 +34,7 @@ class DataSpec:
             ``auto`` takes a target of text or truth values, or of at most 20 different whole numbers, for classes, and
             any other for a quantity; arrays (``npz``) hold classes unless this says ``regression``.
         image_size: Pixels to resize images to (``folder``, ``hf``), one number for squares or [height, width]; the
-            aspect is not kept. None where all images have one size.
+            aspect is not kept. None where all images have one size once they are turned upright.
         train_samples: Size of the training subset, class-balanced; None for all that the split leaves.
         val_fraction: Part of the training data held out for selection, unless the data set has a validation set.
         test_fraction: Part held out for the report where the data set has no official test set.

@@ -151,8 +151,8 @@ CASES = [
          error=r"test/ has the class 'eel', which train/ has not \(it has cat and dog\)"),
     Case("class-other-case", {**parted("train"), "test/Cat": 3},
          error=r"class 'Cat', .*\('cat' is written otherwise\)"),
-    Case("class-accents", {"train/caf\u00e9": 6, "train/tea": 6, "test/cafe\u0301": 3, "test/tea": 3},
-         classes=("caf\u00e9", "tea"), sizes=(None, None, 6), total=18),
+    Case("class-accents", {"train/na\u00efve": 6, "train/tea": 6, "test/nai\u0308ve": 3, "test/tea": 3},
+         classes=("na\u00efve", "tea"), sizes=(None, None, 6), total=18),
     Case("class-escape", {"a\x1b[31m\n": 6, "b": 6}, classes=("a\\x1b[31m\\n", "b")),
     Case("class-empty", {**CATS_AND_DOGS, "eel/a.txt": "x", "eel/.b": "x"},
          error=r"eel of a class holds no picture \(other files: .b 1, .txt 1\); add some or remove it"),
@@ -226,15 +226,17 @@ def test_links_in_circles_end(tmp_path):
     (tmp_path / "cat" / "deep" / "up").symlink_to(tmp_path)
     (tmp_path / "cat" / "self").symlink_to(tmp_path / "cat" / "self")
     (tmp_path / "dog" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    for a, b in (("x", "y"), ("y", "x")):
-        (tmp_path / "elsewhere" / a).mkdir(parents=True)
-        (tmp_path / "elsewhere" / a / "there").symlink_to(tmp_path / "elsewhere" / b)
-    (tmp_path / "elsewhere").rename(tmp_path / "dog" / "elsewhere")
+    (tmp_path / "cat" / "out").symlink_to(tmp_path.parent)
+    names = ("x", "y", "z")
+    for a in names:
+        (tmp_path / "dog" / a).mkdir()
+        for b in names:
+            (tmp_path / "dog" / a / f"to-{b}").symlink_to(tmp_path / "dog" / b)
     os.mkfifo(tmp_path / "dog" / "pipe.png")
     splits = load(tmp_path)
     assert sum(n_of(splits)) == 14
     assert "links to nowhere, pipes and the like" in splits.notes[0]
-    assert "links to folders that are read anyway 1" in splits.notes[0]
+    assert "links to folders that are read anyway" in splits.notes[0]
 
 
 def test_linked_folders_are_read(tmp_path):
