@@ -10,7 +10,9 @@ from pathlib import Path
 from ..core.errors import InvalidInputError
 
 VARIABLE = "NAS_SENS_MAX_DATA_GIB"
-MAX_PICTURE_PIXELS = 2**27  # 11,585 squared; a decoder holds 4 bytes a pixel, half a GiB
+PICTURE_VARIABLE = "NAS_SENS_MAX_MEGAPIXELS"
+
+_MEGAPIXELS = 128  # of one picture: half a GiB while it is decoded, and a file of a few hundred kB can hold them
 
 _GIB = 2**30
 _WHERE_UNKNOWN = 16 * _GIB  # of memory, on systems that do not say how much they have
@@ -34,34 +36,64 @@ def check_size(n_bytes: int, what: str) -> None:
         )
 
 
-def max_bytes() -> int | float:
+def check_picture(width: int, height: int, what: str) -> None:
+    """Refuse a picture of more pixels than one may have, by its header.
+
+    Args:
+        width: In pixels.
+        height: In pixels.
+        what: The picture, for the message.
+
+    Raises:
+        InvalidInputError: It has more, or the environment variable that sets the limit holds no positive number.
+    """
+    if width * height > (limit := (_given(PICTURE_VARIABLE, "of megapixels of one picture") or _MEGAPIXELS)) * 1e6:
+        raise InvalidInputError(
+            f"{what} has {height}×{width} pixels, more than the {limit:,g} megapixels that are allowed; scale it down, "
+            f"remove it or raise {PICTURE_VARIABLE}"
+        )
+
+
+def max_bytes() -> float:
     """Return how many bytes data may take in memory: what the environment says in GiB, else half of the memory.
 
     Raises:
         InvalidInputError: The environment variable holds no positive number.
     """
-    text = os.environ.get(VARIABLE, "").strip()
-    if not text:
-        return _memory() // 2
-    try:
-        gib = float(text)
-    except ValueError:
-        gib = math.nan
-    if not gib > 0:
-        raise InvalidInputError(
-            f"the environment variable {VARIABLE} must be a positive number, of GiB that data may take in memory; "
-            f"given {text[:80]!r}; correct or unset it"
-        )
-    return gib * _GIB
+    given = _given(VARIABLE, "of GiB that data may take in memory")
+    return _memory() // 2 if given is None else given * _GIB
 
 
-def max_decompressed(stored: int) -> int | float:
+def max_decompressed(stored: int) -> float:
     """Return how many bytes a compressed file of ``stored`` bytes may decompress to.
 
     Data seldom shrink to a hundredth, a file that is made to fill the memory shrinks to a thousandth. Where the
     environment sets the limit of data, this is the limit.
     """
-    return max_bytes() if os.environ.get(VARIABLE, "").strip() else min(max_bytes(), max(2**28, 100 * stored))
+    if os.environ.get(VARIABLE, "").strip():
+        return max_bytes()
+    return min(max_bytes(), max(2**28, 100 * stored))
+
+
+def _given(variable: str, what: str) -> float | None:
+    """Return the number in an environment variable; None if it is unset or empty.
+
+    Raises:
+        InvalidInputError: It holds no positive number.
+    """
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not number > 0:
+        raise InvalidInputError(
+            f"the environment variable {variable} must be a positive number, {what}; "
+            f"given {text[:80]!r}; correct or unset it"
+        )
+    return number
 
 
 def _memory() -> int:

@@ -2,88 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections import Counter
+from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.errors import InvalidInputError
+from ._folder_parts import find_layout
+from ._folder_tree import Folder, counts_text, read_tree, shown
 from ._images import stack_images
-from .samples import LoadOptions, Pair, Samples, make_samples
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from ._twins import twin_notes
+from .samples import LoadOptions, Samples, make_samples
 
 ARGUMENT = "PATH"
 OPTIONS = ("image_size",)
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
-_PARTS = ("train", "val", "test")
 
 
 def load(options: LoadOptions) -> Samples:
     """Return all pictures, in [0, 1]; classes are the subfolders' names in alphabetical order.
 
-    Pictures lie anywhere below their class's folder; files with other endings, and hidden ones, are left out.
+    Pictures lie anywhere below their class's folder. A file is one if its ending or its content says so; other files,
+    hidden ones and the system's are left out and counted in the notes. Which folders are parts and which are classes
+    is told by `find_layout`.
 
     Raises:
-        InvalidInputError: There is no such folder, a class is empty, or a picture cannot be used.
+        InvalidInputError: There is no such folder, it is not clear what its folders are, a class is empty, or a picture
+            cannot be used.
     """
-    root = Path(options.argument).expanduser()
+    path = os.path.expanduser(options.argument)
     source = f"folder:{options.argument}"
-    if not root.is_dir():
+    if os.path.isfile(path):
+        raise InvalidInputError(f"{source}: is a file; unpack it if it is an archive, and give the path of a folder")
+    if not os.path.isdir(path):
         raise InvalidInputError(f"{source}: is no folder; give the path of one with a subfolder for every class")
-    folders = _subfolders(root)
-    is_split = "train" in folders and set(folders) <= set(_PARTS) and bool(_subfolders(root / "train"))
-    parts = {p: root / p for p in _PARTS if p in folders} if is_split else {"train": root}
-    classes = _subfolders(parts["train"])
-    if len(classes) < 2:
-        raise InvalidInputError(
-            f"{source}: at least 2 subfolders, one a class, are required in {parts['train']}; given {len(classes)}"
-        )
-    files = {p: _files(path, p, classes, source) for p, path in parts.items()}
-    paths = [path for found in files.values() for path, _ in found]
-    pixels = stack_images(
-        [_opener(p) for p in paths], [str(p.relative_to(root)) for p in paths], options.image_size, source=source
-    )
-    pairs: dict[str, Pair] = {}
-    start = 0
-    for part, found in files.items():
-        pairs[part] = pixels[start : start + len(found)], np.array([label for _, label in found])
-        start += len(found)
+    root = read_tree(path, source)
+    layout = find_layout(root, source)
+    class_names = list(layout.classes["train"])
+    paths: list[str] = []
+    labels: list[int] = []
+    rows: dict[str, tuple[int, int]] = {}
+    for part, classes in layout.classes.items():
+        start = len(paths)
+        for label, name in enumerate(class_names):
+            found = classes[name].all_pictures() if name in classes else []
+            paths += found
+            labels += [label] * len(found)
+        rows[part] = start, len(paths)
+    names = [os.path.relpath(p, path) if ".." in path else p[len(path) :].lstrip(os.sep) for p in paths]
+    y = np.array(labels)
+    x, dropped = stack_images([partial(str, p) for p in paths], names, options.image_size, source=source)
+    pairs = {part: (x[start:stop], y[start:stop]) for part, (start, stop) in rows.items()}
+    class_folders = [folder for classes in layout.classes.values() for folder in classes.values()]
     return make_samples(
-        *pairs["train"], *pairs.get("test", ()), val=pairs.get("val"), layout="nchw", source=source, class_names=classes
+        *pairs["train"],
+        *pairs.get("test", ()),
+        val=pairs.get("val"),
+        source=source,
+        layout="nchw",
+        class_names=class_names,
+        notes=[
+            *layout.notes,
+            *_left_out(root, class_folders),
+            *dropped,
+            *twin_notes(x.transpose(0, 2, 3, 1), y, rows, lambda i: shown(names[i])),
+        ],
     )
 
 
-def _subfolders(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-
-
-def _files(folder: Path, part: str, classes: list[str], source: str) -> list[tuple[Path, int]]:
-    """Return the pictures of one part with their labels.
-
-    Raises:
-        InvalidInputError: The part has a class that train/ has not, or no picture, or a class in train/ has none.
-    """
-    if unknown := sorted(set(_subfolders(folder)) - set(classes)):
-        raise InvalidInputError(f"{source}: {folder.name}/ has the class {unknown[0]!r}, which train/ has not")
-    found = []
-    for label, name in enumerate(classes):
-        paths = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in _SUFFIXES and p.name[0] != ".")
-        if not paths and part == "train":
-            raise InvalidInputError(
-                f"{source}: the folder {folder / name} of a class holds no picture; add some or remove it"
-            )
-        found += [(p, label) for p in paths]
-    if not found:
-        raise InvalidInputError(f"{source}: the folder {folder} holds no picture; add some or remove it")
-    return found
-
-
-def _opener(path: Path) -> Callable[[], Image]:
-    from PIL import Image as pil
-
-    return partial(pil.open, path)
+def _left_out(root: Folder, class_folders: Iterable[Folder]) -> list[str]:
+    """Return a line on each kind of file that was left out."""
+    notes = []
+    if others := root.other_files():
+        n = others.total()
+        notes.append(f"{n:,} {'file' if n == 1 else 'files'} left out, no pictures: {counts_text(others)}")
+    inside = {id(folder) for top in class_folders for folder in top.walk()}
+    if outside := [p for folder in root.walk() if id(folder) not in inside for p in folder.pictures]:
+        notes.append(
+            f"{len(outside):,} {'picture' if len(outside) == 1 else 'pictures'} left out, in the folder of no class, "
+            f"such as {shown(os.path.basename(outside[0]))}"
+        )
+    if hidden := sum((folder.left_out for folder in root.walk()), Counter[str]()):
+        notes.append(f"left out, hidden or the system's: {counts_text(hidden)}")
+    return notes

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..core.errors import InvalidInputError, NasSensError
 from ._images import stack_images
+from ._pillow import File
 from ._table import encode_table, table_samples
+from ._twins import twin_notes
+from .part_names import PARTS, parts_of
 from .samples import LoadOptions, Pair, Samples, make_samples
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 ARGUMENT = "NAME"
 OPTIONS = ("target", "image_size")
-
-_PARTS = {"train": ("train",), "val": ("validation", "valid", "val"), "test": ("test",)}
 
 
 def load(options: LoadOptions) -> Samples:
@@ -34,7 +34,7 @@ def load(options: LoadOptions) -> Samples:
         NasSensError: The download failed.
     """
     source = f"hf:{options.argument}"
-    parts = _parts(_open(options, source), source)
+    parts, notes = _parts(_open(options, source), source)
     features = parts["train"].features
     target = options.target or _label_column(features, source)
     if target not in features:
@@ -44,19 +44,19 @@ def load(options: LoadOptions) -> Samples:
     if len(images) > 1:
         raise InvalidInputError(f"{source}: one column of images is required, given {', '.join(images)}")
     if images:
-        return _image_samples(parts, images[0], target, classes, options, source)
+        samples = _image_samples(parts, images[0], target, classes, options, source)
+        return replace(samples, notes=(*notes, *samples.notes))
     frames = [part.to_pandas() for part in parts.values()]
     given = LoadOptions(target=target, task="classification" if classes else options.task)
     table = encode_table(frames, given, source=source)
     if classes:  # the labels as they are, so that they keep their place in the list of names
         table = _with_labels(table, [f[target].to_numpy() for f in frames], classes)
     pairs = dict(zip(parts, table.parts, strict=True))
-    return table_samples(table, source=source, test=pairs.get("test"), val=pairs.get("val"))
+    samples = table_samples(table, source=source, test=pairs.get("test"), val=pairs.get("val"))
+    return replace(samples, notes=(*notes, *samples.notes))
 
 
 def _with_labels(table: Any, labels: list[np.ndarray], classes: tuple[str, ...]) -> Any:
-    from dataclasses import replace
-
     pairs = tuple((x, y) for (x, _), y in zip(table.parts, labels, strict=True))
     return replace(table, parts=pairs, class_names=classes)
 
@@ -64,21 +64,36 @@ def _with_labels(table: Any, labels: list[np.ndarray], classes: tuple[str, ...])
 def _image_samples(
     parts: dict[str, Any], column: str, target: str, classes: tuple[str, ...], options: LoadOptions, source: str
 ) -> Samples:
-    def picture(part: Any, i: int) -> Image:
-        return part[i][column]
+    from datasets import Image
 
-    rows = [(name, part, i) for name, part in parts.items() for i in range(len(part))]
-    pixels = stack_images(
-        [partial(picture, part.select_columns([column]), i) for _, part, i in rows],
-        [f"row {i} of {name}" for name, _, i in rows],
+    mode = parts["train"].features[column].mode
+    undecoded = {
+        name: part.select_columns([column]).cast_column(column, Image(decode=False)) for name, part in parts.items()
+    }
+
+    def content(name: str, i: int) -> File:
+        picture = undecoded[name][i][column]
+        if picture is None:
+            raise InvalidInputError(f"{source}: row {i} of {name} has no picture; remove such rows")
+        return picture["path"] if picture["bytes"] is None else BytesIO(picture["bytes"])
+
+    names = [f"row {i} of {name}" for name, part in parts.items() for i in range(len(part))]
+    pixels, notes = stack_images(
+        [partial(content, name, i) for name, part in parts.items() for i in range(len(part))],
+        names,
         options.image_size,
         source=source,
+        mode=mode,
     )
     pairs: dict[str, Pair] = {}
+    rows: dict[str, tuple[int, int]] = {}
     start = 0
     for name, part in parts.items():
+        rows[name] = start, start + len(part)
         pairs[name] = pixels[start : start + len(part)], np.asarray(part[target][:])
         start += len(part)
+    labels = np.concatenate([y for _, y in pairs.values()])
+    notes += twin_notes(pixels.transpose(0, 2, 3, 1), labels, rows, names.__getitem__)
     task: Any = "regression" if options.task == "regression" else "classification"
     return make_samples(
         *pairs["train"],
@@ -88,6 +103,7 @@ def _image_samples(
         layout="nchw",
         task=task,
         class_names=() if task == "regression" else classes,
+        notes=notes,
     )
 
 
@@ -123,15 +139,28 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _parts(loaded: Any, source: str) -> dict[str, Any]:
+def _parts(loaded: Any, source: str) -> tuple[dict[str, Any], list[str]]:
+    """Return the splits as parts, "train" first, and a line on those that are left out.
+
+    Raises:
+        InvalidInputError: There is no split for training, or two mean the same part.
+    """
     if not isinstance(loaded, dict):
-        return {"train": loaded}
-    found = {part: next((loaded[n] for n in names if n in loaded), None) for part, names in _PARTS.items()}
-    if found["train"] is None:
-        if len(loaded) > 1:
-            raise InvalidInputError(f"{source}: the split 'train' is required; given {', '.join(loaded)}")
-        return {"train": next(iter(loaded.values()))}
-    return {part: data for part, data in found.items() if data is not None}
+        return {"train": loaded}, []
+    if len(loaded) == 1:
+        return {"train": next(iter(loaded.values()))}, []
+    found = parts_of(loaded)
+    by_part = {part: [name for name in found if found[name] == part] for part in PARTS}
+    for part, names in by_part.items():
+        if len(names) > 1:
+            raise InvalidInputError(
+                f"{source}: the splits {', '.join(names)} mean the same part ({part}); save the one that is meant alone"
+            )
+    if not by_part["train"]:
+        raise InvalidInputError(f"{source}: the split 'train' is required; given {', '.join(loaded)}")
+    others = [name for name in loaded if name not in found]
+    notes = [f"splits left out, as their names mean no part: {', '.join(others)}"] if others else []
+    return {part: loaded[names[0]] for part, names in by_part.items() if names}, notes
 
 
 def _label_column(features: Any, source: str) -> str:

@@ -37,7 +37,7 @@ class DataSpec:
             ``auto`` takes a target of text or truth values, or of at most 20 different whole numbers, for classes, and
             any other for a quantity; arrays (``npz``) hold classes unless this says ``regression``.
         image_size: Pixels to resize images to (``folder``, ``hf``), one number for squares or [height, width]; the
-            aspect is not kept. None where all images have one size.
+            aspect is not kept. None where all images have one size once they are turned upright.
         drop: Columns of a table (``csv``, ``hf``) to leave out.
         csv: How a file is to be read (``csv``): separator, encoding, header line and so on. None to tell from it.
         layout: Order of the axes of arrays (``npz``): ``nchw`` and ``nhwc`` for images, channels first or last,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import numpy as np
@@ -176,6 +177,62 @@ def test_hugging_face_images(tmp_path):
     np.testing.assert_allclose(s.x_test, pixels[20:].transpose(0, 3, 1, 2) / 255, atol=1e-6)
     assert s.y_test.tolist() == [i % 3 for i in range(20, 30)]
     assert load_data(DataSpec(name=f"hf:{tmp_path}/d", image_size=4)).input_shape == (3, 4, 4)
+
+
+def hub_pictures(hf, contents, **feature):
+    """Return a data set of encoded pictures, of which the first half is of class cat."""
+    features = hf.Features({"image": hf.Image(**feature), "label": hf.ClassLabel(names=["cat", "dog"])})
+    rows = [None if content is None else {"bytes": content, "path": None} for content in contents]
+    return hf.Dataset.from_dict(
+        {"image": rows, "label": [2 * i // len(rows) for i in range(len(rows))]}, features=features
+    )
+
+
+def encoded(n, form="PNG"):
+    files = [io.BytesIO() for _ in range(n)]
+    for file in files:
+        Image.fromarray(RNG.integers(0, 256, (4, 6, 3), dtype=np.uint8)).save(file, format=form)
+    return [file.getvalue() for file in files]
+
+
+def test_hugging_face_splits_are_parts_by_name_and_copies_are_told(tmp_path):
+    hf = hugging_face()
+    train, other = encoded(8), encoded(4)
+    parts = {"Train": train, "dev": encoded(4), "testing": [*other[:3], train[7]], "unsupervised": other}
+    whole = hf.DatasetDict({name: hub_pictures(hf, contents) for name, contents in parts.items()})
+    whole.save_to_disk(str(tmp_path / "d"))
+    s = load_data(DataSpec(name=f"hf:{tmp_path}/d"))
+    assert [len(getattr(s, f"y_{p}")) for p in PARTS] == [8, 4, 4]
+    assert s.notes == (
+        "splits left out, as their names mean no part: unsupervised",
+        "1 of 4 test pictures is in the training set, too: row 3 of test = row 7 of train",
+    )
+    hf.DatasetDict({"train": whole["Train"], "val": whole["dev"], "valid": whole["dev"]}).save_to_disk(
+        str(tmp_path / "two")
+    )
+    with pytest.raises(InvalidInputError, match=r"the splits val, valid mean the same part \(val\)"):
+        load_data(DataSpec(name=f"hf:{tmp_path}/two"))
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 4\n", "cannot be read as an image .it is none of JPEG"),
+        (b"", "cannot be read as an image .it is empty"),
+        (None, "has no picture; remove such rows"),
+    ],
+)
+def test_hugging_face_pictures_run_no_program_and_must_be_there(tmp_path, last, message):
+    hf = hugging_face()
+    hub_pictures(hf, [*encoded(9), last]).save_to_disk(str(tmp_path / "d"))
+    with pytest.raises(InvalidInputError, match=f"row 9 of train {message}"):
+        load_data(DataSpec(name=f"hf:{tmp_path}/d"))
+
+
+def test_hugging_face_pictures_keep_the_mode_of_their_column(tmp_path):
+    hf = hugging_face()
+    hub_pictures(hf, encoded(10, "JPEG"), mode="L").save_to_disk(str(tmp_path / "d"))
+    assert load_data(DataSpec(name=f"hf:{tmp_path}/d")).input_shape == (1, 4, 6)
 
 
 def test_hugging_face_tables(tmp_path):
