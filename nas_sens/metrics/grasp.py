@@ -8,7 +8,8 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ._metric import Metric
-from ._network import layer_weights, leaf_parameters, losses, probing_mode, require_inputs, require_labels
+from ._network import leaf_parameters, losses, probing_mode, require_inputs, require_labels
+from ._weights import layer_weights, with_plain_weights
 
 
 def grasp(
@@ -37,6 +38,7 @@ def grasp(
     """
     require_inputs(x, 1)
     y = require_labels(x, y)
+    model = with_plain_weights(model)
     parameters = leaf_parameters(model)
     weights = [parameters[name] for name in layer_weights(model)]
     # Of the implementations of attention, this one alone can be differentiated twice.

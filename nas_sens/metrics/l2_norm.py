@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from ._metric import Metric
-from ._network import layer_norms, weight_tensors
+from ._network import layer_norms
+from ._weights import weight_tensors, with_plain_weights
 
 
 @torch.no_grad()
@@ -31,7 +32,7 @@ def l2_norm(
     Raises:
         InvalidInputError: There are no linear or convolution layers.
     """
-    return float(layer_norms(weight_tensors(model)).sum())
+    return float(layer_norms(weight_tensors(with_plain_weights(model))).sum())
 
 
 METRIC = Metric(

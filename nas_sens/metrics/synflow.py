@@ -10,7 +10,7 @@ from torch.func import functional_call
 
 from ..core.module_mode import evaluation_mode
 from ._metric import Metric
-from ._network import layer_weights
+from ._weights import layer_weights, with_plain_weights
 
 
 def synflow(
@@ -38,6 +38,7 @@ def synflow(
     Raises:
         InvalidInputError: There are no linear or convolution layers.
     """
+    model = with_plain_weights(model)
     names = layer_weights(model)
     state = {n: t.detach().double().abs() for n, t in _floating(model)}
     weights = [state[n].requires_grad_() for n in names]

@@ -8,6 +8,7 @@ from torch import nn
 from ..core.errors import InvalidInputError
 from ._metric import Metric
 from ._network import loss_gradients, require_labels
+from ._weights import with_plain_weights
 
 
 def zico(
@@ -43,6 +44,7 @@ def zico(
         raise InvalidInputError(
             f"at least 2 minibatches of at least 1 input are needed; given {len(x)} inputs, n_batches = {n_batches}"
         )
+    model = with_plain_weights(model)
     batches = [
         {name: g.abs() for name, (_, g) in found.items()}
         for part, labels in zip(x.tensor_split(n_batches), y.tensor_split(n_batches), strict=True)
