@@ -246,7 +246,9 @@ def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
         for p in trainable:
             p.requires_grad_(False)
         with memory_guard():
-            return count_by_running(module, torch.zeros((1, *input_shape), device=parameter.device, dtype=parameter.dtype))
+            return count_by_running(
+                module, torch.zeros((1, *input_shape), device=parameter.device, dtype=parameter.dtype)
+            )
     except RuntimeError as error:
         raise InfeasibleArchitectureError(
             f"the layers do not fit inputs of shape {input_shape}: {first_line(error)}"

@@ -17,8 +17,7 @@ from ..core.module_mode import evaluation_mode
 # Words in the names of operations that multiply tensors; of those that the counter has no formula for, none is left out
 # silently. Element-wise parts of recurrent cells (`_thnn_…`) and norms of vectors have such words, too.
 _MULTIPLY = frozenset(
-    "mm addmm bmm addbmm baddbmm mv addmv dot vdot matmul linear conv convolution rnn lstm gru attention transformer "
-    "trilinear cdist pdist linalg matrix cholesky svd qr fft tbc".split()
+    ["mm", "addmm", "bmm", "addbmm", "baddbmm", "mv", "addmv", "dot", "vdot", "matmul", "linear", "conv", "convolution", "rnn", "lstm", "gru", "attention", "transformer", "trilinear", "cdist", "pdist", "linalg", "matrix", "cholesky", "svd", "qr", "fft", "tbc"]
 )
 _ELEMENTWISE = ("_thnn_", "linalg_vector_norm", "linalg_cross")
 _OWN = ("aten", "prim", "prims", "profiler")  # operations of other libraries may do anything
@@ -41,8 +40,8 @@ def count_by_running(module: nn.Module, example: torch.Tensor) -> int:
     Raises:
         UncountedError: An operation multiplies in a way that there is no formula for.
     """
-    from torch.utils.flop_counter import FlopCounterMode, flop_registry
     from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
     aten = torch.ops.aten
     more = {

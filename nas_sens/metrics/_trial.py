@@ -54,7 +54,9 @@ def output_problem(output: Any, n: int) -> str:
         if output.ndim == 2 and len(output) == n:
             return ""
         given = f"the shape {tuple(output.shape)} for {n} inputs"
-    return f"the network must give one tensor (n, K); it gives {given}; wrap it in a module that returns the logits alone"
+    return (
+        f"the network must give one tensor (n, K); it gives {given}; wrap it in a module that returns the logits alone"
+    )
 
 
 @contextmanager
@@ -63,7 +65,7 @@ def checked_outputs(model: nn.Module) -> Iterator[None]:
 
     Raises:
         InvalidInputError: Where such outputs are used, by what stands in for them.
-    """  # noqa: DOC502 - by the stand-in for the outputs
+    """
 
     def check(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> Any:
         problem = output_problem(output, len(arguments[0]))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvTransposeNd
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 from torch.nn.utils import parametrize, prune
 from torch.nn.utils.spectral_norm import SpectralNorm, remove_spectral_norm
 from torch.nn.utils.weight_norm import WeightNorm, remove_weight_norm
@@ -55,15 +56,17 @@ def with_plain_weights(model: nn.Module) -> nn.Module:
 
 
 def copy_of(model: nn.Module) -> nn.Module:
-    """Return a copy of a network, also of one with a tensor that was computed, which PyTorch does not copy.
+    """Return a copy of a network, also of one with a tensor that was computed or that has no shape yet.
 
     Raises:
         InvalidInputError: It cannot be copied.
     """
     tensors = [v for m in model.modules() for v in vars(m).values() if isinstance(v, torch.Tensor)]
-    computed = {id(t): t.detach().clone() for t in tensors if not t.is_leaf or t.is_inference()}
+    copies = {id(t): t.detach().clone() for t in tensors if not t.is_leaf or t.is_inference()}
+    # Nor does it copy buffers without a shape, though it does parameters.
+    copies |= {id(b): UninitializedBuffer(False, b.device, b.dtype) for b in model.buffers() if is_lazy(b)}
     try:
-        return copy.deepcopy(model, computed)
+        return copy.deepcopy(model, copies)
     except Exception as error:  # whatever the parts of a foreign module raise
         raise InvalidInputError(
             f"the network must be copied to be measured, as it computes its weights or is lazy; it cannot: "
@@ -137,11 +140,13 @@ def require_layers_of_their_own(model: nn.Module, called: set[nn.Module], x: tor
             w.requires_grad_(True)
         with torch.enable_grad(), evaluation_mode(model):
             total = model(x[:1]).sum()
-            gradients = torch.autograd.grad(total, list(weights.values()), allow_unused=True) if total.requires_grad else []
+            if not total.requires_grad:
+                return
+            gradients = torch.autograd.grad(total, list(weights.values()), allow_unused=True)
     finally:
         for w, required in flags:
             w.requires_grad_(required)
-    used = [n for n, g in zip(weights, gradients, strict=False) if g is not None]
+    used = [n for n, g in zip(weights, gradients, strict=True) if g is not None]
     if used:
         raise InvalidInputError(f"not defined where the weight of a layer is used without a call of it: {used[0]!r}")
 
@@ -166,9 +171,6 @@ def _is_computed(module: nn.Module) -> bool:
 
 def _computing_hooks(module: nn.Module) -> list[tuple[str, Callable[[nn.Module, str], Any]]]:
     """Return what the hooks of a module compute before it is called, and how the library takes each away."""
-    found = []
-    for hook in module._forward_pre_hooks.values():
-        for kind, remove in _HOOKS.items():
-            if isinstance(hook, kind):
-                found.append((getattr(hook, "name", None) or hook._tensor_name, remove))
-    return found
+    hooks: list[Any] = list(module._forward_pre_hooks.values())
+    removes = [(hook, remove) for hook in hooks for kind, remove in _HOOKS.items() if isinstance(hook, kind)]
+    return [(hook._tensor_name if remove is prune.remove else hook.name, remove) for hook, remove in removes]

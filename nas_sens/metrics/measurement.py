@@ -66,7 +66,7 @@ def measure(
     which are not one tensor (n, K), or that runs a network which fails. Each measure draws from a stream of its own,
     so that its value does not depend on which others run. The network is left as it was found: weights, buffers,
     gradients, modes, flags, hooks and attributes. Of a network with lazy layers, a copy is measured whose weights are
-    drawn from ``generator``; compiled ones are run as they are written.
+    drawn from ``generator``. Compiled networks are run as they are written, parallel ones on the device of ``x``.
 
     Args:
         model: Maps (n, *input_shape) to (n, K).
@@ -127,6 +127,7 @@ def _ready(model: nn.Module, x: torch.Tensor, base: int, *, weights: bool) -> It
     Raises:
         InvalidInputError: A lazy network cannot be copied, or its weights are to be drawn and it does not run.
     """
+    model = _unwrapped(model)
     with _called_as_modules(model):
         if not has_lazy_layers(model):
             with left_as_found(model, weights=weights), checked_outputs(model):
@@ -136,15 +137,26 @@ def _ready(model: nn.Module, x: torch.Tensor, base: int, *, weights: bool) -> It
         with global_stream(make_generator("lazy weights", base).initial_seed(), _own_stream(x.device)):
             problem = network_problem(network, x)
         if weights and has_lazy_layers(network):
-            raise InvalidInputError(problem or "a lazy layer is not called; its weights have no shape and cannot be drawn")
+            raise InvalidInputError(
+                problem or "a lazy layer is not called; its weights have no shape and cannot be drawn"
+            )
         with checked_outputs(network):
             yield network
 
 
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """Return what is inside wrappers that compute the same but hide the layers."""
+    while True:
+        inner = model.module if isinstance(model, nn.DataParallel) else getattr(model, "_orig_mod", None)
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
 def _called_as_modules(model: nn.Module) -> AbstractContextManager[None]:
     """Return a context in which compiled parts of a network run as they are written, so that measures see them."""
-    if any(type(m).__name__ == "OptimizedModule" or m._compiled_call_impl is not None for m in model.modules()):
-        return torch.compiler.set_stance("force_eager")  # type: ignore[no-any-return]
+    if any(hasattr(m, "_orig_mod") or m._compiled_call_impl is not None for m in model.modules()):
+        return torch.compiler.set_stance("force_eager")
     return nullcontext()
 
 
@@ -178,10 +190,10 @@ def _attempt(
         value, problem = None, "out of memory; give fewer inputs"
     except Exception as error:
         # Besides what the network raises: what PyTorch's layers and transforms raise on what they cannot do.
-        is_foreign = is_of_the_network(error)
-        if not is_foreign and not isinstance(error, (RuntimeError, ValueError)):
+        is_of_torch = isinstance(error, (RuntimeError, ValueError))
+        if not is_of_torch and not is_of_the_network(error):
             raise
-        value, problem = None, network_problem(model, x) or (failure(error, x) if is_foreign else what(error))
+        value, problem = None, network_problem(model, x) or (what(error) if is_of_torch else failure(error, x))
     return value, time.perf_counter() - start, problem
 
 
