@@ -17,14 +17,18 @@ from ..core.module_mode import evaluation_mode
 # Words in the names of operations that multiply tensors; of those that the counter has no formula for, none is left out
 # silently. Element-wise parts of recurrent cells (`_thnn_…`) and norms of vectors have such words, too.
 _MULTIPLY = frozenset(
-    ["mm", "addmm", "bmm", "addbmm", "baddbmm", "mv", "addmv", "dot", "vdot", "matmul", "linear", "conv", "convolution", "rnn", "lstm", "gru", "attention", "transformer", "trilinear", "cdist", "pdist", "linalg", "matrix", "cholesky", "svd", "qr", "fft", "tbc"]
+    {
+        *("mm", "addmm", "bmm", "addbmm", "baddbmm", "mv", "addmv", "dot", "vdot", "matmul", "linear", "trilinear"),
+        *("conv", "convolution", "tbc", "rnn", "lstm", "gru", "attention", "transformer", "cdist", "pdist", "fft"),
+        *("linalg", "matrix", "cholesky", "svd", "qr"),
+    }
 )
 _ELEMENTWISE = ("_thnn_", "linalg_vector_norm", "linalg_cross")
 _OWN = ("aten", "prim", "prims", "profiler")  # operations of other libraries may do anything
 
 
 class UncountedError(InfeasibleArchitectureError):
-    """A network multiplies in a way that there is no formula for, so that any number of operations would be too small."""
+    """A network multiplies in a way that there is no formula for, so that any number would be too small."""
 
 
 def count_by_running(module: nn.Module, example: torch.Tensor) -> int:
@@ -73,10 +77,13 @@ def count_by_running(module: nn.Module, example: torch.Tensor) -> int:
 def _is_uncounted(func: Any, known: set[Any]) -> bool:
     if func.overloadpacket in known:
         return False
+    return func.namespace not in _OWN or (is_product(func) and not _is_composite(func))
+
+
+def is_product(func: Any) -> bool:
+    """Return whether an operation of PyTorch multiplies tensors other than element by element, by its name."""
     name = func.overloadpacket.__name__
-    if func.namespace not in _OWN:
-        return True
-    return not name.startswith(_ELEMENTWISE) and not _MULTIPLY.isdisjoint(name.split("_")) and not _is_composite(func)
+    return not name.startswith(_ELEMENTWISE) and not _MULTIPLY.isdisjoint(name.split("_"))
 
 
 def _is_composite(func: Any) -> bool:

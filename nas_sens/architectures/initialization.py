@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import nn
@@ -102,13 +103,13 @@ def initialize_(
             raise NoInitRuleError(f"no initialisation rule for {type(layer).__name__} (layer {name!r})")
 
 
-def _drawn_weight(layer: nn.Module, name: str) -> torch.Tensor:
+def _drawn_weight(layer: Any, name: str) -> torch.Tensor:
     """Return what is to be drawn: the weight of a layer, or where it is parametrised a tensor like it.
 
     Raises:
         NoInitRuleError: It is computed in another way, or the bias is computed.
     """
-    own = layer._parameters
+    own: dict[str, torch.Tensor | None] = layer._parameters
     has_bias = "bias" in own or not isinstance(layer.bias, torch.Tensor)
     if (weight := own.get("weight")) is not None and has_bias:
         return weight
@@ -120,7 +121,7 @@ def _drawn_weight(layer: nn.Module, name: str) -> torch.Tensor:
     )
 
 
-def _set_weight(layer: nn.Module, name: str, weight: torch.Tensor, generator: torch.Generator | None) -> None:
+def _set_weight(layer: Any, name: str, weight: torch.Tensor, generator: torch.Generator | None) -> None:
     """Assign a weight through its parametrisation, which finds the parameters that give it or the nearest to it.
 
     Raises:

@@ -124,7 +124,7 @@ def loss_gradients(
     y = require_labels(x, y)
     model = with_plain_weights(model)
     parameters = leaf_parameters(model)
-    names = layer_weights(model)
+    names = layer_weights(model, x)
     with torch.enable_grad(), probing_mode(model, batch_statistics=batch_statistics):
         loss = losses(functional_call(model, parameters, (x,)), y).mean()
         gradients = torch.autograd.grad(loss, [parameters[n] for n in names], materialize_grads=True)

@@ -18,7 +18,9 @@ from torch.nn.parameter import UninitializedBuffer, is_lazy
 from torch.nn.utils import parametrize, prune
 from torch.nn.utils.spectral_norm import SpectralNorm, remove_spectral_norm
 from torch.nn.utils.weight_norm import WeightNorm, remove_weight_norm
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..architectures.flop_counter import is_product
 from ..core.errors import InvalidInputError, first_line
 from ..core.module_mode import evaluation_mode
 
@@ -44,7 +46,8 @@ def with_plain_weights(model: nn.Module) -> nn.Module:
     twin = copy_of(model).eval()
     for module in twin.modules():
         if parametrize.is_parametrized(module):
-            weights = {name: getattr(module, name).detach().clone() for name in module.parametrizations}
+            names: Any = module.parametrizations
+            weights = {name: getattr(module, name).detach().clone() for name in names}
             # Not by remove_parametrizations: it takes the property from the class, which a copy shares.
             module.__class__ = parametrize.type_before_parametrizations(module)
             del module.parametrizations
@@ -64,7 +67,7 @@ def copy_of(model: nn.Module) -> nn.Module:
     tensors = [v for m in model.modules() for v in vars(m).values() if isinstance(v, torch.Tensor)]
     copies = {id(t): t.detach().clone() for t in tensors if not t.is_leaf or t.is_inference()}
     # Nor does it copy buffers without a shape, though it does parameters.
-    copies |= {id(b): UninitializedBuffer(False, b.device, b.dtype) for b in model.buffers() if is_lazy(b)}
+    copies |= {id(b): _without_shape(b) for b in model.buffers() if is_lazy(b)}
     try:
         return copy.deepcopy(model, copies)
     except Exception as error:  # whatever the parts of a foreign module raise
@@ -74,30 +77,66 @@ def copy_of(model: nn.Module) -> nn.Module:
         ) from error
 
 
-def weight_tensors(model: nn.Module) -> list[torch.Tensor]:
+def _without_shape(buffer: Any) -> Any:
+    make: Any = UninitializedBuffer
+    return make(device=buffer.device, dtype=buffer.dtype)
+
+
+def weight_tensors(model: nn.Module, x: torch.Tensor | None) -> list[torch.Tensor]:
     """Return the weights of all layers, without biases; shared ones once.
 
-    These are linear, bilinear, convolution, attention and recurrent layers; a network that computes weights has
-    another one with plain weights, see :func:`with_plain_weights`.
+    These are linear, bilinear, convolution, attention and recurrent layers, and modules of other kinds that multiply by
+    a parameter of their own; a network that computes weights has another one with plain weights, see
+    :func:`with_plain_weights`.
+
+    Args:
+        model: The network.
+        x: Inputs (n, *input_shape), of which one is run where modules of other kinds have parameters; None for layers
+            alone.
 
     Raises:
         InvalidInputError: There are none, or some are packed in quantised layers.
     """
     require_floats(model)
     owned = {id(w): w for m in model.modules() for w in _weights_of(m)}
+    owned |= {id(w): w for w in multiplied_parameters(model, x).values()}
     if not owned:
         raise InvalidInputError("a linear or convolution layer is needed; the network has none")
     return list(owned.values())
 
 
-def layer_weights(model: nn.Module) -> list[str]:
+def layer_weights(model: nn.Module, x: torch.Tensor | None) -> list[str]:
     """Return the names of these weights, which takes more time.
 
     Raises:
         InvalidInputError: There are none, or some are packed in quantised layers.
     """
-    owned = {id(w) for w in weight_tensors(model)}
+    owned = {id(w) for w in weight_tensors(model, x)}
     return [name for name, p in model.named_parameters() if id(p) in owned]
+
+
+def multiplied_parameters(model: nn.Module, x: torch.Tensor | None) -> dict[str, torch.Tensor]:
+    """Return by name the parameters of no known layer that one forward pass multiplies by, as a layer does.
+
+    It is made only where there are any that could be: class tokens and tables of positions are of the same shapes.
+    """
+    known = {id(p) for m in model.modules() if isinstance(m, _KNOWN) for p in m.parameters(recurse=False)}
+    others = {n: p for n, p in model.named_parameters() if p.ndim > 1 and id(p) not in known}
+    if not others or x is None or not len(x):
+        return {}
+    storages = {p.untyped_storage()._cdata: name for name, p in others.items()}
+    found: set[str] = set()
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if is_product(func):
+                given = [a.untyped_storage()._cdata for a in args if isinstance(a, torch.Tensor)]
+                found.update(storages[s] for s in given if s in storages)
+            return func(*args, **(kwargs or {}))
+
+    with torch.no_grad(), evaluation_mode(model), Watch():
+        model(x[:1])
+    return {n: p for n, p in others.items() if n in found}
 
 
 def require_floats(model: nn.Module) -> None:
@@ -130,6 +169,8 @@ def require_layers_of_their_own(model: nn.Module, called: set[nn.Module], x: tor
             raise InvalidInputError(
                 f"not defined for {type(module).__name__}, which multiplies by its weights inside; {name!r} is one"
             )
+    if own := multiplied_parameters(with_plain_weights(model), x):
+        raise InvalidInputError(f"not defined where a parameter outside layers multiplies; {next(iter(own))!r} does")
     unseen = {n: m for n, m in model.named_modules() if isinstance(m, LAYERS_WITH_OUTPUT) and m not in called}
     weights = {n: m.weight for n, m in unseen.items() if isinstance(m.weight, nn.Parameter)}
     if not weights:
@@ -151,6 +192,7 @@ def require_layers_of_their_own(model: nn.Module, called: set[nn.Module], x: tor
         raise InvalidInputError(f"not defined where the weight of a layer is used without a call of it: {used[0]!r}")
 
 
+_KNOWN = (*WEIGHT_LAYERS, *_OTHERS, nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.GroupNorm)
 LAYERS_WITH_OUTPUT = (*WEIGHT_LAYERS, _ConvTransposeNd)
 _QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 
@@ -172,5 +214,7 @@ def _is_computed(module: nn.Module) -> bool:
 def _computing_hooks(module: nn.Module) -> list[tuple[str, Callable[[nn.Module, str], Any]]]:
     """Return what the hooks of a module compute before it is called, and how the library takes each away."""
     hooks: list[Any] = list(module._forward_pre_hooks.values())
-    removes = [(hook, remove) for hook in hooks for kind, remove in _HOOKS.items() if isinstance(hook, kind)]
+    removes: list[tuple[Any, Callable[[nn.Module, str], Any]]] = [
+        (hook, remove) for hook in hooks for kind, remove in _HOOKS.items() if isinstance(hook, kind)
+    ]
     return [(hook._tensor_name if remove is prune.remove else hook.name, remove) for hook, remove in removes]

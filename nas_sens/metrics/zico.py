@@ -22,11 +22,11 @@ def zico(
 ) -> float:
     """Return Σ_l log Σ_{w in layer l} E|∂L/∂w| / √Var|∂L/∂w|, mean and variance being over minibatches.
 
-    Source: Li et al., ZiCo: zero-shot NAS via inverse coefficient of variation on gradients, arXiv:2301.11300,
-    with its two minibatches as the default; larger is expected to be better. The
-    weights are those of linear and convolution layers. As in the authors' code, the variance is divided by the number
-    of minibatches, weights with a constant gradient are left out, and so are layers of such weights alone; where that
-    code has the variance of the gradient, this has that of its absolute value, as the paper.
+    Source: Li et al., ZiCo: zero-shot NAS via inverse coefficient of variation on gradients, arXiv:2301.11300, with
+    its two minibatches as the default; larger is expected to be better. The weights are those of linear, convolution,
+    attention and recurrent layers. As in the authors' code, the variance is divided by the number of minibatches,
+    weights with a constant gradient are left out, and so are layers of such weights alone; where that code has the
+    variance of the gradient, this has that of its absolute value, as the paper.
 
     Args:
         model: Maps (n, *input_shape) to (n, K).

@@ -55,9 +55,9 @@ def _imported(module: str, name: str) -> ModuleType:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise _failed(module, error) from error  # a module of its own that is missing
         raise InvalidInputError(
-            f"{module}:{name} must name a family ({', '.join(families())}) or something that can be imported; No module "
-            f"named {error.name!r} in the working directory {os.getcwd()} or among what is installed; run the command in "
-            f"the folder of {module.partition('.')[0]}.py, or set PYTHONPATH to it"
+            f"{module}:{name} must name a family ({', '.join(families())}) or something that can be imported; No "
+            f"module named {error.name!r} in the working directory {os.getcwd()} or among what is installed; run the "
+            f"command in the folder of {module.partition('.')[0]}.py, or set PYTHONPATH to it"
         ) from error
     except (Exception, SystemExit) as error:  # whatever foreign code raises
         raise _failed(module, error) from error

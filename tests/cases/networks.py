@@ -1,4 +1,4 @@
-"""Networks as people have them, of 1×8×8 or 6×16 inputs and 10 outputs; each function builds one with the same draws."""
+"""Networks as people have them, of 1×8×8 or 6×16 inputs and 10 outputs, each with the same draws every time."""
 
 from __future__ import annotations
 

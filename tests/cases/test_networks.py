@@ -1,4 +1,4 @@
-"""Measures of networks as people have them: the value by hand, the same as of an equal network, or why there is none."""
+"""Measures of networks as people have them: the value by hand, that of an equal network, or why there is none."""
 
 from __future__ import annotations
 
@@ -83,10 +83,8 @@ def test_gradients_by_all_parameters_are_those_that_autograd_has(name, how):
         total = output.sum() if name == "ntk_condition" else nn.functional.cross_entropy(output, label[None])
         rows.append(torch.cat([g.flatten() for g in torch.autograd.grad(total, list(model.parameters()))]))
     gram = torch.stack(rows) @ torch.stack(rows).T
-    if name == "ntk_condition":
-        expected = torch.linalg.cond(gram)
-    else:
-        expected = gram.sign().sum().sub(N) / (N * (N - 1))
+    of_signs = gram.sign().sum().sub(N) / (N * (N - 1))
+    expected = torch.linalg.cond(gram) if name == "ntk_condition" else of_signs
     assert measured(model, x, metrics=[name])[name].value == pytest.approx(float(expected), rel=1e-4)
 
 
@@ -202,6 +200,20 @@ def test_inner_weights_are_in_the_measures_over_weights(build, weights):
     for name in ("near", "fisher"):  # of outputs of layers, which these have not
         assert found[name].problem.startswith("not defined for ")
     assert all(found[n].value is not None for n in ("grasp", "synflow", "zico"))
+
+
+def test_a_parameter_of_ones_own_that_multiplies_counts_as_a_layers_weight():
+    wrapped, own = nn.Linear(64, 10, bias=False), cases.Functional(lambda x, w: x @ w.T, 10, 64)
+    own.weight.data = wrapped.weight.detach().clone()
+    layers, other = (nn.Sequential(first, nn.ReLU(), nn.Linear(10, 10)) for first in (wrapped, own))
+    other[2].load_state_dict(layers[2].state_dict())
+    expected, found = measured(nn.Sequential(nn.Flatten(), layers)), measured(nn.Sequential(nn.Flatten(), other))
+    for name in ("grad_norm", "snip", "synflow", "zico", "grasp", "l2_norm", "flops", "params"):
+        assert found[name].value == pytest.approx(expected[name].value, rel=1e-5), name
+    for name in ("near", "fisher"):
+        assert found[name].problem == "not defined where a parameter outside layers multiplies; '1.0.weight' does"
+    added = cases.Functional(lambda x, w: x + w, 1, 64)  # as a table of positions
+    assert measured(nn.Sequential(added, nn.Linear(64, 10)), metrics=["near"])["near"].value > 0
 
 
 def test_a_weight_that_is_used_without_a_call_of_its_layer_is_not_left_out_silently():
@@ -390,7 +402,7 @@ def test_the_installed_command_does_so_too(folder):
     command = "import sys; sys.path.pop(0); sys.argv[0] = 'nas-sens'; from nas_sens.cli.main import main; main()"
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-c", command, "measure", "nets:plain", "--data", "digits", "--metrics", "params", "--format", "csv"],
+        [sys.executable, "-c", command, "measure", "nets:plain", "--data=digits", "--metrics=params", "--format=csv"],
         cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
