@@ -15,10 +15,11 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ..core.device import memory_guard
-from ..core.errors import InfeasibleArchitectureError
+from ..core.errors import InfeasibleArchitectureError, first_line
 from ..core.identity import canonical_json, digest
 from ..core.init_schemes import InitScheme
 from .activations import Activation, make_activation
+from .flop_counter import count_by_running
 from .flops import chain_flops
 from .initialization import initialize_
 
@@ -225,32 +226,33 @@ def count_params(module: nn.Module) -> int:
 def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """Return the floating-point operations of one forward pass of one input, as PyTorch's own counter counts them.
 
-    A multiplication and an addition count as two; element-wise operations and pooling are not counted. Plain chains of
-    layers are counted from their shapes; others by a real forward pass of one input on the module's device, which is
-    cheaper than one on the meta device, whose shape functions are Python.
+    A multiplication and an addition count as two; element-wise operations, sums and pooling are not counted. Products
+    inside attention and recurrent layers are, also where PyTorch has them in one fused operation, which its counter
+    does not see. Plain chains of layers are counted from their shapes; others by a real forward pass of one input on
+    the module's device, which is cheaper than one on the meta device, whose shape functions are Python.
 
     Raises:
         InfeasibleArchitectureError: The network does not accept the input.
+        UncountedError: It multiplies in a way that there is no formula for.
         RuntimeError: There is not enough memory.
     """
     if (from_shapes := chain_flops(module, input_shape)) is not None:
         return from_shapes
-    from torch.utils.flop_counter import FlopCounterMode  # imports a compiler, which few commands need
-
     parameter = next(module.parameters())
-    mode = module.training
     # The counter's module tracker asks inputs that require a gradient for its function, which views of parameters do
     # not have under no_grad.
     trainable = [p for p in module.parameters() if p.requires_grad]
     try:
         for p in trainable:
             p.requires_grad_(False)
-        with memory_guard(), torch.no_grad(), FlopCounterMode(display=False) as counter:
-            module.eval()(torch.zeros((1, *input_shape), device=parameter.device, dtype=parameter.dtype))
+        with memory_guard():
+            return count_by_running(
+                module, torch.zeros((1, *input_shape), device=parameter.device, dtype=parameter.dtype)
+            )
     except RuntimeError as error:
-        raise InfeasibleArchitectureError(f"the layers do not fit inputs of shape {input_shape}: {error}") from error
+        raise InfeasibleArchitectureError(
+            f"the layers do not fit inputs of shape {input_shape}: {first_line(error)}"
+        ) from error
     finally:
-        module.train(mode)
         for p in trainable:
             p.requires_grad_(True)
-    return int(counter.get_total_flops())

@@ -12,6 +12,9 @@ Variances of a weight, with n_in and n_out the layer's fan-in and fan-out:
 Biases are zero except for standard_normal and torch_default. Normalisation layers always start at weight 1, bias 0,
 mean 0 and variance 1.
 
+Weights of a layer behind a parametrisation of ``torch.nn.utils.parametrize`` are drawn and assigned through it, which
+finds the parameters that give them, or what it makes of them, such as the nearest orthogonal matrix.
+
 A module of class :class:`SelfInitialized` (every network of timm) has an initialisation of its own, and "torch_default"
 means that one. Every other scheme draws its linear and convolution layers by the rule above and starts normalisation
 layers as above; parameters of other kinds (class tokens, position tables, layer scales, gains) are drawn as the module
@@ -23,15 +26,20 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
-from ..core.errors import InfeasibleArchitectureError, InvalidInputError
+from ..core.errors import InfeasibleArchitectureError, InvalidInputError, first_line
+from ..core.identity import derive_seed
 from ..core.init_schemes import INIT_SCHEMES, InitScheme
+from ..core.random_state import global_stream
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_N_POWER_ITERATIONS = 15  # as many as PyTorch's spectral norm begins with
 _NORMS = (*_BATCH_NORMS, nn.GroupNorm, nn.LayerNorm)
 
 
@@ -72,23 +80,76 @@ def initialize_(
             inside.update(owner.modules())
             if scheme == "torch_default" or not all(map(_has_rule, owner.modules())):
                 owner.reset_(generator)
+    # What lies inside a parametrisation is set through it.
+    inner = {m for p in module.modules() if isinstance(p, parametrize.ParametrizationList) for m in p.modules()}
     for name, layer in module.named_modules():
+        if layer in inner:
+            continue
         if scheme == "torch_default" and layer in inside:
             if scale != 1.0 and isinstance(layer, _LAYERS):
                 layer.weight.mul_(scale)
         elif isinstance(layer, _LAYERS):
-            _draw_weight_(layer.weight, scheme, generator)
+            weight = _drawn_weight(layer, name)
+            _draw_weight_(weight, scheme, generator)
             if scale != 1.0:
-                layer.weight.mul_(scale)
+                weight.mul_(scale)
+            if weight is not layer.weight:
+                _set_weight(layer, name, weight, generator)
             if layer.bias is not None:
-                _draw_bias_(layer.bias, layer.weight, scheme, generator)
+                _draw_bias_(layer.bias, weight, scheme, generator)
         elif isinstance(layer, _NORMS):
             _reset_norm_(layer)
         elif layer not in inside and not _has_rule(layer):
             raise NoInitRuleError(f"no initialisation rule for {type(layer).__name__} (layer {name!r})")
 
 
+def _drawn_weight(layer: Any, name: str) -> torch.Tensor:
+    """Return what is to be drawn: the weight of a layer, or where it is parametrised a tensor like it.
+
+    Raises:
+        NoInitRuleError: It is computed in another way, or the bias is computed.
+    """
+    own: dict[str, torch.Tensor | None] = layer._parameters
+    has_bias = "bias" in own or not isinstance(layer.bias, torch.Tensor)
+    if (weight := own.get("weight")) is not None and has_bias:
+        return weight
+    if parametrize.is_parametrized(layer, "weight") and has_bias:
+        return torch.empty_like(layer.weight)
+    raise NoInitRuleError(
+        f"no initialisation rule for {type(layer).__name__} (layer {name!r}), which computes its weight or bias by a "
+        f"hook or a parametrisation; of weights, those of torch.nn.utils.parametrizations have one"
+    )
+
+
+def _set_weight(layer: Any, name: str, weight: torch.Tensor, generator: torch.Generator | None) -> None:
+    """Assign a weight through its parametrisation, which finds the parameters that give it or the nearest to it.
+
+    Raises:
+        NoInitRuleError: It does not take such a weight.
+    """
+    computing = layer.parametrizations["weight"]
+    mode = computing.training
+    try:
+        if generator is None:
+            layer.weight = weight
+        else:  # what it draws by itself, to complete an orthogonal matrix for example, depends on the generator, too
+            seed = derive_seed("parametrisation", name, generator.initial_seed())
+            with global_stream(seed, generator.device):
+                layer.weight = weight
+        computing.train()
+        for _ in range(_N_POWER_ITERATIONS):
+            layer.weight  # noqa: B018 - a spectral norm estimates the weight's largest singular value anew
+        computing.train(mode)
+    except Exception as error:  # whatever a foreign parametrisation raises
+        raise NoInitRuleError(
+            f"no initialisation rule for {type(layer).__name__} (layer {name!r}): its parametrisation does not take a "
+            f"drawn weight: {first_line(error)}"
+        ) from error
+
+
 def _has_rule(layer: nn.Module) -> bool:
+    if parametrize.is_parametrized(layer):
+        return False
     names = {name for name, _ in layer.named_parameters(recurse=False)}
     return names <= ({"weight", "bias"} if isinstance(layer, (*_LAYERS, *_NORMS)) else set())
 

@@ -48,20 +48,22 @@ def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, s
             target: str | None, root: str, standardize: bool, device: str, form: str) -> None:  # fmt: skip
     """Measure any network: MODEL is a family with parameters, an exported folder, or code.
 
-    For example fc:depth=4,width=300, my_network, timm:resnet18, package.module:function. A measure whose needs are not
-    met says so, and the others still run.
+    For example fc:depth=4,width=300, my_network, timm:resnet18, package.module:function; modules in the working
+    directory are found. A measure whose needs are not met says so, and the others still run.
     """
     from ..core.device import resolve_device
     from ..core.identity import make_generator
     from ..data import DataSpec, load_data
     from ..data.subset import part_of
+    from ..metrics._trial import network_problem
     from ..metrics.measurement import measure as measure_network
     from ..models.resolve import resolve_model
 
     where = resolve_device(device)
     splits = load_data(DataSpec(name=data_name, target=target, root=root, standardize=standardize))
     generator = make_generator("measured network", seed)
-    network = resolve_model(model, input_shape=splits.input_shape, n_outputs=splits.n_outputs, generator=generator)
+    network = resolve_model(model, input_shape=splits.input_shape, n_outputs=splits.n_outputs, generator=generator,
+                            must_run=False)  # fmt: skip
     x, y = part_of(splits.x_val, splits.y_val, n_inputs, generator=make_generator("measured inputs", seed))
     x, y = x.to(where), y.to(where)
     names = "all" if metrics == "all" else [name.strip() for name in metrics.split(",")]
@@ -69,6 +71,8 @@ def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, s
         network.to(where), x, y if splits.task == "classification" else None, metrics=names, seeds=seeds, init=init,
         generator=make_generator("measures", seed),
     )  # fmt: skip
+    if all(m.value is None for m in found) and (problem := network_problem(network, x)):
+        raise InvalidInputError(f"no measure of {model} can be taken: {problem}")
     rows = [{"metric": m.name, "value": m.value, "stderr": m.stderr, "better": m.direction,
              "milliseconds": m.seconds * 1e3, "problem": m.problem} for m in found]  # fmt: skip
     show_rows(rows, form=form, title=f"{model} on {len(x)} inputs of {data_name}", wide=("problem",))

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from ..core.module_mode import evaluation_mode
 from ._network import leaf_parameters
+from ._weights import require_floats
 
 _NUMBERS = 2**25  # gradient entries of a block: 128 MB in float32, and two blocks are held at a time
 _PASS = 64  # inputs of a pass for layers with factors
@@ -46,6 +47,7 @@ def gradient_gram(
     Returns:
         The Gram matrix, exactly symmetric, in float64.
     """
+    require_floats(model)
     with evaluation_mode(model):
         gram, done = _gram_of_factored_layers(model, x, vectors)
         _add_gram_of_others_(gram, model, x, vectors, done, block_size)
@@ -61,6 +63,7 @@ def _gram_of_factored_layers(
         name: m
         for name, m in model.named_modules()
         if (type(m) is nn.Linear or (type(m) is nn.Conv2d and m.groups == 1 and m.padding_mode == "zeros"))
+        and {n for n, _ in m.named_parameters()} <= {"weight", "bias"}  # not those that compute their weight
         and all(uses[id(p)] == 1 for p in m.parameters())
     }
     names: dict[nn.Module, str] = {m: name for name, m in layers.items()}

@@ -1,4 +1,4 @@
-"""What several measures need of a network: its mode, its weight layers, its loss; nothing of it is altered."""
+"""What several measures need of a network: its mode, its loss and gradients; nothing of it is altered."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from ..core.errors import InvalidInputError
 from ..core.module_mode import evaluation_mode
+from ._weights import layer_weights, with_plain_weights
 
 _BLOCK = 4096  # numbers whose squares are summed in their own type
-WEIGHT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 @contextmanager
@@ -40,28 +40,6 @@ def probing_mode(model: nn.Module, *, batch_statistics: bool) -> Iterator[None]:
 def leaf_parameters(model: nn.Module) -> dict[str, torch.Tensor]:
     """Return all parameters by name as leaves of their own that share memory: gradients never reach the model's."""
     return {name: p.detach().requires_grad_() for name, p in model.named_parameters() if p.is_floating_point()}
-
-
-def layer_weights(model: nn.Module) -> list[str]:
-    """Return the names of the weights of all linear and convolution layers, without biases; shared ones once.
-
-    Raises:
-        InvalidInputError: There are none.
-    """
-    owned = {id(w) for w in weight_tensors(model)}
-    return [name for name, p in model.named_parameters() if id(p) in owned]
-
-
-def weight_tensors(model: nn.Module) -> list[torch.Tensor]:
-    """Return these weights themselves, which takes less time than their names.
-
-    Raises:
-        InvalidInputError: There are none.
-    """
-    owned = {id(m.weight): m.weight for m in model.modules() if isinstance(m, WEIGHT_LAYERS)}
-    if not owned:
-        raise InvalidInputError("a linear or convolution layer is needed; the network has none")
-    return list(owned.values())
 
 
 def require_labels(x: torch.Tensor, y: torch.Tensor | None) -> torch.Tensor:
@@ -134,17 +112,19 @@ def _blocked_norm(tensor: torch.Tensor) -> torch.Tensor:
 def loss_gradients(
     model: nn.Module, x: torch.Tensor, y: torch.Tensor | None, *, batch_statistics: bool
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Return weight and gradient of the mean loss for every linear and convolution layer, by the weight's name.
+    """Return weight and gradient of the mean loss for every layer with weights, by the weight's name.
 
-    A weight that the outputs do not depend on has the gradient 0. All inputs go through in one pass.
+    A weight that the outputs do not depend on has the gradient 0. Of a layer that computes its weight, the gradient is
+    by what it computes. All inputs go through in one pass.
 
     Raises:
         InvalidInputError: There are no labels, no inputs or no such layers.
     """
     require_inputs(x, 1)
     y = require_labels(x, y)
+    model = with_plain_weights(model)
     parameters = leaf_parameters(model)
-    names = layer_weights(model)
+    names = layer_weights(model, x)
     with torch.enable_grad(), probing_mode(model, batch_statistics=batch_statistics):
         loss = losses(functional_call(model, parameters, (x,)), y).mean()
         gradients = torch.autograd.grad(loss, [parameters[n] for n in names], materialize_grads=True)

@@ -8,7 +8,8 @@ from torch.func import functional_call
 
 from ..core.errors import InvalidInputError
 from ._metric import Metric
-from ._network import WEIGHT_LAYERS, leaf_parameters, losses, probing_mode, require_inputs, require_labels
+from ._network import leaf_parameters, losses, probing_mode, require_inputs, require_labels
+from ._weights import LAYERS_WITH_OUTPUT, require_floats, require_layers_of_their_own
 
 
 def fisher(
@@ -39,22 +40,26 @@ def fisher(
     """
     require_inputs(x, 1)
     y = require_labels(x, y)
+    require_floats(model)
     outputs: list[torch.Tensor] = []
+    called: set[nn.Module] = set()
     is_last: list[bool] = []  # whether channels are the last dimension and not the second
 
     # The next module gets a copy: an in-place activation would overwrite what is kept here.
     def keep(module: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
         outputs.append(output)
+        called.add(module)
         is_last.append(isinstance(module, nn.Linear))
         return output.clone()
 
-    hooks = [m.register_forward_hook(keep) for m in model.modules() if isinstance(m, WEIGHT_LAYERS)]
+    hooks = [m.register_forward_hook(keep) for m in model.modules() if isinstance(m, LAYERS_WITH_OUTPUT)]
     try:
         with torch.enable_grad(), probing_mode(model, batch_statistics=batch_statistics):
             loss = losses(functional_call(model, leaf_parameters(model), (x,)), y).sum()
     finally:
         for hook in hooks:
             hook.remove()
+    require_layers_of_their_own(model, called, x)
     if not outputs:
         raise InvalidInputError("a linear or convolution layer is needed; the network calls none")
     gradients = torch.autograd.grad(loss, outputs, materialize_grads=True)

@@ -9,6 +9,7 @@ from ..architectures import count_flops
 from ..core.errors import InvalidInputError
 from ..core.module_mode import evaluation_mode
 from ._metric import Metric
+from ._weights import require_floats, with_plain_weights
 
 
 def flops(
@@ -17,8 +18,9 @@ def flops(
     """Return the operations of one forward pass of one input, a multiplication and an addition counted as two.
 
     Larger is expected to be better: a baseline of Ning et al., Evaluating efficient performance estimators of neural
-    architectures, arXiv:2008.03064. Linear and convolution layers and products of matrices count, see
-    :func:`nas_sens.architectures.count_flops`.
+    architectures, arXiv:2008.03064. Linear and convolution layers and products of matrices count, also those inside
+    attention and recurrent layers, see :func:`nas_sens.architectures.count_flops`. Weights that a layer computes from
+    others are taken as given: they are computed once, not for every input.
 
     Args:
         model: Any network with parameters.
@@ -27,9 +29,12 @@ def flops(
         generator: Not used; nothing is drawn.
 
     Raises:
-        InvalidInputError: The network has no parameters.
-        InfeasibleArchitectureError: The network does not take inputs of this shape.
+        InvalidInputError: The network has no parameters, or quantised layers.
+        InfeasibleArchitectureError: The network does not take inputs of this shape, or multiplies in a way that there
+            is no formula for.
     """
+    require_floats(model)
+    model = with_plain_weights(model)
     flags = [(p, p.requires_grad) for p in model.parameters()]
     if not flags:
         raise InvalidInputError("a network with parameters is needed; this one has none")

@@ -17,7 +17,7 @@ def grad_norm(
     batch_statistics: bool = True,
     generator: torch.Generator | None = None,
 ) -> float:
-    """Return Σ_l ‖∂L/∂W_l‖₂ over the weights W_l of all linear and convolution layers.
+    """Return Σ_l ‖∂L/∂W_l‖₂ over the weights W_l of all layers: linear, convolution, attention and recurrent ones.
 
     Source: Abdelfattah et al., Zero-cost proxies for lightweight NAS, arXiv:2101.08134: the norms of the
     layers are added, and the larger sum is expected to be better. L is the mean loss of the minibatch.

@@ -8,7 +8,8 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ._metric import Metric
-from ._network import layer_weights, leaf_parameters, losses, probing_mode, require_inputs, require_labels
+from ._network import leaf_parameters, losses, probing_mode, require_inputs, require_labels
+from ._weights import layer_weights, with_plain_weights
 
 
 def grasp(
@@ -21,9 +22,9 @@ def grasp(
 ) -> float:
     """Return Σ_j −w_j (H g)_j, with g and H gradient and Hessian of the mean loss by the weights w.
 
-    Source: Wang et al., Picking winning tickets before training by preserving gradient flow, arXiv:2002.07376;
-    its sum, with its sign, over all weights of linear and convolution layers as a score of a network, larger expected
-    to be better, is that of Abdelfattah et al., arXiv:2101.08134. The loss is taken at temperature 1, as there.
+    Source: Wang et al., Picking winning tickets before training by preserving gradient flow, arXiv:2002.07376; its
+    sum, with its sign, over the weights of all layers as a score of a network, larger expected to be better, is that
+    of Abdelfattah et al., arXiv:2101.08134. The loss is taken at temperature 1, as there.
 
     Args:
         model: Maps (n, *input_shape) to (n, K).
@@ -37,8 +38,9 @@ def grasp(
     """
     require_inputs(x, 1)
     y = require_labels(x, y)
+    model = with_plain_weights(model)
     parameters = leaf_parameters(model)
-    weights = [parameters[name] for name in layer_weights(model)]
+    weights = [parameters[name] for name in layer_weights(model, x)]
     # Of the implementations of attention, this one alone can be differentiated twice.
     attention = sdpa_kernel(SDPBackend.MATH)
     with torch.enable_grad(), attention, probing_mode(model, batch_statistics=batch_statistics):

@@ -7,6 +7,7 @@ from torch import nn
 
 from ._metric import Metric
 from ._network import probing_mode, require_inputs
+from ._weights import require_floats
 
 _K = 1e-5  # keeps the logarithm finite; the value of the paper
 
@@ -40,6 +41,7 @@ def jacob_cov(
         InvalidInputError: There are fewer than two inputs, or they are integers.
     """
     require_inputs(x, 2)
+    require_floats(model)
     inputs = x.detach().clone().requires_grad_()
     with torch.enable_grad(), probing_mode(model, batch_statistics=batch_statistics):
         (gradients,) = torch.autograd.grad(model(inputs).sum(), inputs, materialize_grads=True)

@@ -18,6 +18,7 @@ from ..core.errors import InvalidInputError
 from ..core.module_mode import evaluation_mode
 from ._metric import Metric
 from ._network import require_inputs
+from ._weights import require_floats
 
 
 def jacobian_norm(
@@ -147,6 +148,7 @@ def _passes(model: nn.Module, x: torch.Tensor, batch_size: int) -> Iterator[tupl
     Raises:
         InvalidInputError: The outputs are no matrix (n, K).
     """
+    require_floats(model)
     for part in x.split(batch_size):
         inputs = part.detach().clone().requires_grad_()
         with torch.enable_grad(), evaluation_mode(model):

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from ._metric import Metric
-from ._network import layer_norms, weight_tensors
+from ._network import layer_norms
+from ._weights import weight_tensors, with_plain_weights
 
 
 @torch.no_grad()
@@ -17,21 +18,21 @@ def l2_norm(
     *,
     generator: torch.Generator | None = None,
 ) -> float:
-    """Return Σ_l ‖W_l‖₂ over the weights W_l of all linear and convolution layers.
+    """Return Σ_l ‖W_l‖₂ over the weights W_l of all layers: linear, convolution, attention and recurrent ones.
 
     Source: the measure ``l2_norm`` in the code of Abdelfattah et al., Zero-cost proxies for lightweight NAS,
     arXiv:2101.08134; larger is expected to be better. At initialisation it is little but a function of widths.
 
     Args:
         model: Any network.
-        x: Not used.
+        x: Inputs, of which one is run where modules of one's own have parameters; None for layers alone.
         y: Not used.
         generator: Not used; nothing is drawn.
 
     Raises:
         InvalidInputError: There are no linear or convolution layers.
     """
-    return float(layer_norms(weight_tensors(model)).sum())
+    return float(layer_norms(weight_tensors(with_plain_weights(model), x)).sum())
 
 
 METRIC = Metric(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,12 +14,16 @@ from torch import nn
 
 from ..architectures.initialization import initialize_
 from ..core.declarations import find
-from ..core.device import memory_guard, model_where_doubles_are, where_doubles_are
-from ..core.errors import InfeasibleArchitectureError, InvalidInputError, OutOfMemoryError, first_line
+from ..core.device import memory_guard, model_where_doubles_are, n_devices, where_doubles_are
+from ..core.errors import InfeasibleArchitectureError, InvalidInputError, OutOfMemoryError
 from ..core.identity import make_generator
 from ..core.init_schemes import InitScheme
+from ..core.random_state import CPU, global_stream
 from . import Metric
 from . import metrics as all_metrics
+from ._left_as_found import left_as_found
+from ._trial import checked_outputs, failure, has_lazy_layers, is_of_the_network, network_problem, what
+from ._weights import copy_of
 
 __all__ = ["Measurement", "measure"]
 
@@ -58,8 +62,11 @@ def measure(
 ) -> list[Measurement]:
     """Return what the named measures say of a network, in the order of their names as given.
 
-    A measure whose needs are not met says so in ``problem``, and the others still run. Each measure draws from a
-    stream of its own, so that its value does not depend on which others run. The network is left as it was found.
+    A measure whose needs are not met says so in ``problem``, and the others still run; so does one that uses outputs
+    which are not one tensor (n, K), or that runs a network which fails. Each measure draws from a stream of its own,
+    so that its value does not depend on which others run. The network is left as it was found: weights, buffers,
+    gradients, modes, flags, hooks and attributes. Of a network with lazy layers, a copy is measured whose weights are
+    drawn from ``generator``. Compiled networks are run as they are written, parallel ones on the device of ``x``.
 
     Args:
         model: Maps (n, *input_shape) to (n, K).
@@ -91,13 +98,14 @@ def measure(
     device = None if generator is None else generator.device
     base = int(torch.randint(2**62, (), generator=generator, device=device or "cpu"))
     runs: dict[str, list[tuple[float | None, float, str]]] = {metric.name: [] for metric in chosen}
-    with _restored(model) if init is not None else nullcontext():
+    with _ready(model, x, base, weights=init is not None) as network:
         for i in range(seeds):
             if init is not None:
-                _initialize_(model, init, make_generator("measure weights", base, i, device=_device(model, x)))
+                _initialize_(network, init, make_generator("measure weights", base, i, device=_device(network, x)))
             for metric in chosen:
                 stream = make_generator("measure", metric.name, base, i, device=x.device)
-                runs[metric.name].append(_attempt(metric, model, x, y, reference, stream))
+                with global_stream(stream.initial_seed(), _own_stream(x.device)):  # of a network that draws by itself
+                    runs[metric.name].append(_attempt(metric, network, x, y, reference, stream))
     return [_summary(metric, runs[metric.name]) for metric in chosen]
 
 
@@ -113,14 +121,47 @@ def _device(model: nn.Module, x: torch.Tensor) -> torch.device:
 
 
 @contextmanager
-def _restored(model: nn.Module) -> Iterator[None]:
-    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for name, tensor in model.state_dict().items():
-                tensor.copy_(state[name])
+def _ready(model: nn.Module, x: torch.Tensor, base: int, *, weights: bool) -> Iterator[nn.Module]:
+    """Yield a network that can be measured: itself, to be left as it was found, or of a lazy one a copy with weights.
+
+    Raises:
+        InvalidInputError: A lazy network cannot be copied, or its weights are to be drawn and it does not run.
+    """
+    model = _unwrapped(model)
+    with _called_as_modules(model):
+        if not has_lazy_layers(model):
+            with left_as_found(model, weights=weights), checked_outputs(model):
+                yield model
+            return
+        network = copy_of(model)
+        with global_stream(make_generator("lazy weights", base).initial_seed(), _own_stream(x.device)):
+            problem = network_problem(network, x)
+        if weights and has_lazy_layers(network):
+            raise InvalidInputError(
+                problem or "a lazy layer is not called; its weights have no shape and cannot be drawn"
+            )
+        with checked_outputs(network):
+            yield network
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """Return what is inside wrappers that compute the same but hide the layers."""
+    while True:
+        inner = model.module if isinstance(model, nn.DataParallel) else getattr(model, "_orig_mod", None)
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+def _called_as_modules(model: nn.Module) -> AbstractContextManager[None]:
+    """Return a context in which compiled parts of a network run as they are written, so that measures see them."""
+    if any(hasattr(m, "_orig_mod") or m._compiled_call_impl is not None for m in model.modules()):
+        return torch.compiler.set_stance("force_eager")
+    return nullcontext()
+
+
+def _own_stream(device: torch.device) -> torch.device:
+    return device if n_devices(device.type) else CPU
 
 
 def _initialize_(model: nn.Module, init: InitScheme, generator: torch.Generator) -> None:
@@ -147,8 +188,12 @@ def _attempt(
         value, problem = None, str(error)
     except OutOfMemoryError:
         value, problem = None, "out of memory; give fewer inputs"
-    except (RuntimeError, ValueError) as error:  # what PyTorch's layers and transforms raise on what they cannot do
-        value, problem = None, first_line(error)
+    except Exception as error:
+        # Besides what the network raises: what PyTorch's layers and transforms raise on what they cannot do.
+        is_of_torch = isinstance(error, (RuntimeError, ValueError))
+        if not is_of_torch and not is_of_the_network(error):
+            raise
+        value, problem = None, network_problem(model, x) or (what(error) if is_of_torch else failure(error, x))
     return value, time.perf_counter() - start, problem
 
 

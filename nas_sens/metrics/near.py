@@ -8,7 +8,8 @@ from torch import nn
 from ..architectures.activations import HardSigmoid
 from ..core.errors import InvalidInputError
 from ._metric import Metric
-from ._network import WEIGHT_LAYERS, probing_mode, require_inputs
+from ._network import probing_mode, require_inputs
+from ._weights import LAYERS_WITH_OUTPUT, require_floats, require_layers_of_their_own
 
 _NAMES = [name for name in nn.modules.activation.__all__ if name != "MultiheadAttention"]
 _ACTIVATIONS = (*(getattr(nn, name) for name in _NAMES), HardSigmoid)
@@ -45,12 +46,15 @@ def near(
         InvalidInputError: There are no inputs, or no such modules.
     """
     require_inputs(x, 1)
+    require_floats(model)
     ranks: list[torch.Tensor] = []
+    called: set[nn.Module] = set()
 
     def add_rank(module: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        called.add(module)
         ranks.append(effective_rank(_square(output, generator).double()))
 
-    kinds = (*WEIGHT_LAYERS, *_NORMS, *_ACTIVATIONS)
+    kinds = (*LAYERS_WITH_OUTPUT, *_NORMS, *_ACTIVATIONS)
     hooks = [m.register_forward_hook(add_rank) for m in model.modules() if isinstance(m, kinds)]
     try:
         with probing_mode(model, batch_statistics=batch_statistics):
@@ -58,6 +62,7 @@ def near(
     finally:
         for hook in hooks:
             hook.remove()
+    require_layers_of_their_own(model, called, x)
     if not ranks:
         raise InvalidInputError("a linear, convolution or activation module is needed; the network calls none")
     return float(torch.stack(ranks).sum())

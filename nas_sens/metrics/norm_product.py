@@ -10,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from ..core.errors import InvalidInputError
 from ._metric import Metric
-from ._network import WEIGHT_LAYERS
+from ._weights import WEIGHT_LAYERS, require_floats, with_plain_weights
 
 # What a factor on the weights goes through unchanged: σ(c z) = c σ(z) for c > 0.
 _HOMOGENEOUS = (
@@ -73,7 +73,8 @@ def folded_weights(model: nn.Module) -> list[torch.Tensor]:
     """  # noqa: DOC501 - `_meaningless` makes the error
     weights: list[torch.Tensor] = []
     last: nn.Module | None = None
-    for layer in _chain(model):
+    require_floats(model)
+    for layer in _chain(with_plain_weights(model)):
         if isinstance(layer, WEIGHT_LAYERS):
             weights.append(layer.weight)
         elif isinstance(layer, _BATCH_NORMS):

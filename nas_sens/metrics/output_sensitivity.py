@@ -21,7 +21,7 @@ from ..core.errors import InvalidInputError
 from ..core.module_mode import evaluation_mode
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def output_sensitivity(
     model: nn.Module,
     x: torch.Tensor,

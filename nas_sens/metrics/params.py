@@ -7,6 +7,7 @@ from torch import nn
 
 from ..architectures import count_params
 from ._metric import Metric
+from ._weights import require_floats
 
 
 def params(
@@ -27,6 +28,7 @@ def params(
         y: Not used.
         generator: Not used; nothing is drawn.
     """
+    require_floats(model)
     return float(count_params(model))
 
 

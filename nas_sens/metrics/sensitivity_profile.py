@@ -19,7 +19,7 @@ from ..core.module_mode import evaluation_mode
 from .output_sensitivity import output_noise_variance
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def sensitivity_sweep(
     model: nn.Module,
     x: torch.Tensor,
@@ -57,7 +57,7 @@ def sensitivity_sweep(
         )
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def sensitivity_by_sample(
     model: nn.Module,
     x: torch.Tensor,
@@ -87,7 +87,7 @@ def sensitivity_by_sample(
     return _means(model, x, noise_std, n_noise, generator).var(dim=0)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def sensitivity_by_class(
     model: nn.Module,
     x: torch.Tensor,

@@ -19,8 +19,8 @@ def snip(
 ) -> float:
     """Return Σ_j |∂L/∂c_j| = Σ_j |w_j ∂L/∂w_j|, where c_j = 1 is a factor on weight w_j.
 
-    Source: Lee et al., SNIP, arXiv:1810.02340, section 4.1, the saliency of a connection; its sum over all weights of
-    linear and convolution layers as a score of a network, larger expected to be better, is that of Abdelfattah et al.,
+    Source: Lee et al., SNIP, arXiv:1810.02340, section 4.1, the saliency of a connection; its sum over the weights of
+    all layers as a score of a network, larger expected to be better, is that of Abdelfattah et al.,
     arXiv:2101.08134. L is the mean loss of the minibatch. Lee et al. divide saliencies by their sum, which
     would make the score 1.
 

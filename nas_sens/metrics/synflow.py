@@ -10,7 +10,7 @@ from torch.func import functional_call
 
 from ..core.module_mode import evaluation_mode
 from ._metric import Metric
-from ._network import layer_weights
+from ._weights import layer_weights, with_plain_weights
 
 
 def synflow(
@@ -18,11 +18,11 @@ def synflow(
 ) -> float:
     """Return log10 Σ_θ θ · ∂R/∂θ, where R is the sum of the outputs for an input of ones and θ are absolute values.
 
-    Source: Tanaka et al., Pruning neural networks without any data, arXiv:2006.05467, the loss R_SF = 1ᵀ (Π_l |W_l|) 1
-    and its saliency; as a score of a network, larger expected to be better, Abdelfattah et al., arXiv:2101.08134. As in
-    the authors' code, every parameter *and buffer* is replaced by its absolute value, batch norms are in evaluation
-    mode, and the sum is over the weights of linear and convolution layers. Computed in float64, in which R of a network
-    of 20 layers of 1,000 units is still finite; the logarithm, since it spans as many orders of magnitude as there are
+    Source: Tanaka et al., Pruning neural networks without any data, arXiv:2006.05467, the loss R_SF = 1ᵀ (Π_l |W_l|)
+    1 and its saliency; as a score of a network, larger expected to be better, Abdelfattah et al., arXiv:2101.08134.
+    As in the authors' code, every parameter *and buffer* is replaced by its absolute value, batch norms are in
+    evaluation mode, and the sum is over the weights of all layers. Computed in float64, in which R of a network of 20
+    layers of 1,000 units is still finite; the logarithm, since it spans as many orders of magnitude as there are
     layers. In a bias-free network of L layers with homogeneous activations the sum is L · R.
 
     Args:
@@ -38,7 +38,8 @@ def synflow(
     Raises:
         InvalidInputError: There are no linear or convolution layers.
     """
-    names = layer_weights(model)
+    model = with_plain_weights(model)
+    names = layer_weights(model, x)
     state = {n: t.detach().double().abs() for n, t in _floating(model)}
     weights = [state[n].requires_grad_() for n in names]
     ones = torch.ones((1, *x.shape[1:]), dtype=torch.float64, device=x.device)

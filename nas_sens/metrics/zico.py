@@ -8,6 +8,7 @@ from torch import nn
 from ..core.errors import InvalidInputError
 from ._metric import Metric
 from ._network import loss_gradients, require_labels
+from ._weights import with_plain_weights
 
 
 def zico(
@@ -21,11 +22,11 @@ def zico(
 ) -> float:
     """Return Σ_l log Σ_{w in layer l} E|∂L/∂w| / √Var|∂L/∂w|, mean and variance being over minibatches.
 
-    Source: Li et al., ZiCo: zero-shot NAS via inverse coefficient of variation on gradients, arXiv:2301.11300,
-    with its two minibatches as the default; larger is expected to be better. The
-    weights are those of linear and convolution layers. As in the authors' code, the variance is divided by the number
-    of minibatches, weights with a constant gradient are left out, and so are layers of such weights alone; where that
-    code has the variance of the gradient, this has that of its absolute value, as the paper.
+    Source: Li et al., ZiCo: zero-shot NAS via inverse coefficient of variation on gradients, arXiv:2301.11300, with
+    its two minibatches as the default; larger is expected to be better. The weights are those of linear, convolution,
+    attention and recurrent layers. As in the authors' code, the variance is divided by the number of minibatches,
+    weights with a constant gradient are left out, and so are layers of such weights alone; where that code has the
+    variance of the gradient, this has that of its absolute value, as the paper.
 
     Args:
         model: Maps (n, *input_shape) to (n, K).
@@ -43,6 +44,7 @@ def zico(
         raise InvalidInputError(
             f"at least 2 minibatches of at least 1 input are needed; given {len(x)} inputs, n_batches = {n_batches}"
         )
+    model = with_plain_weights(model)
     batches = [
         {name: g.abs() for name, (_, g) in found.items()}
         for part, labels in zip(x.tensor_split(n_batches), y.tensor_split(n_batches), strict=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -15,11 +13,18 @@ from ..core.device import resolve_device
 from ..core.errors import InfeasibleArchitectureError, InvalidInputError, first_line
 from ..core.module_mode import evaluation_mode
 from ..core.random_state import global_stream
+from ..metrics._trial import output_problem
+from .from_code import network_from_code
 from .model_folder import read_model
 
 
 def resolve_model(
-    text: str, *, input_shape: tuple[int, ...], n_outputs: int, generator: torch.Generator | None = None
+    text: str,
+    *,
+    input_shape: tuple[int, ...],
+    n_outputs: int,
+    generator: torch.Generator | None = None,
+    must_run: bool = True,
 ) -> nn.Module:
     """Return the network that a text names, after a trial on one input.
 
@@ -27,15 +32,19 @@ def resolve_model(
         text: One of: an architecture family with parameters, ``fc:depth=4,width=300``; a model of timm,
             ``timm:resnet18``; JSON text of an architecture; a folder that nas_sens exported (trained, in evaluation
             mode); ``package.module:name``, where the name stands for a module or for a function that returns one, which
-            is given ``input_shape`` and ``n_outputs`` if it has parameters of these names.
+            is given ``input_shape`` and ``n_outputs`` if it has parameters of these names. Modules in the working
+            directory are found first, as by ``python -m``.
         input_shape: Shape of one input.
         n_outputs: Number of outputs.
         generator: Source of the initial weights, on the CPU; torch's global generator if None.
+        must_run: Whether code of one's own that fails on the trial, or gives no tensor, is refused; otherwise only a
+            tensor of another shape is.
 
     Raises:
         InvalidInputError: The text names no network, or one that does not take these inputs or give these outputs.
     """
     input_shape = tuple(input_shape)
+    is_code = False
     head, _, tail = text.partition(":")
     try:
         if text.lstrip().startswith("{"):
@@ -43,12 +52,15 @@ def resolve_model(
         elif head in families():
             model = load_spec(_parameters(head, tail)).build(input_shape, n_outputs, generator=generator)
         elif tail.isidentifier() and all(part.isidentifier() for part in head.split(".")):
-            model = _from_code(head, tail, {"input_shape": input_shape, "n_outputs": n_outputs}, generator)
+            is_code = True
+            with _drawing_from(generator):
+                model = network_from_code(head, tail, {"input_shape": input_shape, "n_outputs": n_outputs})
         else:
             model = read_model(text)
     except InfeasibleArchitectureError as error:
         raise InvalidInputError(f"the network {text!r} cannot be built: {error}") from error
-    _try(model, text, input_shape, n_outputs)
+    with _drawing_from(generator) if is_code else nullcontext():  # by which lazy layers draw their weights
+        _try(model, text, input_shape, n_outputs, must_run=must_run or not is_code)
     return model
 
 
@@ -79,24 +91,6 @@ def _value(text: str) -> bool | int | float | str:
     return text
 
 
-def _from_code(module: str, name: str, given: dict[str, Any], generator: torch.Generator | None) -> nn.Module:
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise InvalidInputError(
-            f"{module}:{name} must name a family ({', '.join(families())}) or something that can be imported; {error}"
-        ) from error
-    if not isinstance(found, nn.Module) and callable(found):
-        takes = inspect.signature(found).parameters
-        with _drawing_from(generator):
-            found = found(**{key: value for key, value in given.items() if key in takes})
-    if not isinstance(found, nn.Module):
-        raise InvalidInputError(
-            f"{module}:{name} must be a torch.nn.Module or a function that returns one; it gave {type(found).__name__}"
-        )
-    return found
-
-
 def _drawing_from(generator: torch.Generator | None) -> AbstractContextManager[None]:
     """Return a context in which foreign code draws from ``generator``, by way of the global state."""
     if generator is None:
@@ -105,17 +99,24 @@ def _drawing_from(generator: torch.Generator | None) -> AbstractContextManager[N
     return global_stream(seed, resolve_device("auto"))
 
 
-def _try(model: nn.Module, text: str, input_shape: tuple[int, ...], n_outputs: int) -> None:
-    parameter = next(model.parameters(), torch.zeros(()))
+def _try(model: nn.Module, text: str, input_shape: tuple[int, ...], n_outputs: int, *, must_run: bool) -> None:
+    parameter = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
     example = torch.zeros((1, *input_shape), device=parameter.device, dtype=parameter.dtype)
     try:
-        with torch.inference_mode(), evaluation_mode(model):
-            shape = tuple(model(example).shape)
-    except (RuntimeError, ValueError) as error:
-        raise InvalidInputError(
-            f"the network {text!r} takes no inputs of shape {input_shape}: {first_line(error)}"
-        ) from error
-    if shape != (1, n_outputs):
+        # Not in inference mode: what is made there, such as weights of lazy layers, can never be trained.
+        with torch.no_grad(), evaluation_mode(model):
+            output = model(example)
+    except Exception as error:  # whatever a foreign module raises
+        if must_run:
+            raise InvalidInputError(
+                f"the network {text!r} takes no inputs of shape {input_shape}: {first_line(error)}"
+            ) from error
+        return
+    if not isinstance(output, torch.Tensor):
+        if must_run:
+            raise InvalidInputError(f"the network {text!r}: {output_problem(output, 1)}")
+        return
+    if (shape := tuple(output.shape)) != (1, n_outputs):
         raise InvalidInputError(
             f"the network {text!r} must give {n_outputs} outputs for each input of shape {input_shape}; it gives the "
             f"shape {shape} for one"

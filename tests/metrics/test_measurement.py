@@ -175,7 +175,7 @@ def test_a_family_with_parameters():
         ("fcc:depth=2", "exported model"),
         ("cnn:depth=9,channels=2,max_pool=true", "cannot be built"),
         ("no.such:thing", "can be imported; No module named 'no'"),
-        ("torch.nn:Nothing", "can be imported"),
+        ("torch.nn:Nothing", "has no 'Nothing'"),
         ("math:pi", "it gave float"),
         ("torch.nn:Identity", "must give 3 outputs"),
         ("/no/such/folder", "is no exported model"),
