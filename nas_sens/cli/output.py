@@ -10,6 +10,7 @@ import click
 
 from ..core.candidates import STATUS_OK, TrainedCandidate
 from ..core.figures import HEADLINES
+from ..results.report_file import report_path
 from ..results.search_result import SearchResult
 from ..storage.study_storage import StudyStorage
 from ..storage.url import storage_url
@@ -23,16 +24,17 @@ def open_storage(storage: str | None, artifacts: str | None) -> StudyStorage:
     return StudyStorage(storage_url(storage), artifacts=artifacts, must_exist=True)
 
 
-def write_report_of(result: SearchResult, path: Path) -> Path:
-    """Write the report of a study.
+def write_report_of(result: SearchResult, path: Path | None) -> Path:
+    """Write the report of a study to a file; None for the one that is named after it.
 
     Returns:
         The path of the file.
     """
     from ..report import write_report  # statistics and figures take a second to import, and few commands need them
 
+    target = report_path(result.name) if path is None else path
     return write_report(
-        path, name=result.name, protocol=result.protocol, candidates=result.candidates, trained=result.trials
+        target, name=result.name, protocol=result.protocol, candidates=result.candidates, trained=result.trials
     )
 
 

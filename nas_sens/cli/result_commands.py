@@ -34,10 +34,10 @@ def rank(name: str, by: str | None, scored: bool, n: int | None, storage: str | 
 
 @click.command()
 @click.argument("name")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("report.html"),
-              show_default=True, help="The HTML file to write.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="The HTML file to write: new, or an earlier report of the study.  [default: NAME_report.html]")  # fmt: skip
 @storage_options
-def report(name: str, output: Path, storage: str | None, artifacts: str | None) -> None:
+def report(name: str, output: Path | None, storage: str | None, artifacts: str | None) -> None:
     """Write the report of the study NAME: one HTML file that needs nothing else."""
     database = open_storage(storage, artifacts)
     with no_collection():  # of a large study there are a million objects to look through, and none is garbage
