@@ -20,6 +20,7 @@ PORT = "{port}"
 EVIL = "http://evil.example"
 FETCH = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
 LINK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+SCRIPT = {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}
 FRAME = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
 
 
@@ -95,7 +96,7 @@ ROWS = [
     *((403, method, {"Host": HERE, "Origin": origin}) for method in METHODS for origin in FOREIGN_ORIGINS),
     *((403, method, {"Host": HERE, "Sec-Fetch-Site": site, **FETCH}) for method in METHODS for site in FOREIGN_SITES),
     (403, "GET", {"Host": HERE, "Sec-Fetch-Site": "cross-site", **FRAME}),
-    (403, "GET", {"Host": HERE, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}),
+    (403, "GET", {"Host": HERE, "Sec-Fetch-Site": "cross-site", **SCRIPT}),
     (403, "POST", {"Host": HERE, "Sec-Fetch-Site": "cross-site", **LINK}),
 ]  # fmt: skip
 
