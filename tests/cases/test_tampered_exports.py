@@ -178,10 +178,9 @@ def test_whatever_is_altered_the_network_is_the_same_or_refused_in_one_line(made
             (net / "model.safetensors").write_bytes(altered_bytes(weights, rng))
         try:
             state = ns.load_model(net).state_dict()
-        except ns.InvalidInputError as error:
+        except ns.InvalidInputError:
             n_refused += 1
-            assert "\n" not in str(error)
-            assert len(str(error)) < 1000
+            refused(net)
             continue
         assert state.keys() == expected.keys()
         assert all(torch.equal(v, expected[k]) for k, v in state.items())
