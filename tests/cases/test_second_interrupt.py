@@ -21,7 +21,8 @@ GUARD = """
 import sqlite3, sys, threading, time
 from nas_sens.core.interrupts import finish_first, raise_again, second_ends_process
 def library():
-    sqlite3.connect(":memory:").execute("with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n").fetchall()
+    endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n"
+    sqlite3.connect(":memory:").execute(endless).fetchall()
 def stubborn():
     while True:
         try:
@@ -109,8 +110,12 @@ def test_a_search_that_waits_for_a_locked_database_ends_with_its_workers(tmp_pat
     workers = ["--workers", str(n_workers)] if n_workers else []
     process = subprocess.Popen(
         [sys.executable, "-c", code, "search", "mine.toml", "-q", *workers],
-        cwd=tmp_path, env={**os.environ, "OPTUNA_STORAGE": ""}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env={**os.environ, "OPTUNA_STORAGE": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     database = tmp_path / "nas_sens.db"
 
     def has_begun() -> bool:
