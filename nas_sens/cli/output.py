@@ -10,6 +10,7 @@ import click
 
 from ..core.candidates import STATUS_OK, TrainedCandidate
 from ..core.figures import HEADLINES
+from ..core.text import printable
 from ..results.report_file import report_path
 from ..results.search_result import SearchResult
 from ..storage.study_storage import StudyStorage
@@ -58,7 +59,7 @@ def show_trained(trials: Sequence[TrainedCandidate], form: str, title: str) -> N
     show_rows(rows, form=form, title=title, wide=WIDE)
     for t in trials:
         if not t.is_ok:
-            click.echo(f"{'' if t.is_pruned else 'failed: '}{t.description}: {t.status}", err=True)
+            click.echo(printable(f"{'' if t.is_pruned else 'failed: '}{t.description}: {t.status}"), err=True)
 
 
 def show_scored(result: SearchResult, form: str, n: int | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 # Control characters, which a terminal obeys; format characters, which hide text or turn its direction; halves of
@@ -18,3 +19,16 @@ def printable(text: str) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def markdown_text(text: str) -> str:
+    """Return Markdown that shows a text as it stands, in one line: neither markup nor HTML, links or formulas."""
+    return re.sub(r"[!#$&*+:<>@[-`{-~]|\.(?!\d)", lambda m: f"&#{ord(m[0])};", printable(text))
+
+
+def markdown_code(text: str) -> str:
+    """Return Markdown that shows a text as code, in one line."""
+    text = printable(text)
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    space = " " if text.startswith("`") or text.endswith("`") or not text.strip() else ""
+    return f"{fence}{space}{text}{space}{fence}"

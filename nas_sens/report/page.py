@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
+from ..core.text import printable
 from ..results.report_file import check_report_file, mark
 from ..statistics.beside import MIN_TRIPLES
 from ..statistics.bootstrap import MANY
@@ -110,7 +111,7 @@ def render_report(
         lstrip_blocks=True,
     )
     page = {
-        "name": name,
+        "name": printable(name),
         "mark": mark(name),
         "protocol": protocol_rows({k: v for k, v in protocol.items() if k != "figures"}),
     }
