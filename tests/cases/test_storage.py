@@ -21,6 +21,7 @@ from nas_sens.pipeline.score_stage import score_candidates
 from nas_sens.pipeline.search import open_study
 from nas_sens.pipeline.settings import Settings
 from nas_sens.pipeline.training_queue import Filled, TrainingQueue
+from nas_sens.storage.drivers import with_driver
 from nas_sens.storage.study_storage import StudyStorage
 from nas_sens.storage.uploads import ATTRIBUTE
 from tests.tiny_study import tiny, url
@@ -173,3 +174,19 @@ def test_a_study_of_a_deleted_ones_name_has_its_own_networks_only(tmp_path: Path
     assert {t.digest for t in new.trials} <= {c.digest for c in new.candidates}
     ns.export_model(url(tmp_path), "tiny", tmp_path / "net")
     assert ns.load_spec(tmp_path / "net").digest == new.best.digest
+
+
+@pytest.mark.parametrize(
+    ("given", "opened"),
+    [
+        ("mysql://u:p%40ss%2F@h:1/db?charset=utf8mb4", "mysql+pymysql://u:p%40ss%2F@h:1/db?charset=utf8mb4"),
+        ("mariadb://u@h/db", "mariadb+pymysql://u@h/db"),
+        ("mysql+mysqldb://u@h/db", "mysql+mysqldb://u@h/db"),
+        ("postgresql+psycopg2://u@h/db", "postgresql+psycopg2://u@h/db"),
+        ("sqlite:///a b.db", "sqlite:///a b.db"),
+    ],
+)
+def test_a_url_without_a_driver_takes_the_installed_one(given: str, opened: str) -> None:
+    if "pymysql" in opened:
+        pytest.importorskip("pymysql")
+    assert with_driver(given) == opened
