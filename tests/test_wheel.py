@@ -64,4 +64,4 @@ def test_the_quickstart_runs_from_the_wheel_in_an_unrelated_folder(unpacked: Pat
     )
     assert run.returncode == 0, run.stderr
     assert len(json.loads(run.stdout)) == 4
-    assert (tmp_path / "report.html").is_file()
+    assert (tmp_path / "quickstart_report.html").is_file()

@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichBars
 from rich.table import Table
+from rich.text import Text
 
+from ..core.text import printable
 from .long_table import LONG, long_table
 
 _PLAIN_SECONDS = 10.0
@@ -35,7 +37,8 @@ class TerminalProgress:
 
     def message(self, text: str) -> None:
         """Show one line."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        lines = "\n".join(map(printable, text.split("\n")))
+        self._console.print(lines, markup=False, highlight=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
         """Show one line if the terminal is verbose."""
@@ -60,7 +63,7 @@ class TerminalProgress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="dim"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
         )
         with RichBars(*columns, console=self._console) as bars:
             yield _RichStage(bars, bars.add_task(name, total=total, note=""))
@@ -71,7 +74,7 @@ class _RichStage:
         self._bars, self._task = bars, task
 
     def advance(self, n: int = 1, note: str = "") -> None:
-        self._bars.update(self._task, advance=n, note=note)
+        self._bars.update(self._task, advance=n, note=printable(note))
 
 
 class _PlainStage:
@@ -122,15 +125,17 @@ def _show_table(rows: Sequence[dict[str, Any]], title: str, wide: Sequence[str])
     texts = [[_cell(name, v) for name, v in row.items()] for row in rows]
     if len(rows) >= LONG:
         is_right, is_wide = [are_numbers[name] for name in names], [name in wide for name in names]
-        lines = long_table(names, texts, title=title, is_right=is_right, is_wide=is_wide, width=console.width)
+        lines = long_table(
+            names, texts, title=printable(title), is_right=is_right, is_wide=is_wide, width=console.width
+        )
         print_out("\n".join(lines))
         return
-    table = Table(title=title or None, title_justify="left")
+    table = Table(title=Text(printable(title)) if title else None, title_justify="left")
     for name in names:
         justify: Literal["left", "right"] = "right" if are_numbers[name] else "left"
         table.add_column(name, justify=justify, no_wrap=name not in wide, overflow="fold")
     for row in texts:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console.print(table, markup=False)
 
 
@@ -148,4 +153,4 @@ def _cell(name: str, value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}" if name in ("params", "flops") else str(value)
-    return str(value)
+    return printable(str(value))

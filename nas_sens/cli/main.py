@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from ..core.errors import InvalidInputError, NasSensError
-from ..core.interrupts import raise_again
+from ..core.interrupts import INTERRUPTED, raise_again, second_ends_process
 
 # Command to where it is and what it does: its libraries are imported when it runs, and for ``--help`` none are.
 _COMMANDS = {
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # When Python ends, it looks for garbage among all that the libraries made, for half a second and more.
     atexit.register(gc.freeze)
     try:
-        with raise_again():
+        with raise_again(), second_ends_process():
             code = cli.main(args=given, prog_name="nas-sens", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; what was finished is kept, run the same command again to go on", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

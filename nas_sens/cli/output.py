@@ -10,6 +10,8 @@ import click
 
 from ..core.candidates import STATUS_OK, TrainedCandidate
 from ..core.figures import HEADLINES
+from ..core.text import printable
+from ..results.report_file import report_path
 from ..results.search_result import SearchResult
 from ..storage.study_storage import StudyStorage
 from ..storage.url import storage_url
@@ -23,16 +25,17 @@ def open_storage(storage: str | None, artifacts: str | None) -> StudyStorage:
     return StudyStorage(storage_url(storage), artifacts=artifacts, must_exist=True)
 
 
-def write_report_of(result: SearchResult, path: Path) -> Path:
-    """Write the report of a study.
+def write_report_of(result: SearchResult, path: Path | None) -> Path:
+    """Write the report of a study to a file; None for the one that is named after it.
 
     Returns:
         The path of the file.
     """
     from ..report import write_report  # statistics and figures take a second to import, and few commands need them
 
+    target = report_path(result.name) if path is None else path
     return write_report(
-        path, name=result.name, protocol=result.protocol, candidates=result.candidates, trained=result.trials
+        target, name=result.name, protocol=result.protocol, candidates=result.candidates, trained=result.trials
     )
 
 
@@ -56,7 +59,7 @@ def show_trained(trials: Sequence[TrainedCandidate], form: str, title: str) -> N
     show_rows(rows, form=form, title=title, wide=WIDE)
     for t in trials:
         if not t.is_ok:
-            click.echo(f"{'' if t.is_pruned else 'failed: '}{t.description}: {t.status}", err=True)
+            click.echo(printable(f"{'' if t.is_pruned else 'failed: '}{t.description}: {t.status}"), err=True)
 
 
 def show_scored(result: SearchResult, form: str, n: int | None = None) -> None:

@@ -34,10 +34,10 @@ def rank(name: str, by: str | None, scored: bool, n: int | None, storage: str | 
 
 @click.command()
 @click.argument("name")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("report.html"),
-              show_default=True, help="The HTML file to write.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="The HTML file to write: new, or the study's earlier one.  [default: NAME_report.html]")  # fmt: skip
 @storage_options
-def report(name: str, output: Path, storage: str | None, artifacts: str | None) -> None:
+def report(name: str, output: Path | None, storage: str | None, artifacts: str | None) -> None:
     """Write the report of the study NAME: one HTML file that needs nothing else."""
     database = open_storage(storage, artifacts)
     with no_collection():  # of a large study there are a million objects to look through, and none is garbage
@@ -69,12 +69,16 @@ def export(
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535),
-              help="Port on 127.0.0.1, 0 for any free one.  [default: 8080, else a free one]")  # fmt: skip
+              help="Port, 0 for any free one.  [default: 8080, else a free one]")  # fmt: skip
+@click.option("--host", metavar="ADDRESS", help="Listen on this address, which others may reach, and let in whoever has"
+              " the token that is printed with the URL.  [default: 127.0.0.1, without a token]")  # fmt: skip
 @storage_options
-def dashboard(port: int | None, storage: str | None, artifacts: str | None) -> None:
-    """Show all studies in optuna-dashboard, on this machine only, until Ctrl-C.
+def dashboard(port: int | None, host: str | None, storage: str | None, artifacts: str | None) -> None:
+    """Show all studies in optuna-dashboard until Ctrl-C, on this machine only unless --host says otherwise.
 
-    The address is printed on stdout; no browser is opened.
+    The address is printed on stdout; no browser is opened. Pages of other sites can neither read nor change anything
+    through your browser. Whoever can log in on this machine can; --host 127.0.0.1 asks them for the token, too. Nothing
+    is encrypted: from afar an SSH tunnel (ssh -L 8080:127.0.0.1:8080 MACHINE) is better than --host.
     """
     from ..dashboard.server import serve  # brings a web server along, which no other command needs
 
@@ -83,4 +87,4 @@ def dashboard(port: int | None, storage: str | None, artifacts: str | None) -> N
         sys.stdout.flush()
         click.echo("listening; Ctrl-C stops it", err=True)
 
-    serve(open_storage(storage, artifacts), port=port, on_ready=on_ready)
+    serve(open_storage(storage, artifacts), port=port, on_ready=on_ready, host=host)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..results.report_file import check_report_file, report_path
 from ..results.search_result import read_result
 from ..storage.url import hide_password, storage_url
 from .display import TerminalProgress
@@ -33,14 +34,14 @@ MORE = 75  # the exit code of a worker that ended as it was told to, though some
 @click.argument("study")
 @study_options
 @click.option("--top-k", type=click.IntRange(min=1), help="Override [select] top_k.")
-@click.option("-o", "--report", type=click.Path(path_type=Path, dir_okay=False), default=Path("report.html"),
-              show_default=True, help="Where to write the report.")  # fmt: skip
+@click.option("-o", "--report", type=click.Path(path_type=Path), help="The report's file: a new one, or an earlier"
+              " report of the study.  [default: NAME_report.html]")  # fmt: skip
 @workers_options
 @storage_options
 @run_options
 @format_option
 def search(study: str, n_candidates: int | None, seed: int | None, name: str | None, full: bool, top_k: int | None,
-           report: Path, storage: str | None, artifacts: str | None, device: str, quiet: bool, verbose: bool,
+           report: Path | None, storage: str | None, artifacts: str | None, device: str, quiet: bool, verbose: bool,
            form: str, grace: float, **who: Any) -> None:  # fmt: skip
     """Sample, score, select, train and report a STUDY; run it again to resume it.
 
@@ -54,6 +55,7 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
     spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
     workers = _workers(**who)
+    check_report_file(report or report_path(spec.name), spec.name)  # before hours of work
     session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress,
                          settings=Settings(grace_seconds=grace), is_shared=workers is not None)  # fmt: skip
     complete(session, workers, device=device, artifacts=artifacts)

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..core.text import printable
 from .display import show_rows
 from .options import format_option, storage_options
 from .output import open_storage
@@ -76,7 +77,7 @@ def _page(overview: Overview) -> Group:
         f"{o.n_failed:,} failed{left}"
     )
     if not o.running:
-        return Group(Text(head))
+        return Group(Text(printable(head)))
     table = Table()
     for column in ("trial", "architecture", "chosen_by", "worker", "since", "epoch", "val_loss"):
         table.add_column(column, overflow="fold")
@@ -85,8 +86,8 @@ def _page(overview: Overview) -> Group:
         row = _running(u)
         row["since"] = "–" if u.started is None else _duration((now - u.started).total_seconds())
         row["val_loss"] = "–" if row["val_loss"] is None else f"{row['val_loss']:.4g}"
-        table.add_row(*(str(v) for v in row.values()))
-    return Group(Text(head), table)
+        table.add_row(*(Text(printable(str(v))) for v in row.values()))
+    return Group(Text(printable(head)), table)
 
 
 def _duration(seconds: float) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.candidates import CONTROL, TrainedCandidate
 from ..core.figures import HEADLINES, sd_name
+from ..core.text import markdown_code, markdown_text
 from ..results.search_result import SearchResult, read_result
 from ..storage.study_storage import StudyStorage
 from .saved_notes import PLOT, save_notes
@@ -66,8 +68,8 @@ def scatter(trials: Sequence[TrainedCandidate]) -> dict[str, Any]:
 def _study_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> str:
     ok = sum(c.is_ok for c in result.candidates)
     lines = [
-        f"# {result.name}",
-        str(result.protocol.get("description", "")),
+        f"# {markdown_text(result.name)}",
+        markdown_text(str(result.protocol.get("description", ""))),
         f"**Scored candidates** are trials in state PRUNED, as they are not trained: {ok} here. "
         f"{len(result.candidates) - ok} more are infeasible or dead (state FAIL, reason in the user attribute "
         f"`status`). {_READING}",
@@ -85,7 +87,7 @@ def _study_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> st
 def _best_line(name: str, winners: Sequence[TrainedCandidate]) -> str:
     if not winners:
         return ""
-    return f"Best so far: {winners[0].description}; take it with `nas-sens export {name} --rank 1 -o DIR`."
+    return f"Best so far: {markdown_text(winners[0].description)}; take it with {_export(name, 1)}."
 
 
 def _winner_note(name: str, rank: int, trial: TrainedCandidate) -> str:
@@ -93,18 +95,22 @@ def _winner_note(name: str, rank: int, trial: TrainedCandidate) -> str:
     rows = [f"| {k} | {_number(v, sd)} |" for k, (v, sd) in figures.items() if v is not None]
     return "\n".join(
         [
-            f"## Rank {rank} of `{name}`: {trial.description}",
+            f"## Rank {rank} of {markdown_code(name)}: {markdown_text(trial.description)}",
             "",
-            f"{trial.params:,} parameters, chosen by {trial.chosen_by}, {trial.n_seeds} training seeds (± one standard "
-            "deviation over them).",
+            f"{trial.params:,} parameters, chosen by {markdown_text(trial.chosen_by)}, {trial.n_seeds} training seeds "
+            "(± one standard deviation over them).",
             "",
             "| figure | value |",
             "|---|---|",
             *rows,
             "",
-            f"Take it: `nas-sens export {name} --rank {rank} -o DIR`",
+            f"Take it: {_export(name, rank)}",
         ]
     )
+
+
+def _export(name: str, rank: int) -> str:
+    return markdown_code(f"nas-sens export {shlex.quote(name)} --rank {rank} -o DIR")
 
 
 def _number(value: float, sd: float | None) -> str:
@@ -112,10 +118,10 @@ def _number(value: float, sd: float | None) -> str:
 
 
 def _protocol(protocol: Mapping[str, Any]) -> str:
-    lines = ["## Protocol", f"- search space: {protocol['search_space'].get('name', '')}"]
+    lines = ["## Protocol", f"- search space: {markdown_text(str(protocol['search_space'].get('name', '')))}"]
     for section in ("data", "score", "search", "select", "train"):
         values = {
             k: v for k, v in protocol[section].items() if v is not False and v not in (None, "") and k not in _NOT_SHOWN
         }
-        lines.append(f"- {section}: " + ", ".join(f"{k} = {v}" for k, v in values.items()))
+        lines.append(f"- {section}: " + ", ".join(f"{k} = {markdown_text(str(v))}" for k, v in values.items()))
     return "\n".join(lines)

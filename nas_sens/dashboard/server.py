@@ -1,9 +1,11 @@
-"""optuna-dashboard on a storage with its artifacts, on this machine only."""
+"""optuna-dashboard on a storage with its artifacts, on this machine only unless told otherwise."""
 
 from __future__ import annotations
 
 import errno
+import secrets
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from ..core.errors import InvalidInputError
 from ..storage.study_storage import StudyStorage
 from .artifacts_of_all import ArtifactsOfAll
+from .door import Door
 from .excerpt import excerpt_of
 
 HOST = "127.0.0.1"
@@ -35,42 +38,68 @@ class _QuietHandler(WSGIRequestHandler):
         """Log no request."""
 
 
-def serve(storage: StudyStorage, *, port: int | None, on_ready: Callable[[str], None]) -> None:
+def serve(storage: StudyStorage, *, port: int | None, on_ready: Callable[[str], None], host: str | None = None) -> None:
     """Serve the dashboard until Ctrl-C or SIGTERM.
 
     Args:
         storage: What to show.
-        port: Port on 127.0.0.1, 0 for any free one; None for 8080, or any free one if that is taken.
+        port: Port, 0 for any free one; None for 8080, or any free one if that is taken.
         on_ready: Called with the URL once the server listens.
+        host: Address or name to listen on, with a token in the URL that lets in; None for 127.0.0.1 without one.
 
     Raises:
-        InvalidInputError: The port is taken or may not be used.
+        InvalidInputError: The port is taken or may not be used, or the host is none of this machine.
         OSError: The server cannot listen for another reason.
     """
+    family, address = (socket.AF_INET, HOST) if host is None else _resolved(host)
     from optuna_dashboard import wsgi  # seconds to import
 
-    app = wsgi(excerpt_of(storage), artifact_store=ArtifactsOfAll(storage))
+    token = None if host is None else secrets.token_urlsafe(24)
+    app = Door(wsgi(excerpt_of(storage), artifact_store=ArtifactsOfAll(storage)), token=token)
+    kind = type("Server", (_Server,), {"address_family": family})
 
     def listen(number: int) -> WSGIServer:
-        return make_server(HOST, number, app, server_class=_Server, handler_class=_QuietHandler)
+        return make_server(address, number, app, server_class=kind, handler_class=_QuietHandler)
 
     try:
         server = listen(DEFAULT_PORT if port is None else port)
     except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise InvalidInputError(f"--host must be an address or name of this machine; given {host!r}") from error
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         if port is not None:
             why = "taken" if error.errno == errno.EADDRINUSE else "not allowed"
             raise InvalidInputError(
-                f"the port must be free; {port} on {HOST} is {why}; give another --port, or none"
+                f"the port must be free; {port} on {address} is {why}; give another --port, or none"
             ) from error
         server = listen(0)
     with server, _sigterm_as_ctrl_c():
-        on_ready(f"http://{HOST}:{server.server_port}/dashboard/")
+        on_ready(_url(address, server.server_port, token))
         try:
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             return
+
+
+def _resolved(host: str) -> tuple[socket.AddressFamily, str]:
+    """Return the family and the address of a host's name.
+
+    Raises:
+        InvalidInputError: There is no such name.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise InvalidInputError(f"--host must be an address or name of this machine; given {host!r}") from error
+    return found[0][0], str(found[0][4][0])
+
+
+def _url(address: str, port: int, token: str | None) -> str:
+    if address in ("0.0.0.0", "::"):  # listens on all addresses, and is none
+        address = socket.gethostname()
+    shown = f"[{address}]" if ":" in address else address
+    return f"http://{shown}:{port}/dashboard/" + ("" if token is None else f"?token={token}")
 
 
 @contextmanager

@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 
+from ..core.interrupts import INTERRUPTED, last_act
 from .base import Ended, EngineOptions, Executor, Task
-from .worker_process import INTERRUPTED, MORE, REFUSED, to_line
-
-_STOP_SECONDS = 20.0  # for giving back what a worker has in hand
+from .worker_process import MORE, REFUSED, STOP_SECONDS, to_line
 
 
 class LocalWorker:
@@ -39,6 +39,8 @@ class LocalWorker:
                 text=True,
                 start_new_session=True,  # a Ctrl-C is this process's, which passes it on
             )
+        self._stack = ExitStack()
+        self._stack.enter_context(last_act(self.process.kill))
         assert self.process.stdin is not None
         self.process.stdin.write(to_line(task))
         self.process.stdin.flush()
@@ -48,6 +50,7 @@ class LocalWorker:
         code = self.process.poll()
         if code is None:
             return None
+        self._stack.close()
         if code in (0, MORE, INTERRUPTED):
             return Ended(how="done" if code == 0 else "more")
         if code < 0:  # it had no time to say why
@@ -61,10 +64,11 @@ class LocalWorker:
         if self.process.poll() is None:
             self.process.stdin.close()
             try:
-                self.process.wait(_STOP_SECONDS)
+                self.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.process.wait()
+        self._stack.close()
 
 
 class Local:

@@ -6,15 +6,17 @@ import _thread
 import json
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import InvalidInputError, NasSensError
-from ..core.interrupts import raise_again
+from ..core.interrupts import INTERRUPTED, end_process, raise_again
 from .base import Task
 
-# Exit codes beside 0, which is done.
-MORE, REFUSED, FAILED, INTERRUPTED = 75, 2, 1, 130
+# Exit codes beside 0, which is done, and INTERRUPTED.
+MORE, REFUSED, FAILED = 75, 2, 1
+STOP_SECONDS = 20.0  # for giving back what a worker has in hand
 
 
 def to_line(task: Task) -> str:
@@ -47,6 +49,8 @@ def _end_with_stdin() -> None:
     """Interrupt the work when whoever started this process is gone or asks for it."""
     sys.stdin.read()
     _thread.interrupt_main()
+    time.sleep(STOP_SECONDS)
+    end_process(f"it was told to end, and had not ended after {STOP_SECONDS:.0f} s")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ..core.candidates import describe
 from ..core.figures import HEADLINES, sd_name
+from ..core.text import markdown_code, markdown_text
 
 # Run with the exported folder as the working directory; tests run them as they stand.
 SNIPPETS: Mapping[str, str] = {
@@ -45,15 +47,15 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
     architecture = json.dumps(arguments["architecture"], sort_keys=True)
     lines = [
         "---",
-        f"license: {licence}",
+        f"license: {_yaml(licence)}",
         "library_name: nas_sens",
         "tags: [neural-architecture-search, output-sensitivity]",
         "---",
         "",
-        f"# {describe(architecture, figures.get('training'))}",
+        f"# {markdown_text(describe(architecture, figures.get('training')))}",
         "",
-        f"Found by nas_sens {found.get('version', '')} in the study `{study.get('name', '')}` and trained on "
-        f"`{data.get('name', '')}`.",
+        f"Found by nas_sens {markdown_text(str(found.get('version', '')))} in the study "
+        f"{markdown_code(str(study.get('name', '')))} and trained on {markdown_code(str(data.get('name', '')))}.",
         "",
         "## Inputs and outputs",
         "",
@@ -73,7 +75,8 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
         f"| parameters | {figures.get('params', '?')} |",
         f"| FLOPs of one input | {figures.get('flops', '?')} |",
         "",
-        f"Chosen by: {figures.get('chosen_by', '?')} ({figures.get('reason', '')}). The test figures decided nothing.",
+        f"Chosen by: {markdown_text(str(figures.get('chosen_by', '?')))} "
+        f"({markdown_text(str(figures.get('reason', '')))}). The test figures decided nothing.",
         "",
         "## Loading",
         "",
@@ -91,6 +94,14 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _yaml(text: str) -> str:
+    """Return a YAML scalar: plain where that can be nothing else than a text, such as cc-by-4.0, else in quotes."""
+    if re.fullmatch(r"[a-z][a-z0-9]*([.-][a-z0-9]+)+|unknown|mit|other", text):
+        return text
+    escaped = (c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in text)
+    return f'"{"".join(escaped)}"'
 
 
 def _with_sd(figures: Mapping[str, Any], key: str) -> str:

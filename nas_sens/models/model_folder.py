@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -11,18 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import nn
 
 from ..architectures import ArchitectureSpec, load_spec
-from ..core.errors import InvalidInputError, StorageError
+from ..core.errors import InvalidInputError, StorageError, first_line
+from .exported_config import arguments, check_weights, read_config
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 PROGRAM = "model.pt2"
 ONNX = "model.onnx"
 CARD = "README.md"
+DIGEST = "weights_sha256"  # key of `CONFIG`: no program that reads weights checks their bytes
 
 
 def model_config(
@@ -70,31 +73,51 @@ def model_config(
 
 def write_model(folder: Path, config: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> None:
     """Write ``config.json`` and ``model.safetensors`` into an existing folder."""
-    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    save_file(dict(state), str(folder / WEIGHTS))
+    weights = save(dict(state))
+    with_digest = {**config, DIGEST: hashlib.sha256(weights).hexdigest()}
+    (folder / CONFIG).write_text(json.dumps(with_digest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / WEIGHTS).write_bytes(weights)  # `save_file` makes it readable by its owner only
 
 
-def read_model(folder: str | Path, *, device: torch.device | str = "cpu") -> nn.Module:
+def read_model(folder: str | Path, *, device: torch.device | str = "cpu", what: str | None = None) -> nn.Module:
     """Return the trained network of an exported folder, in evaluation mode.
 
     It expects inputs as training saw them: see ``mean`` and ``std`` under ``pretrained_cfg`` in ``config.json``.
 
+    Args:
+        folder: The folder.
+        device: Where to put the network.
+        what: What it is called in messages; None for its path.
+
     Raises:
-        InvalidInputError: There is no such folder, or it is no export.
-        StorageError: A file in it is corrupt.
+        InvalidInputError: There is no such folder, or it is no export that is intact.
     """
     folder = Path(folder)
+    what = what or f"the exported model in {str(folder)!r}"
     for filename in (CONFIG, WEIGHTS):
         if not (folder / filename).is_file():
             raise InvalidInputError(f"{str(folder)!r} is no exported model: it has no {filename}")
     try:
-        arguments = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["model_args"]
-        architecture = load_spec(arguments["architecture"])
-        model = architecture.skeleton(tuple(arguments["input_shape"]), arguments["num_classes"]).to_empty(device=device)
-        model.load_state_dict(load_file(str(folder / WEIGHTS), device=str(device)))
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, RuntimeError, SafetensorError, OSError) as error:
-        message = str(error).splitlines()[0]
-        raise StorageError(f"the exported model in {str(folder)!r} is corrupt: {message}") from error
+        return _read(folder, device)
+    except Exception as error:  # families and libraries have their own for what a damaged file makes of their input
+        raise InvalidInputError(
+            f"{what} cannot be used: {first_line(error):.500}; export it again, or restore its files"
+        ) from error
+
+
+def _read(folder: Path, device: torch.device | str) -> nn.Module:
+    config = read_config(folder / CONFIG)
+    given = arguments(config)
+    weights = (folder / WEIGHTS).read_bytes()
+    if config.get(DIGEST, digest := hashlib.sha256(weights).hexdigest()) != digest:
+        raise InvalidInputError(
+            f"{WEIGHTS} was damaged or altered since it was written (who altered it removes {DIGEST} from {CONFIG})"
+        )
+    state = load(weights)
+    model = load_spec(given.architecture).skeleton(tuple(given.input_shape), given.num_classes)
+    check_weights(state, model.state_dict())  # before there is memory for what they say they are
+    model = model.to_empty(device=device)
+    model.load_state_dict(state)
     return model.eval()
 
 
@@ -158,7 +181,9 @@ def publish(source: Path, destination: Path) -> None:
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".nas-sens-") as staging:
-            copy = shutil.copytree(source, Path(staging) / "export")
+            (copy := Path(staging) / "export").mkdir()  # with permissions as files here have, not a temporary folder's
+            for file in source.iterdir():
+                shutil.copyfile(file, copy / file.name)
             if destination.exists():
                 destination.rmdir()
             copy.rename(destination)
@@ -170,7 +195,16 @@ def check_destination(destination: Path) -> None:
     """Check that an export may be written to ``destination``.
 
     Raises:
-        InvalidInputError: It is a file, or a folder that is not empty.
+        InvalidInputError: It is a file or a link, or a folder that is not empty, or cannot be written.
     """
-    if destination.is_file() or (destination.is_dir() and any(destination.iterdir())):
+    try:
+        is_new = not os.path.lexists(destination)
+        is_empty = not is_new and not destination.is_symlink() and destination.is_dir() and not os.listdir(destination)
+        there = next(p for p in destination.absolute().parents if os.path.lexists(p))
+        may_write = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise InvalidInputError(f"cannot export to {str(destination)!r}: {error.strerror}") from error
+    if not (is_new or is_empty) or "\0" in str(destination):
         raise InvalidInputError(f"the folder to export to must be new or empty; {str(destination)!r} is not")
+    if not may_write:
+        raise InvalidInputError(f"cannot export to {str(destination)!r}: {str(there)!r} is no folder to write into")

@@ -8,6 +8,7 @@ from timm.models import build_model_with_cfg, register_model
 from torch import nn
 
 from ..architectures import load_spec
+from .exported_config import check_weights
 
 __all__ = ["nas_sens"]
 
@@ -24,4 +25,10 @@ def _make(
 @register_model
 def nas_sens(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """Return a network found by nas_sens, from the arguments that its export's ``config.json`` holds."""
-    return build_model_with_cfg(_make, "nas_sens", pretrained, **kwargs)
+    return build_model_with_cfg(_make, "nas_sens", pretrained, pretrained_filter_fn=_checked, **kwargs)
+
+
+def _checked(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:
+    """Return weights that are numbers; timm itself adapts or refuses those of other shapes."""
+    check_weights(state, model.state_dict(), is_part=True)
+    return state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from ..results.search_result import read_result, trial_of_rank
 from ..storage.study_storage import StudyStorage
 from . import model_folder
 from .card import render_card
+from .exported_config import read_config
 
 
 def load_model(
@@ -36,14 +36,15 @@ def load_model(
         device: Where to put the network.
 
     Raises:
-        InvalidInputError: There is no such study, rank or folder, or the study looked its outcomes up in a table.
-        StorageError: The weights are missing or corrupt.
+        InvalidInputError: There is no such study, rank or folder, its files are damaged, or the study looked its
+            outcomes up in a table.
+        StorageError: The weights are missing.
     """
     if name is None:
         return model_folder.read_model(source, device=device)
     with tempfile.TemporaryDirectory() as folder:
         fetch_model(_open(source, artifacts), name, rank, Path(folder))
-        return model_folder.read_model(folder, device=device)
+        return model_folder.read_model(folder, device=device, what=_called(name, rank))
 
 
 def load_architecture(source: str | Path, name: str, *, rank: int = 1) -> ArchitectureSpec:
@@ -89,15 +90,15 @@ def export_model(
     storage = source if isinstance(source, StudyStorage) else _open(source, artifacts)
     with tempfile.TemporaryDirectory() as folder:
         fetch_model(storage, name, rank, Path(folder))
-        complete(Path(folder), onnx=onnx, licence=licence)
+        complete(Path(folder), onnx=onnx, licence=licence, what=_called(name, rank))
         model_folder.publish(Path(folder), destination)
     return destination
 
 
-def complete(folder: Path, *, onnx: bool = False, licence: str = "unknown") -> None:
+def complete(folder: Path, *, onnx: bool = False, licence: str = "unknown", what: str | None = None) -> None:
     """Add ``model.pt2``, the model card and, if asked for, ``model.onnx`` to a folder that ``write_model`` wrote."""
-    model = model_folder.read_model(folder)  # what is handed out loads
-    config = json.loads((folder / model_folder.CONFIG).read_text(encoding="utf-8"))
+    model = model_folder.read_model(folder, what=what)  # what is handed out loads
+    config = read_config(folder / model_folder.CONFIG)
     shape = tuple(config["model_args"]["input_shape"])
     model_folder.write_program(folder, model, shape)
     if onnx:
@@ -126,6 +127,10 @@ def fetch_model(storage: StudyStorage, name: str, rank: int, folder: Path) -> Tr
     for filename in (model_folder.CONFIG, model_folder.WEIGHTS):
         storage.fetch_artifact(name, trial.number, filename, folder / filename)
     return trial
+
+
+def _called(name: str, rank: int) -> str:
+    return f"the network of rank {rank} of study {name!r}"
 
 
 def _open(source: str | Path, artifacts: str | Path | None) -> StudyStorage:

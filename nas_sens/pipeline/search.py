@@ -119,6 +119,21 @@ def train_all(
         train_selected(session)
     else:
         run_workers(session, workers, device=device, artifacts=None if artifacts is None else str(artifacts))
+    _look_after_artifacts(session)
+
+
+def _look_after_artifacts(session: Session) -> None:
+    """Remove what killed workers left among the artifacts, and tell of networks that lack theirs."""
+    storage, name, tell = session.storage, session.spec.name, session.progress.message
+    if swept := storage.sweep(name):
+        session.progress.detail(f"{len(swept)} artifacts that killed workers had left were removed")
+    if missing := storage.without_artifacts(name):
+        where = storage.artifacts_of(name).place
+        tell(
+            f"{len(missing)} trained networks cannot be exported, as their files are not in {where} any more (trials "
+            f"{', '.join(map(str, missing[:5]))}{', …' if len(missing) > 5 else ''}); bring them back, or name the "
+            "right place with --artifacts"
+        )
 
 
 def _load_shared(spec: DataSpec) -> Splits:

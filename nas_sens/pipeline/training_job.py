@@ -132,6 +132,9 @@ def _tell_problems(
     if checkpoint.problem:
         log.say(text := f"no checkpoint could be written: {checkpoint.problem}")
         session.progress.message(text)
+    if checkpoint.unused:
+        log.say(text := f"{planned.description} was trained anew, its checkpoint was not used: {checkpoint.unused}")
+        session.progress.message(text)
     for name, problem in outcome.measure_problems.items():
         log.say(text := f"{name} could not be measured on {planned.description}: {problem}")
         session.progress.detail(text)

@@ -16,6 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
+from ..core.text import printable
+from ..results.report_file import check_report_file, mark
 from ..statistics.beside import MIN_TRIPLES
 from ..statistics.bootstrap import MANY
 from ..statistics.groups import N_PERMUTATIONS
@@ -52,7 +54,7 @@ def write_report(
     candidates: Sequence[ScoredCandidate],
     trained: Sequence[TrainedCandidate],
 ) -> Path:
-    """Write the report of a study; an existing file is replaced as a whole or not at all.
+    """Write the report of a study; an earlier report of the study is replaced as a whole or not at all.
 
     Args:
         path: The HTML file; its folder is made if needed.
@@ -66,10 +68,11 @@ def write_report(
         The path of the file.
 
     Raises:
-        InvalidInputError: The file cannot be written.
+        InvalidInputError: The file cannot be written, or is somebody else's.
     """
+    check_report_file(path, name)
     page = render_report(name=name, protocol=protocol, candidates=candidates, trained=trained)
-    target = Path(path)
+    target = check_report_file(path, name)  # it may have come meanwhile
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +85,7 @@ def write_report(
         raise InvalidInputError(
             f"the report needs a writable file, cannot write {target}: {error.strerror}; give another path"
         ) from error
-    return target
+    return Path(path)
 
 
 def render_report(
@@ -108,7 +111,8 @@ def render_report(
         lstrip_blocks=True,
     )
     page = {
-        "name": name,
+        "name": printable(name),
+        "mark": mark(name),
         "protocol": protocol_rows({k: v for k, v in protocol.items() if k != "figures"}),
     }
     page |= _study(candidates, trained, ranking_figure(protocol)) | _findings(candidates, trained, protocol)

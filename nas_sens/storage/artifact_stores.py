@@ -65,6 +65,8 @@ class FolderStore(FileSystemArtifactStore):
         try:
             with _open_new(part) as file:
                 write_into(file)
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut leaves a file that has its name and not its content
             part.replace(path)
         except BaseException:
             _unlink(part)

@@ -7,7 +7,7 @@ import json
 import mimetypes
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
@@ -60,20 +60,21 @@ class Artifacts:
             return self.prompt_store
         return PatientStore(self.prompt_store, self._patience or patience_with(self._bucket[1]))
 
-    def write(self, files: Mapping[str, Path]) -> dict[str, str]:
+    def write(self, files: Mapping[str, Path], ids: Sequence[str] = ()) -> dict[str, str]:
         """Return the attributes by which Optuna finds files at a trial or study, having copied them into the store.
 
         Args:
             files: File name to file.
+            ids: Identifiers to give them; new ones if there are none.
 
         Raises:
             StorageError: The place cannot be written; nothing of what was given is left in it, if it can be reached.
         """
         attributes = {}
         try:
-            for filename, path in files.items():
+            for (filename, path), artifact_id in zip(files.items(), ids or self.new_ids(len(files)), strict=True):
                 mimetype = mimetypes.guess_type(filename)[0] or "application/octet-stream"
-                meta = ArtifactMeta(artifact_id=str(uuid.uuid4()), filename=filename, mimetype=mimetype, encoding=None)
+                meta = ArtifactMeta(artifact_id=artifact_id, filename=filename, mimetype=mimetype, encoding=None)
                 attributes[f"artifacts:{meta.artifact_id}"] = json.dumps(asdict(meta))
                 with path.open("rb") as file:
                     self.store.write(meta.artifact_id, file)
@@ -81,6 +82,11 @@ class Artifacts:
             self.discard(attributes)
             raise StorageError(f"cannot write artifacts into {self.place}: {_reason(error)}") from error
         return attributes
+
+    @staticmethod
+    def new_ids(n: int) -> list[str]:
+        """Return so many identifiers that nobody has."""
+        return [str(uuid.uuid4()) for _ in range(n)]
 
     def attach_to_study(self, files: Mapping[str, Path], storage: BaseStorage, study_id: int) -> dict[str, str]:
         """Keep files that belong to a study as a whole, such as the log of a worker; Optuna's dashboard shows them.

@@ -14,6 +14,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..core.errors import InvalidInputError
+from .drivers import with_driver
 from .optuna_log import expected_experiments, quiet_optuna
 from .url import DEFAULT_STORAGE
 
@@ -75,7 +76,7 @@ def open_database(url: str, connect: Mapping[str, Any], *, beat_seconds: float, 
 def _open_once(url: str, connect: Mapping[str, Any], beat_seconds: float, grace_seconds: float) -> RDBStorage:
     with quiet_optuna(), expected_experiments():
         return RDBStorage(
-            url,
+            with_driver(url),
             # Connections that were cut are noticed before they are used.
             engine_kwargs={"connect_args": dict(connect), "pool_pre_ping": not url.startswith("sqlite")},
             heartbeat_interval=max(1, round(beat_seconds)),

@@ -8,16 +8,17 @@ one by one through Optuna where its tables are not the known ones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial
 
 from ..core.candidates import ScoredCandidate, TrainedCandidate, Underway
-from . import artifact_places, bulk_write
+from . import artifact_places, bulk_write, uploads
 from .artifacts import Artifacts
 from .guard import patient
 from .queue import Job
@@ -144,14 +145,44 @@ class StudyStorage(StudyDatabase):
         if job.is_lost:
             self._queue.forget(job)
             return None
+        self._note(name, job, ids := Artifacts.new_ids(len(artifacts)))
         files = self.artifacts_of(name)
         with self.guard():
-            attributes = files.write(artifacts) if artifacts else {}
+            attributes = files.write(artifacts, ids) if artifacts else {}
         stored = replace(training, number=job.training.number)
         if self._finish(name, job, stored, attributes):
             return stored
         files.discard(attributes)
         return None
+
+    @patient
+    def _note(self, name: str, job: Job, ids: Sequence[str]) -> None:
+        """Note what is written for a training (see `uploads`), unless it was given up meanwhile."""
+        with self.guard(), suppress(UpdateFinishedTrialError):
+            self.study_id(name)
+            uploads.note(self.rdb, job.trial_id, ids)
+
+    @patient
+    def sweep(self, name: str) -> list[str]:
+        """Return the artifacts that workers of a study left when they were killed, removed."""
+        if not self._is_bulk:
+            return []
+        with self.guard():
+            ids = uploads.left_over(self.rdb, self.study_id(name))
+        if ids:
+            self.artifacts_of(name).discard({f"artifacts:{i}": "" for i in ids})
+        return ids
+
+    @patient
+    def without_artifacts(self, name: str) -> list[int]:
+        """Return the numbers of trained networks whose files are not where they should be; in a bucket nobody looks."""
+        folder = self.artifacts_of(name).folder
+        if folder is None or not self._is_bulk:
+            return []
+        with self.guard():
+            found = uploads.referred_to(self.rdb, self.study_id(name))
+        there = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+        return sorted(number for number, ids in found.items() if not there.issuperset(ids))
 
     def abandon(self, job: Job) -> None:
         """Leave a training to whoever gives it up, as the database does not answer."""

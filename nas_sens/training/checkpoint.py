@@ -1,8 +1,11 @@
-"""Checkpoint of a training: written whole or not at all, read only if it belongs to the same training."""
+"""Checkpoint of a training: written whole or not at all, read only if it is intact and of the same training."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import pickle
+import shutil
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -26,11 +29,16 @@ class Files(Protocol):
         """Remove a file, if it is there and can be."""
 
 
+_MARK = b"nas_sens checkpoint 1"  # another number whenever `TrainingRun.state` holds other things
+
+
 class Checkpoint:
     """The file that a training goes on from.
 
-    It is PyTorch's, of tensors and plain values; reading it runs no code that it may hold (``weights_only``). A
-    training is worth more than its checkpoint: where that cannot be written, ``problem`` says why, and it goes on.
+    It is PyTorch's, of tensors and plain values, with a digest of all that at its end: PyTorch checks none of its
+    bytes, and a training that goes on from altered weights ends like any other. Nothing of a file is used whose digest
+    is not right, and reading it runs no code that it may hold (``weights_only``). A training is worth more than its
+    checkpoint: where that cannot be written or used, ``problem`` or ``unused`` says why, and it goes on or begins anew.
 
     Args:
         files: Where it lies.
@@ -40,11 +48,12 @@ class Checkpoint:
 
     Attributes:
         problem: Why the file could not be written; "" if it could.
+        unused: Why the training begins anew though there is a file; "" if it does not, or there is none.
     """
 
     def __init__(self, files: Files, name: str, *, seconds: float = 30.0, keeps_end: bool = False) -> None:
         self.name, self.keeps_end = name, keeps_end
-        self.problem = ""
+        self.problem = self.unused = ""
         self._files, self._seconds = files, seconds
         self._written = time.monotonic()
 
@@ -61,14 +70,14 @@ class Checkpoint:
         """
         content = {"identity": identity, "state": dict(state)}
         try:
-            self._files.put(self.name, lambda file: torch.save(content, file))
+            self._files.put(self.name, lambda file: _save(content, file))
         except (StorageError, OSError, RuntimeError) as error:
             cause = error.__context__  # of PyTorch's RuntimeError, which only says that its file ends too early
             self.problem = first_line(cause if isinstance(cause, OSError) else error)
         self._written = time.monotonic()  # a slow store does not take the time of the training
 
     def read(self, *, identity: str) -> dict[str, Any] | None:
-        """Return the state written last, on the CPU; None if there is none of ``identity`` that can be read.
+        """Return the state written last, on the CPU; None if there is none of ``identity`` that is intact.
 
         Raises:
             StorageError: The store does not answer, so that nobody knows whether there is one.
@@ -77,13 +86,58 @@ class Checkpoint:
             return None
         try:
             with file:
-                content = torch.load(file, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
+                content = _load(file)
+        except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as e:
+            self.unused = f"it cannot be read: {first_line(e)}"
             return None
-        if not isinstance(content, dict) or content.get("identity") != identity:
+        if content.get("identity") != identity:
+            self.unused = "it is of other data, another protocol, another kind of device or another PyTorch"
             return None
-        return content["state"]
+        state: dict[str, Any] = content["state"]
+        return state
 
     def remove(self) -> None:
         """Remove the file."""
         self._files.remove(self.name)
+
+
+class _Digesting:
+    """A file that is written, and the digest of what was written so far."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _save(content: Mapping[str, Any], file: BinaryIO) -> None:
+    digesting = _Digesting(file)
+    torch.save(content, digesting)  # type: ignore[arg-type]  # it only writes
+    file.write(digesting.sha256.digest() + _MARK)
+
+
+def _load(file: BinaryIO) -> dict[str, Any]:
+    """Return what was saved: the bytes that are used are those whose digest was taken.
+
+    Raises:
+        ValueError: The file is none of this kind, or is damaged.
+    """
+    shutil.copyfileobj(file, whole := io.BytesIO(), 1 << 20)
+    digest = hashlib.sha256()
+    n = whole.tell() - digest.digest_size - len(_MARK)
+    with whole.getbuffer() as view:
+        if n < 0 or view[n + digest.digest_size :] != _MARK:
+            raise ValueError("it ends too early, or this version of nas_sens did not write it")
+        digest.update(view[:n])
+        if view[n : n + digest.digest_size] != digest.digest():
+            raise ValueError("it is damaged")
+    whole.truncate(n)
+    whole.seek(0)
+    content: dict[str, Any] = torch.load(whole, map_location="cpu", weights_only=True)
+    return content

@@ -79,7 +79,7 @@ def test_search_does_the_main_job(folder: Path, searched: subprocess.CompletedPr
     assert "nas-sens export mini --rank 1" in searched.stderr
     assert (folder / "nas_sens.db").is_file()
     assert len(list((folder / "nas_sens_artifacts").iterdir())) == 9
-    assert "mini" in (folder / "report.html").read_text(encoding="utf-8")
+    assert "mini" in (folder / "mini_report.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_verbose_tells_every_candidate_and_quiet_tells_nothing(here: Callable[..
     _, loud = here("search", "mini.toml", "--name", "loud", "-v", "-o", "loud.html")
     assert sum(line.startswith("scored fc depth=") for line in loud.splitlines()) == 6
     assert sum(line.startswith("trained fc depth=") for line in loud.splitlines()) == 3
-    assert here("search", "mini.toml", "--name", "hushed", "-q", "-o", "loud.html")[1] == ""
+    assert here("search", "mini.toml", "--name", "hushed", "-q")[1] == ""
 
 
 def test_replay_of_a_table_and_of_a_study(
@@ -195,7 +195,7 @@ def test_reading_commands(
     assert [r["log10_sensitivity"] for r in scored] == sorted(r["log10_sensitivity"] for r in scored)
     assert out("report", "mini", "-o", "r.html") == "r.html\n"
     # The report of a finished study is the same whoever writes it.
-    assert (folder / "r.html").read_bytes() == (folder / "report.html").read_bytes()
+    assert (folder / "r.html").read_bytes() == (folder / "mini_report.html").read_bytes()
     assert out("export", "mini", "-o", "net") == "net\n"
     config = json.loads((folder / "net" / "config.json").read_text())
     assert config["nas_sens"]["figures"]["digest"] == best["digest"]

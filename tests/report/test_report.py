@@ -620,12 +620,12 @@ def test_write_report_replaces_the_file_and_leaves_nothing_else(tmp_path, study,
 
 
 def test_a_failed_write_keeps_the_old_report(tmp_path, monkeypatch):
-    target = tmp_path / "report.html"
-    target.write_text("old")
+    target = write_report(tmp_path / "report.html", name="n", protocol={}, candidates=[], trained=[])
+    old = target.read_bytes()
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
     with pytest.raises(InvalidInputError, match="Permission denied"):
         write_report(target, name="n", protocol={}, candidates=[], trained=[])
-    assert target.read_text() == "old"
+    assert target.read_bytes() == old
     assert list(tmp_path.iterdir()) == [target]
 
 

@@ -56,7 +56,7 @@ def test_it_is_ranked_reported_and_exported(folder: Path, capsys: pytest.Capture
     assert len(values) >= 6
     assert values == sorted(values)
     command(capsys, "report", "stored")
-    page = (folder / "report.html").read_text()
+    page = (folder / "stored_report.html").read_text()
     assert "Test loss against S" in page or "figures" not in (folder / "study.toml").read_text()
     assert ranked[0]["reason"] in page
     command(capsys, "export", "stored", "-o", "net")

@@ -10,11 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import nas_sens as ns
 from nas_sens.core.errors import StorageError
+from nas_sens.core.progress import SilentProgress
 from nas_sens.results.search_result import read_result
 from nas_sens.storage.artifacts import Artifacts
 from nas_sens.storage.study_storage import StudyStorage
@@ -43,6 +45,14 @@ def at(path, **times):
 
 class Killed(Exception):
     pass
+
+
+class Told(SilentProgress):
+    def __init__(self):
+        self.texts = []
+
+    def message(self, text):
+        self.texts.append(text)
 
 
 def killed_after(n):
@@ -269,3 +279,87 @@ def test_a_search_that_is_shot_goes_on(tmp_path):
         results.append(read_result(StudyStorage(f"sqlite:///{tmp_path}/{name}.db"), "tiny"))
     assert comparable(results[0]) == comparable(results[1])
     assert not checkpoints.exists()
+
+
+def flipped(content, rng):
+    i = int(rng.integers(len(content)))
+    return content[:i] + bytes([content[i] ^ (1 << int(rng.integers(8)))]) + content[i + 1 :]
+
+
+def zeroed(content, rng):
+    i, n = int(rng.integers(len(content))), int(rng.integers(1, 512))
+    return content[:i] + bytes(len(content[i : i + n])) + content[i + n :]
+
+
+def swapped(content, rng):
+    n = int(rng.integers(1, 256))
+    i = int(rng.integers(len(content) - 2 * n))
+    j = int(rng.integers(i + n, len(content) - n + 1))
+    return content[:i] + content[j : j + n] + content[i + n : j] + content[i : i + n] + content[j + n :]
+
+
+def shortened(content, rng):
+    return content[: int(rng.integers(len(content)))]
+
+
+def lengthened(content, rng):
+    return content + rng.bytes(int(rng.integers(1, 100)))
+
+
+def repeated(content, rng):
+    i, n = int(rng.integers(len(content))), int(rng.integers(1, 512))
+    return content[:i] + content[i : i + n] + content[i:]
+
+
+@pytest.mark.parametrize("damage", [flipped, zeroed, swapped, shortened, lengthened, repeated])
+def test_no_damaged_file_is_read(tmp_path, damage):
+    path, generator = tmp_path / "a.pt", torch.Generator().manual_seed(0)
+    state = {"model": {"w": torch.randn(200, generator=generator)}, "optimizer": {0: {"step": 3.0}}, "n": 7}
+    at(path).write(state, identity="i")
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    assert at(path).read(identity="i")["n"] == 7
+    n_damaged = 0
+    while n_damaged < 100:
+        if (content := damage(whole, rng)) == whole:
+            continue
+        n_damaged += 1
+        path.write_bytes(content)
+        checkpoint = at(path)
+        assert checkpoint.read(identity="i") is None
+        assert checkpoint.unused
+        assert "\n" not in checkpoint.unused
+
+
+def test_an_intact_file_of_something_else_is_not_used(tmp_path):
+    path = tmp_path / "a.pt"
+    at(path).write({"n": 7}, identity="other")
+    checkpoint = at(path)
+    assert checkpoint.read(identity="i") is None
+    assert "of other data" in checkpoint.unused
+    at(path).remove()
+    assert checkpoint.read(identity="i") is None
+
+
+def test_a_training_that_begins_anew_says_so(tmp_path, monkeypatch):
+    whole = ns.search(study(), storage=f"sqlite:///{tmp_path}/whole.db")
+    killed = []
+    original = ns.training.training_run.TrainingRun.train_epoch
+
+    def train_epoch(self):
+        killed.append(self.n_done)
+        if len(killed) == 3:
+            raise KeyboardInterrupt
+        original(self)
+
+    monkeypatch.setattr("nas_sens.training.training_run.TrainingRun.train_epoch", train_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        ns.search(study(), storage=f"sqlite:///{tmp_path}/a.db")
+    (path,) = (tmp_path / "a_artifacts" / "checkpoints").iterdir()
+    path.write_bytes(flipped(path.read_bytes(), np.random.default_rng(1)))
+    told = Told()
+    result = ns.search(study(), storage=f"sqlite:///{tmp_path}/a.db", progress=told)
+    assert killed[3:] == [0, 1, 2, 3, 0, 1, 2, 3]
+    (line,) = [text for text in told.texts if "checkpoint" in text]
+    assert "trained anew" in line
+    assert "damaged" in line
+    assert comparable(result) == comparable(whole)

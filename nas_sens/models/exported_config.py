@@ -1,0 +1,106 @@
+"""What is read of an export's ``config.json``, and what its weights must be: anybody may have edited them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import ConfigDict, Field, FiniteFloat, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from ..core.declarations import validate
+from ..core.errors import InvalidInputError
+
+_MOST = 2**31  # numbers of one input
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
+class ModelArguments:
+    """What a network is built from.
+
+    Args:
+        architecture: The family and its parameters.
+        input_shape: Shape of one input.
+        num_classes: Number of outputs.
+    """
+
+    architecture: dict[str, Any]
+    input_shape: Annotated[list[PositiveInt], Field(min_length=1, max_length=8)]
+    num_classes: Annotated[PositiveInt, Field(lt=_MOST)]
+
+    def __post_init__(self) -> None:
+        """Check what is no check of one field.
+
+        Raises:
+            ValueError: An input is too large to be one.
+        """
+        if math.prod(self.input_shape) >= _MOST:
+            raise ValueError(f"input_shape must be of fewer than {_MOST:,} numbers")
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="ignore"))
+class Preparation:
+    """What inputs are prepared by: subtracted from and divided by per channel or feature."""
+
+    mean: list[FiniteFloat]
+    std: list[FiniteFloat]
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return a ``config.json`` whose parts that are used are what they must be.
+
+    Raises:
+        InvalidInputError: They are not, or it is no JSON.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{path.name} is no JSON: {str(error) or type(error).__name__}") from error
+    if not isinstance(config, dict):
+        raise InvalidInputError(f"{path.name} must be an object; given {type(config).__name__}")
+    arguments(config)
+    validate(Preparation, config.get("pretrained_cfg", {}), source=path.name, where="pretrained_cfg")
+    if not isinstance(config.get("nas_sens", {}), dict):
+        raise InvalidInputError(f"{path.name}: nas_sens must be an object; given {config['nas_sens']!r:.100}")
+    return config
+
+
+def arguments(config: Mapping[str, Any]) -> ModelArguments:
+    """Return what a network is built from.
+
+    Raises:
+        InvalidInputError: It is missing or wrong.
+    """
+    return validate(ModelArguments, config.get("model_args", {}), source="config.json", where="model_args")
+
+
+def check_weights(
+    found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], *, is_part: bool = False
+) -> None:
+    """Check that weights are those of a network.
+
+    Args:
+        found: Name to weight.
+        expected: Name to a weight of the network, on any device.
+        is_part: Whether some may be missing, be there beside those, or have another shape, as their user wants it so.
+
+    Raises:
+        InvalidInputError: They have other names, shapes or types, or hold a number that is not finite.
+    """
+    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if not is_part and (missing or extra):
+        said = [f"it has no {n!r}" for n in missing[:1]] + [f"{n!r} is none of this network" for n in extra[:1]]
+        raise InvalidInputError(f"the weights are of another network: {' and '.join(said)}")
+    for name in expected.keys() & found.keys():
+        weight, wanted = found[name], expected[name]
+        if not is_part and weight.shape != wanted.shape:
+            shapes = f"{tuple(wanted.shape)}; given {tuple(weight.shape)}"
+            raise InvalidInputError(f"the weights are of another network: {name!r} must have the shape {shapes}")
+        if weight.dtype != wanted.dtype:
+            raise InvalidInputError(f"the weight {name!r} must be {wanted.dtype}; given {weight.dtype}")
+        if weight.is_floating_point() and not bool(weight.isfinite().all()):
+            raise InvalidInputError(f"the weight {name!r} must be of finite numbers; some are NaN or infinite")
