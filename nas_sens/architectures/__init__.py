@@ -9,6 +9,7 @@ from typing import Any, get_origin
 
 from ..core.declarations import validate
 from ..core.errors import InvalidInputError
+from ..core.messages import shown
 from ..core.registry import Registry
 from .base import ArchitectureSpec, count_flops, count_params
 
@@ -49,7 +50,7 @@ def _exported(folder: Path) -> dict[str, Any]:
         values = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_args"]["architecture"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInputError(
-            f"an architecture must be JSON text or a dict, or a folder that nas_sens exported; given {str(folder)!r}"
+            f"an architecture must be JSON text or a dict, or a folder that nas_sens exported; given {shown(str(folder))}"
         ) from error
     return dict(values)
 
@@ -68,6 +69,8 @@ def load_spec(source: str | Path | dict[str, Any]) -> ArchitectureSpec:
     try:
         values = dict(json.loads(source) if isinstance(source, str) else source)
     except (json.JSONDecodeError, TypeError, ValueError) as error:
-        raise InvalidInputError(f"an architecture must be JSON text or a dict; given {source!r} ({error})") from error
+        raise InvalidInputError(
+            f"an architecture must be JSON text or a dict; given {shown(source)} ({error})"
+        ) from error
     family = values.pop("family", None)
     return validate(FAMILIES.get(family), values, source=f"architecture {family!r}")

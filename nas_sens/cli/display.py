@@ -15,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichBars
 from rich.table import Table
 
+from ..core.messages import one_line
+from ..core.text import printable
 from .long_table import LONG, long_table
 
 _PLAIN_SECONDS = 10.0
@@ -34,8 +36,13 @@ class TerminalProgress:
         self._is_plain = not self._console.is_terminal
 
     def message(self, text: str) -> None:
-        """Show one line."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        """Show one line, whatever is in the text."""
+        self.lines([one_line(text)])
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Show lines as they are, but for what a terminal would obey."""
+        for line in lines:
+            self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
         """Show one line if the terminal is verbose."""
@@ -60,7 +67,7 @@ class TerminalProgress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="dim"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
         )
         with RichBars(*columns, console=self._console) as bars:
             yield _RichStage(bars, bars.add_task(name, total=total, note=""))
@@ -71,7 +78,7 @@ class _RichStage:
         self._bars, self._task = bars, task
 
     def advance(self, n: int = 1, note: str = "") -> None:
-        self._bars.update(self._task, advance=n, note=note)
+        self._bars.update(self._task, advance=n, note=printable(note))
 
 
 class _PlainStage:

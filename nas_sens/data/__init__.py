@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..core.errors import InvalidInputError
+from ..core.messages import shown
 from ..core.registry import Registry
 from ._dataset import Dataset, datasets_in
 from .samples import LoadOptions, Samples, Task
@@ -47,7 +48,7 @@ def load_data(spec: DataSpec) -> Splits:
     dataset = DATASETS.get(name)
     if (dataset.argument is not None) != bool(argument):
         wanted = name if dataset.argument is None else f"{name}:{dataset.argument}"
-        raise InvalidInputError(f"data set {name!r} is written {wanted!r}; given {spec.name!r}")
+        raise InvalidInputError(f"data set {name!r} is written {wanted!r}; given {shown(spec.name)}")
     for key in ("target", "image_size"):
         if getattr(spec, key) is not None and key not in dataset.options:
             raise InvalidInputError(

@@ -14,12 +14,13 @@ import torch
 from ..core.errors import InvalidInputError, first_line
 from ..core.identity import canonical_json
 from ..core.progress import Progress, SilentProgress
+from ..core.secrets import redact
 from ..dashboard.notes import annotate
 from ..data import Splits
 from ..samplers.proposer import Proposer
 from ..scoring.probe import Probe
 from ..storage.study_storage import StudyStorage
-from ..storage.url import redact, storage_url
+from ..storage.url import storage_url
 from ..study.load import from_dict
 from ..study.resume import check_resumable
 from ..study.sampler import AUTO

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy
 
 from ..core.errors import InvalidInputError
+from ..core.messages import shown
 from .artifact_check import check_writable
 from .artifacts import Artifacts
 from .url import default_artifacts
@@ -29,7 +30,7 @@ def place_of(given: str | Path) -> str:
         scheme, bucket, prefix = match.groups()
         if scheme not in ("s3", "gs") or not bucket:
             raise InvalidInputError(
-                f"--artifacts must be a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; given {text!r}"
+                f"--artifacts must be a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; given {shown(text)}"
             )
         return f"{scheme}://{bucket}" + (f"/{prefix}" if prefix else "")
     folder = Path(os.path.abspath(Path(text).expanduser()))

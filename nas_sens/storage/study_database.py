@@ -17,6 +17,7 @@ import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..core.errors import InvalidInputError, StorageError
+from ..core.secrets import hide_password
 from . import artifact_places
 from .artifacts import Artifacts
 from .guard import database_guard, line_of, patient, patiently
@@ -28,7 +29,7 @@ from .queue import Queue
 from .schema import is_known_schema
 from .study_reader import StudyReader
 from .trials import LAYOUT
-from .url import DEFAULT_STORAGE, default_artifacts, hide_password
+from .url import DEFAULT_STORAGE, default_artifacts
 
 REPORT_SECONDS = 2.0
 BEATS_PER_GRACE = 6  # heartbeats that may be missed before work is given up, but one

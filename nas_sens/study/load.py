@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..core.declarations import locate, read_toml, validate
+from ..core.declarations import locate, validate
 from ..core.errors import InvalidInputError
+from ..core.messages import shown
+from ..core.toml_reader import read_toml
 from ..data import DataSpec
 from .consistency import check_declaration
 from .figure_spec import FigureSpec
@@ -84,7 +86,7 @@ def _study_of(table: Mapping[str, Any], path: Path, *, where: str = "") -> Study
 
 def _figures_of(declared: Any, path: Path) -> list[FigureSpec]:
     if not isinstance(declared, list):
-        raise InvalidInputError(f"{path}: figures must be a list of tables, [[figures]]; given {declared!r}")
+        raise InvalidInputError(f"{path}: figures must be a list of tables, [[figures]]; given {shown(declared)}")
     return [validate(FigureSpec, f, source=str(path), where=f"figures {i}") for i, f in enumerate(declared, 1)]
 
 
@@ -92,7 +94,7 @@ def _space_of(declared: Any, path: Path, *, name: str) -> SearchSpace:
     if isinstance(declared, Mapping):
         return space_of_table(declared, name=name, source=f"{path}: search_space")
     if not isinstance(declared, str):
-        raise InvalidInputError(f"{path}: search_space must be a name, a path or a table; given {declared!r}")
+        raise InvalidInputError(f"{path}: search_space must be a name, a path or a table; given {shown(declared)}")
     try:
         return load_space(declared, beside=path.parent)
     except InvalidInputError as error:
