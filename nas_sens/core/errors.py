@@ -9,7 +9,7 @@ class NasSensError(Exception):
     """Root of every error that nas_sens raises on purpose; its text is one line that can be shown as it is."""
 
     def __str__(self) -> str:
-        """Return the message in one line of at most 1,000 characters, as `messages.one_line` makes it."""
+        """Return the message in one line of at most 960 characters, as `messages.one_line` makes it."""
         return one_line(super().__str__())
 
 

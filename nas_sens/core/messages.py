@@ -7,7 +7,7 @@ from typing import Any
 
 from .text import printable
 
-LONGEST = 1_000  # characters of a message
+LONGEST = 960  # characters of a message; with what stands before it there are at most 1,000
 _VALUE = 160  # of a value that is quoted in one
 _END = 300  # of a message that is too long: there it says what to do
 
@@ -39,7 +39,7 @@ def shown(value: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a message in one line of at most 1,000 characters, none of which a terminal obeys."""
+    """Return a message in one line of at most 960 characters, none of which a terminal obeys."""
     return _cut(printable(text.strip()), LONGEST, _END)
 
 

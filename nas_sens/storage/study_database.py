@@ -16,10 +16,12 @@ from typing import Any
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..core.boundary import reading
 from ..core.errors import InvalidInputError, StorageError
 from ..core.secrets import hide_password
 from . import artifact_places
 from .artifacts import Artifacts
+from .attribute_types import check_study
 from .guard import database_guard, line_of, patient, patiently
 from .heartbeat import Heartbeat
 from .leases import GRACE_SECONDS, Leases
@@ -226,6 +228,8 @@ class StudyDatabase:
                 f"the study {name!r} in {self.shown_url} was stored by an earlier nas_sens, as two studies; "
                 f"make one of them by: nas-sens migrate {name!r}"
             )
+        if not of_any_layout:
+            check_study(name, attributes)
         return attributes
 
     def study_id(self, name: str) -> int:
@@ -248,7 +252,8 @@ class StudyDatabase:
             return self._objective(self.study_id(name))
 
     def _objective(self, study_id: int) -> str:
-        return str(self.optuna_storage.get_study_user_attrs(study_id)[OBJECTIVE])
+        with reading("the study has lost an attribute", advice="restore the database", kind=StorageError):
+            return str(self.optuna_storage.get_study_user_attrs(study_id)[OBJECTIVE])
 
     def _reader(self, name: str) -> StudyReader:
         """Return what a study holds at this moment; only what is new is read."""

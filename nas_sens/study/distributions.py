@@ -19,6 +19,7 @@ TRAINING = "training."  # how the trial parameters begin that are no part of the
 
 _NUMERIC_KEYS = ("type", "low", "high", "log", "step")
 _KEYS = {"int": _NUMERIC_KEYS, "float": _NUMERIC_KEYS, "categorical": ("type", "choices")}
+_STEPS = 1e15  # that floats can tell from each other
 _SCALARS = (bool, int, float, str)
 
 
@@ -87,6 +88,8 @@ def _numeric(kind: str, declared: Mapping[str, Any], key: str) -> IntDistributio
         raise InvalidInputError(
             f"{key}: too wide a range for a float; given low = {shown(low)}, high = {shown(high)}, step = {shown(step)}"
         )
+    if step is not None and (high - low) / step > _STEPS:
+        raise InvalidInputError(f"{key}.step must be larger, for at most {_STEPS:.0e} steps; given {shown(step)}")
     if log and step is not None and not (kind == "int" and step == 1):
         raise InvalidInputError(f"{key}: log and step cannot be combined; drop one of them")
     if step is not None and not math.isclose(round((high - low) / step) * step, high - low):

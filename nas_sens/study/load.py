@@ -102,7 +102,13 @@ def _space_of(declared: Any, path: Path, *, name: str) -> SearchSpace:
 
 
 def from_dict(stored: Mapping[str, Any]) -> StudySpec:
-    """Return the study that ``to_dict`` wrote."""
+    """Return the study that ``to_dict`` wrote.
+
+    Raises:
+        InvalidInputError: It is none.
+    """
+    if missing := [k for k in ("name", "search_space", "search", *_SECTIONS) if k not in stored]:
+        raise InvalidInputError(f"stored study: the key {missing[0]!r} is required but missing")
     values = with_present_names(stored)
     space = values.pop("search_space")
     sections: dict[str, Any] = {k: validate(c, values.pop(k), source="stored study") for k, c in _SECTIONS.items()}
