@@ -12,6 +12,7 @@ from typing import Any
 from .boundary import reading, reason
 from .errors import InvalidInputError
 from .messages import shown
+from .text import printable
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -20,6 +21,7 @@ else:
 
 _LARGEST = 10_000_000  # bytes; bundled studies have 3,000
 _WIDE = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", codecs.BOM_UTF32_BE: "UTF-32"}
+_PATH = 200  # characters of one that are shown
 _LINE = re.compile(r"\(at line (\d+), column \d+\)")
 # A path of Windows in double quotes, in which TOML takes what follows a backslash for a special character.
 _WINDOWS_PATH = re.compile(r'"[^"\n]*(?:[A-Za-z]:\\|\\\\)[^"\n]*"|"[^"\n]*\\[^btnfr"\\uUex\n][^"\n]*"')
@@ -78,7 +80,8 @@ def _why(text: str, error: Exception) -> str:
     match = _LINE.search(str(error))
     line = text.splitlines()[int(match.group(1)) - 1] if match and int(match.group(1)) <= text.count("\n") + 1 else ""
     if path := _WINDOWS_PATH.search(line):
-        return f"{reason(error)}; write the path in single quotes or with /: {shown(path.group())[1:-1]}"
+        quoted = printable(path.group()[1:-1][:_PATH])
+        return f"{reason(error)}; write the path in single quotes or with /, as in '{quoted}'"
     return f"{reason(error)}{f': {shown(line.strip())}' if line.strip() else ''}"
 
 

@@ -10,10 +10,12 @@ import torch
 from ..core.device import resolve_device
 from ..core.errors import InvalidInputError
 from ..data import DataSpec, Splits, load_data
+from ..samplers.proposer import sampler_of
 from ..scoring.probe import Probe, probe_inputs
 from ..study.study_spec import StudySpec
 from ..training.outcome_lookup import TrainingTable, read_training_table
 from ..training.trainable import check_trainable
+from .feasible import check_feasible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,8 @@ def prepare(
     for training in spec.trainings:
         check_trainable(training, splits)
     _check_task(spec, splits)
+    sampler_of(spec.search_space, spec.search.sampler, spec.search.n_candidates)  # can be had, or raises
+    check_feasible(spec.search_space, splits, seed=spec.search.seed, device=where)
     moved = splits.to(where)
     x, y = probe_inputs(moved, spec.score, seed=spec.search.seed)
     return Prepared(spec=spec, splits=moved, probe=Probe(x, spec.score, seed=spec.search.seed, y=y), table=table)

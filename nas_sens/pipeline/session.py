@@ -17,8 +17,9 @@ from ..core.progress import Progress, SilentProgress
 from ..core.secrets import redact
 from ..dashboard.notes import annotate
 from ..data import Splits
-from ..samplers.proposer import Proposer
+from ..samplers.proposer import sampler_of
 from ..scoring.probe import Probe
+from ..storage.artifact_places import check_place
 from ..storage.study_storage import StudyStorage
 from ..storage.url import storage_url
 from ..study.load import from_dict
@@ -82,6 +83,7 @@ def enter(
         StorageError: The database cannot be used.
     """
     spec, told, chosen = prepared.spec, progress or SilentProgress(), settings or Settings()
+    check_place(storage_url(storage), artifacts)
     database = StudyStorage(
         storage_url(storage),
         artifacts=artifacts,
@@ -134,7 +136,7 @@ def sampling(spec: StudySpec) -> dict[str, Any]:
 
 
 def _new(spec: StudySpec) -> StudySpec:
-    return _with_sampler(spec, Proposer(spec.search_space, **sampling(spec)).sampler)
+    return _with_sampler(spec, sampler_of(spec.search_space, spec.search.sampler, spec.search.n_candidates))
 
 
 def _with_sampler(spec: StudySpec, sampler: str) -> StudySpec:

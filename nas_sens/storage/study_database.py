@@ -88,6 +88,7 @@ class StudyDatabase:
         self.patience_seconds, self.on_away = patience_seconds, on_away
         self.grace_seconds = grace_seconds
         self._beat_seconds, self._beaten = grace_seconds / BEATS_PER_GRACE, time.monotonic()
+        self.given_artifacts = None if artifacts is None else artifact_places.place_of(artifacts)
         connect = connection_arguments(url, self.shown_url, must_exist=must_exist, timeout=timeout)
         self._is_bulk = is_known_schema() if bulk is None else bulk
         self._heartbeat = Heartbeat(
@@ -112,7 +113,6 @@ class StudyDatabase:
         ) as error:
             raise StorageError(f"cannot open the storage {self.shown_url}: {line_of(error, url)}") from error
         self._queue = Queue(self.rdb, self.optuna_storage, worker=self.worker, is_bulk=self._is_bulk)
-        self.given_artifacts = None if artifacts is None else artifact_places.place_of(artifacts)
         self.artifacts = Artifacts(self.given_artifacts or default_artifacts(url))
         self._remembered: dict[str, Artifacts] = {}
         self._readers: dict[int, StudyReader] = {}
