@@ -48,9 +48,13 @@ def sampler_of(space: SearchSpace, sampler: str, n_candidates: int) -> str:
     if SAMPLERS.get(sampler).make is None and (size is None or size > _ENUMERATE_AT_MOST):
         raise InvalidInputError(
             f"sampler {sampler!r} needs a finite space of at most {_ENUMERATE_AT_MOST:,} combinations; "
-            f"{space.name!r} has {'infinitely many' if size is None else shown(size)}; take another sampler"
+            f"{space.name!r} has {_told(size)}; take another sampler"
         )
     return sampler
+
+
+def _told(size: int | None) -> str:
+    return "infinitely many" if size is None else f"{size:,}" if size < 10**30 else shown(size)
 
 
 class Proposer:
