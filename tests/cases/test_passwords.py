@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -139,9 +138,9 @@ def test_urls_without_a_password_stay_as_they_are() -> None:
 
 def test_data_on_stdout_keep_a_number_that_is_also_a_password(capsys: pytest.CaptureFixture[str]) -> None:
     with hidden_passwords(["--storage", "mysql+pymysql://u:1234@h/d"]):
-        print('{"params": 1234}')
-        print("mysql+pymysql://u:1234@h/d", file=sys.stderr)
-        print("the password 1234 is wrong", file=sys.stderr)
+        sys.stdout.write('{"params": 1234}\n')
+        sys.stderr.write("mysql+pymysql://u:1234@h/d\n")
+        sys.stderr.write("the password 1234 is wrong\n")
     out, err = capsys.readouterr()
     assert out == '{"params": 1234}\n'
     assert "1234" not in err
@@ -156,4 +155,3 @@ def test_nothing_of_it_is_stored(tmp_path: Path) -> None:
     assert code in (0, 1, 2)
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or b"hunter2" not in path.read_bytes(), path
-    assert sqlite3.connect(":memory:") is not None
