@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from ..core.declarations import locate, validate
 from ..core.errors import InvalidInputError
 from ..core.messages import shown
 from ..core.toml_reader import read_toml
-from ..data import DataSpec
+from ..data import DataSpec, without_path
 from .consistency import check_declaration
 from .figure_spec import FigureSpec
 from .full_size import full_table
@@ -80,8 +81,26 @@ def _study_of(table: Mapping[str, Any], path: Path, *, where: str = "") -> Study
     if isinstance(train, TrainSpec) and train.table is not None:
         here = path.parent / train.table
         values["train"] = replace(train, table=os.path.abspath(here if here.is_file() else train.table))
+    data = values.get("data")
+    if isinstance(data, DataSpec):
+        values["data"] = replace(data, name=_beside(data.name, path))
     values["figures"] = _figures_of(values.get("figures", []), path)
     return validate(StudySpec, values, source=str(path))
+
+
+def _beside(name: str, path: Path) -> str:
+    """Return the name of data whose relative path is looked for beside the study's file first, as tables are.
+
+    Raises:
+        InvalidInputError: It is the address of something elsewhere.
+    """
+    kind, colon, place = name.partition(":")
+    if not colon or without_path(name) == name:
+        return name
+    if re.match(r"[A-Za-z][\w+.-]+://", place):
+        raise InvalidInputError(f"{path}: data.name takes only files: download it first; given {shown(name)}")
+    found = (p for p in (path.parent / place, Path(place)) if place and os.path.exists(p))
+    return next((f"{kind}:{os.path.abspath(p)}" for p in found), name)
 
 
 def _figures_of(declared: Any, path: Path) -> list[FigureSpec]:

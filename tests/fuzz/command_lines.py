@@ -98,8 +98,9 @@ def prepared() -> Path:
 # A value that is right, by the name of a parameter; others are left out where nothing is wrong with them.
 VALID = {
     "study": "study.toml", "model": "fc:depth=1,width=4", "what": "families", "source": "study", "name": "study",
-    "device": "cpu", "report": "r.html", "output": "out", "artifacts": "nas_sens_artifacts", "data_name": "npz:data.npz",
-    "data": "npz:data.npz", "metrics": "params,flops", "root": "data", "rules": "lowest,random", "budgets": "1",
+    "device": "cpu", "report": "r.html", "output": "out", "artifacts": "nas_sens_artifacts",
+    "data_name": "npz:data.npz", "data": "npz:data.npz", "metrics": "params,flops",
+    "root": "data", "rules": "lowest,random", "budgets": "1",
     "outcome": "val_error", "licence": "mit", "storage": "sqlite:///nas_sens.db", "n_candidates": "2", "seed": "0",
     "top_k": "1", "control": "0", "n_inputs": "8", "seeds": "1", "repeats": "2", "pool_share": "1", "n": "1",
     "rank_": "1", "grace": "60", "max_trials_per_worker": "1", "seconds": "1", "form": "json", "init": "he_normal",
