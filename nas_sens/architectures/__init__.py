@@ -9,6 +9,7 @@ from typing import Any, get_origin
 
 from ..core.declarations import validate
 from ..core.errors import InvalidInputError
+from ..core.messages import shown
 from ..core.registry import Registry
 from .base import ArchitectureSpec, count_flops, count_params
 
@@ -47,9 +48,10 @@ def families() -> dict[str, type[ArchitectureSpec]]:
 def _exported(folder: Path) -> dict[str, Any]:
     try:
         values = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_args"]["architecture"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        given = shown(str(folder))
         raise InvalidInputError(
-            f"an architecture must be JSON text or a dict, or a folder that nas_sens exported; given {str(folder)!r}"
+            f"an architecture must be JSON text or a dict, or a folder that nas_sens exported; given {given}"
         ) from error
     return dict(values)
 
@@ -67,7 +69,9 @@ def load_spec(source: str | Path | dict[str, Any]) -> ArchitectureSpec:
         source = _exported(Path(source))
     try:
         values = dict(json.loads(source) if isinstance(source, str) else source)
-    except (json.JSONDecodeError, TypeError, ValueError) as error:
-        raise InvalidInputError(f"an architecture must be JSON text or a dict; given {source!r} ({error})") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"an architecture must be JSON text or a dict; given {shown(source)} ({error})"
+        ) from error
     family = values.pop("family", None)
-    return validate(FAMILIES.get(family), values, source=f"architecture {family!r}")
+    return validate(FAMILIES.get(family), values, source=f"architecture {shown(family)}")

@@ -16,6 +16,7 @@ from rich.progress import Progress as RichBars
 from rich.table import Table
 from rich.text import Text
 
+from ..core.messages import one_line
 from ..core.text import printable
 from .long_table import LONG, long_table
 
@@ -36,9 +37,13 @@ class TerminalProgress:
         self._is_plain = not self._console.is_terminal
 
     def message(self, text: str) -> None:
-        """Show one line."""
-        lines = "\n".join(map(printable, text.split("\n")))
-        self._console.print(lines, markup=False, highlight=False, soft_wrap=True)
+        """Show one line, whatever is in the text."""
+        self.lines([one_line(text)])
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Show lines as they are, but for what a terminal would obey."""
+        for line in lines:
+            self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
         """Show one line if the terminal is verbose."""

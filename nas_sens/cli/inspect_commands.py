@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import click
 
 from ..core.declarations import bundled
@@ -148,14 +151,20 @@ def list_(what: str, form: str) -> None:
     elif what == "families":
         from ..architectures import families
 
-        table = {n: (f.__doc__ or "").splitlines()[0] for n, f in families().items()}
+        table = {n: first_line_of(f) for n, f in families().items()}
     elif what == "samplers":
         from ..study.sampler import SAMPLERS
 
         table = {n: s.description or "" for n, s in SAMPLERS.table().items()}
     else:
         table = {n: r.__doc__ or "" for n, r in RULES.items()}
-    show_rows([{"name": n, "description": d} for n, d in table.items()], form=form, wide=("description",))
+    rows = [{"name": n, "description": "" if d is None else str(d)} for n, d in table.items()]  # of plug-ins, any thing
+    show_rows(rows, form=form, wide=("description",))
+
+
+def first_line_of(thing: Any) -> str:
+    """Return the first line of a docstring; "" if there is none, or it says nothing."""
+    return next(iter((inspect.getdoc(thing) or "").strip().splitlines()), "") if "__doc__" in vars(thing) else ""
 
 
 def known_outcomes(storage: StudyStorage, name: str, outcome: str) -> tuple[list[Candidate], dict[str, float]]:

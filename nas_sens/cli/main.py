@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import atexit
-import functools
 import gc
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
 
-from ..core.errors import InvalidInputError, NasSensError
+from ..core.boundary import reason
+from ..core.errors import InvalidInputError, NasSensError, first_line
 from ..core.interrupts import INTERRUPTED, raise_again, second_ends_process
+from ..core.messages import one_line, shown
+from ..core.secrets import hidden_passwords
 
 # Command to where it is and what it does: its libraries are imported when it runs, and for ``--help`` none are.
 _COMMANDS = {
@@ -68,44 +71,73 @@ def cli(debug: bool) -> None:
     """
 
 
-def _without_password(text: str, given: Sequence[str]) -> str:
-    """Return a text without the passwords of the storage URLs of the command line and the environment."""
-    from ..storage.url import redact  # imports SQLAlchemy, which --help does without
-
-    urls = [os.environ.get("OPTUNA_STORAGE", ""), *(a.removeprefix("--storage=") for a in given)]
-    return functools.reduce(redact, (u for u in urls if "://" in u), text)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 wrong input, 1 other errors, 130 on Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given[:1]
     # When Python ends, it looks for garbage among all that the libraries made, for half a second and more.
     atexit.register(gc.freeze)
+    with hidden_passwords(given):
+        sys.exit(_run(given))
+
+
+def _run(given: list[str]) -> int:
+    """Return the exit code of a command, whose errors are told in one line."""
+    is_debug = "--debug" in given[:1]
     try:
+        _check_text(given)
         with raise_again(), second_ends_process():
             code = cli.main(args=given, prog_name="nas-sens", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        return code if isinstance(code, int) else 0
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else 1
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        usage = error.ctx.get_usage() + "\n" if isinstance(error, click.UsageError) and error.ctx is not None else ""
+        return _fail(f"{usage}Error: {one_line(error.format_message())}", 2, is_debug=False)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; what was finished is kept, run the same command again to go on", err=True)
-        sys.exit(INTERRUPTED)
+        return _fail(
+            "interrupted; what was finished is kept, run the same command again to go on", INTERRUPTED, is_debug=False
+        )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return 1
     except NasSensError as error:
-        if debug:
-            raise
-        click.echo(f"nas-sens: error: {error}", err=True)
-        sys.exit(2 if isinstance(error, InvalidInputError) else 1)
+        return _fail(f"nas-sens: error: {error}", 2 if isinstance(error, InvalidInputError) else 1, is_debug=is_debug)
+    except (OSError, MemoryError) as error:  # a full disk, say, which is nobody's fault
+        where = getattr(error, "filename", None)
+        text = reason(error) if where is None else f"{reason(error)}: {shown(where)}"
+        return _fail(f"nas-sens: error: {one_line(text)}", 1, is_debug=is_debug)
     except Exception as error:
-        if debug:
-            raise
-        text = _without_password(str(error).strip().partition("\n")[0], given)
-        click.echo(f"nas-sens: error: {type(error).__name__}: {text}; nas-sens --debug … shows where", err=True)
-        sys.exit(1)
+        text = one_line(f"{type(error).__name__}: {first_line(error)}")
+        more = "" if is_debug else "; nas-sens --debug … shows where"
+        return _fail(f"nas-sens: error: this is a fault of nas_sens: {text[:800]}{more}", 1, is_debug=is_debug)
+
+
+def _fail(text: str, code: int, *, is_debug: bool) -> int:
+    """Return an exit code, having told why; with the traceback of the present exception if that is wanted."""
+    click.echo(traceback.format_exc() + text if is_debug else text, err=True)
+    return code
+
+
+def _check_text(given: Sequence[str]) -> None:
+    """Check that arguments are text, which databases, files of settings and terminals can take.
+
+    Raises:
+        InvalidInputError: One has a NUL character, or bytes that are no UTF-8.
+    """
+    for argument in given:
+        if "\0" in argument or not _is_encodable(argument):
+            raise InvalidInputError(
+                f"arguments must be text in UTF-8 without NUL characters; given {shown(argument)}; a file of such a "
+                "name has to be renamed"
+            )
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

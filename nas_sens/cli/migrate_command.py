@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from ..core.errors import InvalidInputError, first_line
+from ..core.secrets import redact
 from ..storage.study_storage import StudyStorage
-from ..storage.url import redact
 from .display import print_out
 from .options import storage_option
 from .output import open_storage

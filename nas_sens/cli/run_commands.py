@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import join, quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..core.secrets import hide_password
 from ..results.report_file import check_report_file, report_path
 from ..results.search_result import read_result
-from ..storage.url import hide_password, storage_url
+from ..storage.url import storage_url
 from .display import TerminalProgress
 from .options import (
     format_option,
@@ -62,12 +64,31 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
     result = read_result(session.storage, spec.name)
     path = write_report_of(result, report)
     show_trained(result.trials, form, title_of(result))
-    where = "" if storage is None else f" --storage '{hide_password(storage)}'"
-    progress.message(f"report written to {path}\n\nnext:")
-    progress.message(f"  nas-sens export {spec.name} --rank 1 -o my_network{where}   # the best network, ready to use")
-    progress.message(f"  nas-sens rank {spec.name} --by val_error{where}             # rank by error instead of loss")
-    size = " --full" if full else ""
-    progress.message(f"  nas-sens search {study}{size} --top-k {spec.select.top_k + 4}{where}   # train four more")
+    progress.message(f"report written to {path}")
+    rest, shown_name, size = _storage_again(storage), quote(spec.name), ["--full"] if full else []
+    renamed = [] if name is None else ["--name", name]
+    show_next(
+        progress,
+        (f"export {shown_name} --rank 1 -o my_network{rest}", "the best network, ready to use"),
+        (f"rank {shown_name} --by val_error{rest}", "rank by error instead of loss"),
+        (f"search {join([study, *size, *renamed, '--top-k', str(spec.select.top_k + 4)])}{rest}", "train four more"),
+    )
+
+
+def _storage_again(storage: str | None) -> str:
+    """Return the option by which the next command finds the same database."""
+    return "" if storage is None else f" --storage {quote(hide_password(storage))}"
+
+
+def show_next(progress: TerminalProgress, *commands: tuple[str, str]) -> None:
+    """Show what may be run next.
+
+    Args:
+        progress: Where.
+        commands: Arguments of nas-sens, quoted for a shell, with a remark or "".
+    """
+    width = max(len(arguments) for arguments, _ in commands)
+    progress.lines(["", "next:", *(f"  nas-sens {a:<{width}}{f'   # {r}' if r else ''}".rstrip() for a, r in commands)])
 
 
 def _workers(
@@ -110,7 +131,7 @@ def score(study: str, n_candidates: int | None, seed: int | None, name: str | No
     session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
     score_candidates(session)
     show_scored(read_result(session.storage, spec.name), form)
-    progress.message(f"\nnext:\n  nas-sens train {spec.name}")
+    show_next(progress, (f"train {quote(spec.name)}{_storage_again(storage)}", ""))
 
 
 @click.command()

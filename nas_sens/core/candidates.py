@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from .boundary import reading
+from .errors import StorageError
+from .messages import shown
+
 STATUS_OK = "ok"
 PRUNED = "pruned"  # how the status of a pruned training begins
 EPOCH_CURVES = ("val_loss", "train_loss", "train_error", "val_error")  # figures after each epoch of a training
@@ -241,8 +245,12 @@ def describe(architecture: str, training: Mapping[str, Any] | None = None) -> st
 
     What was searched of its training follows. Parameters at a value that says "without" (0, false, no arguments) and
     some defaults are left out.
+
+    Raises:
+        StorageError: It is no JSON, as somebody altered it where it is stored.
     """
-    values = json.loads(architecture)
+    with reading(f"the architecture {shown(architecture)} cannot be read", kind=StorageError):
+        values = json.loads(architecture)
     family = values.pop("family")
     shape = [k for k in _SHAPE if k in values]
     rest = sorted(k for k in values if k not in shape and k not in ("init_scale", "bias", "activation"))

@@ -1,10 +1,9 @@
-"""Declared files and values: reading TOML, finding bundled files, and one-line errors that name the key at fault."""
+"""Declared files and values: finding bundled files, and one-line errors that name the key at fault."""
 
 from __future__ import annotations
 
 import difflib
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -12,22 +11,20 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ValidationError
 
+from .boundary import reading
 from .errors import InvalidInputError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from .messages import shown
 
 T = TypeVar("T")
 
+_NAME = 200  # characters of a name that is compared with others
 _PACKAGE = Path(__file__).parents[1]
 
 
 def nearest(name: object, valid: Iterable[str]) -> str:
     """Return a hint that names the nearest valid name, or all of them if none is near."""
     valid = list(valid)
-    close = difflib.get_close_matches(str(name), valid, n=1)
+    close = difflib.get_close_matches(str(name)[:_NAME], valid, n=1)  # which takes minutes for a long one
     return f"did you mean {close[0]!r}?" if close else f"valid: {', '.join(valid)}"
 
 
@@ -38,7 +35,7 @@ def find(table: Mapping[str, T], name: Any, what: str) -> T:
         InvalidInputError: There is none; the message names the nearest valid name, or all of them if none is near.
     """
     if not isinstance(name, str) or name not in table:
-        raise InvalidInputError(f"unknown {what} {name!r}; {nearest(name, table)}")
+        raise InvalidInputError(f"unknown {what} {shown(name)}; {nearest(name, table)}")
     return table[name]
 
 
@@ -75,23 +72,10 @@ def locate(source: str | Path, kind: str, *, beside: Path | None = None) -> Path
         if folder is not None and os.path.isfile(folder / source):  # unlike is_file, never raises
             return folder / source
     what = {"search_spaces": "search space", "studies": "study"}[kind]
+    looked = f" in {beside} or the working directory" if beside is not None and not Path(source).is_absolute() else ""
     raise InvalidInputError(
-        f"no {what} file {str(source)!r}, and no bundled {what} of that name; {nearest(source, names)}"
+        f"no {what} file {shown(str(source))}{looked}, and no bundled {what} of that name; {nearest(source, names)}"
     )
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the contents of a TOML file.
-
-    Raises:
-        InvalidInputError: The file cannot be read or is no TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInputError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{path} is not valid TOML: {error}") from error
 
 
 def validate(cls: type[T], values: Mapping[str, Any], *, source: str, where: str = "") -> T:
@@ -107,13 +91,14 @@ def validate(cls: type[T], values: Mapping[str, Any], *, source: str, where: str
         InvalidInputError: A key is unknown or missing, or a value is wrong.
     """
     if not isinstance(values, Mapping):
-        raise InvalidInputError(f"{source}: {where or 'it'} must be a table of keys and values; given {values!r}")
-    try:
-        return cls(**values)
-    except ValidationError as error:
-        problems = error.errors(include_url=False)
-        unknown = [p for p in problems if p["type"] == "unexpected_keyword_argument"]
-        raise InvalidInputError(f"{source}: {_one_line(cls, (unknown or problems)[0], where)}") from error
+        raise InvalidInputError(f"{source}: {where or 'it'} must be a table of keys and values; given {shown(values)}")
+    with reading(f"{source}: {where or 'a value'} cannot be used"):
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            problems = error.errors(include_url=False)
+            unknown = [p for p in problems if p["type"] == "unexpected_keyword_argument"]
+            raise InvalidInputError(f"{source}: {_one_line(cls, (unknown or problems)[0], where)}") from error
 
 
 def changed(value: T, *, where: str, **changes: Any) -> T:
@@ -130,14 +115,14 @@ def _one_line(cls: type, problem: Any, where: str) -> str:
     location = tuple(problem["loc"])
     key = ".".join(part for part in (where, *map(str, location)) if part)
     if problem["type"] == "unexpected_keyword_argument":
-        return f"unknown key {key!r}; {nearest(location[-1], _valid_keys(cls, location[:-1]))}"
+        return f"unknown key {shown(key)}; {nearest(location[-1], _valid_keys(cls, location[:-1]))}"
     if problem["type"] in ("missing", "missing_argument"):
         return f"the key {key!r} is required but missing"
     message = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
     if problem["type"] == "value_error" and not location:  # of the whole table: it says itself what was given
         return f"{where}: {message}"
     message = message if message.startswith(("must", "needs", "cannot")) else f"must be {message}"
-    return f"{key} {message}; given {problem['input']!r}" if key else f"{message}; given {problem['input']!r}"
+    return f"{key} {message}; given {shown(problem['input'])}" if key else f"{message}; given {shown(problem['input'])}"
 
 
 def _valid_keys(cls: Any, location: tuple[Any, ...]) -> list[str]:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from .errors import InvalidInputError, OutOfMemoryError
+from .messages import shown
 
 _WITHOUT_FLOAT64 = ("mps",)
 
@@ -41,7 +42,7 @@ def _not_there(name: str) -> InvalidInputError:
     found = [t if n == 1 else f"{t}:0 to {t}:{n - 1}" for t in _accelerators() for n in [n_devices(t)]]
     return InvalidInputError(
         f"the device must be auto, cpu or an accelerator that PyTorch finds, such as cuda, cuda:N, mps or xpu; here it "
-        f"finds {', '.join(found) or 'none'}; given {name!r}; use --device cpu or auto"
+        f"finds {', '.join(found) or 'none'}; given {shown(name)}; use --device cpu or auto"
     )
 
 

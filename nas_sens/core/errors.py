@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from .messages import one_line
+
 
 class NasSensError(Exception):
-    """Root of every error that nas_sens raises on purpose."""
+    """Root of every error that nas_sens raises on purpose; its text is one line that can be shown as it is."""
+
+    def __str__(self) -> str:
+        """Return the message in one line of at most 960 characters, as `messages.one_line` makes it."""
+        return one_line(super().__str__())
 
 
 class InvalidInputError(NasSensError, ValueError):
@@ -29,5 +35,7 @@ class StorageError(NasSensError):
 
 def first_line(error: BaseException) -> str:
     """Return what an error of a library says in one line: its first, or its name if it says nothing."""
+    if isinstance(error, OSError) and error.strerror and error.filename is None:
+        return error.strerror
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return one_line(lines[0]) if lines else type(error).__name__

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Protocol, TextIO
 
+from .messages import one_line
+
 
 class Stage(Protocol):
     """One stage of the work, open while it runs."""
@@ -62,7 +64,7 @@ class TextProgress:
 
     def message(self, text: str) -> None:
         """Write one line."""
-        self._file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
+        self._file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {one_line(text)}\n")
         self._file.flush()
 
     def detail(self, text: str) -> None:

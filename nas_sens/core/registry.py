@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from .declarations import find
 from .errors import InvalidInputError
+from .messages import shown
 
 T = TypeVar("T")
 
@@ -100,7 +101,7 @@ class Registry(Generic[T]):
 
     def _add(self, table: dict[str, T], thing: Any, where: str) -> None:
         if not self.accepts(thing):
-            raise InvalidInputError(f"{where} must name {self.expected}; given {thing!r}")
+            raise InvalidInputError(f"{where} must name {self.expected}; given {shown(thing)}")
         name = self._name_of(thing)
         if name in table:
             raise InvalidInputError(f"{where} adds the {self.kind} {name!r}, which exists already; rename it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from ..core.errors import InvalidInputError
+from ..core.messages import shown
 from ..core.registry import Registry
 from ._dataset import Dataset, datasets_in
 from .samples import LoadOptions, Samples, Task
@@ -69,7 +70,7 @@ def read_samples(spec: DataSpec) -> Samples:
     dataset = DATASETS.get(name)
     if (dataset.argument is not None) != bool(argument):
         wanted = name if dataset.argument is None else f"{name}:{dataset.argument}"
-        raise InvalidInputError(f"data set {name!r} is written {wanted!r}; given {spec.name!r}")
+        raise InvalidInputError(f"data set {name!r} is written {wanted!r}; given {shown(spec.name)}")
     unset = {f.name: f.default for f in fields(DataSpec)}
     for key in ("target", "image_size", "drop", "csv", "layout"):
         if getattr(spec, key) != unset[key] and key not in dataset.options:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ..core.registry import registry_of
+from ..core.secrets import hidden_passwords
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,7 +41,8 @@ class Task:
         """Return whether nothing is left to do, having done it in this process."""
         module, _, name = self.target.partition(":")
         function = getattr(importlib.import_module(module), name)
-        return bool(function(worker=self.worker, device=self.device, n_threads=self.n_threads, **self.arguments))
+        with hidden_passwords(v for v in self.arguments.values() if isinstance(v, str)):
+            return bool(function(worker=self.worker, device=self.device, n_threads=self.n_threads, **self.arguments))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,13 @@ import json
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import InvalidInputError, NasSensError
 from ..core.interrupts import INTERRUPTED, end_process, raise_again
+from ..core.secrets import hidden_passwords
 from .base import Task
 
 # Exit codes beside 0, which is done, and INTERRUPTED.
@@ -34,15 +36,23 @@ def main() -> None:
     """Do the task on stdin, and exit with what it came to."""
     task = from_line(sys.stdin.readline())
     threading.Thread(target=_end_with_stdin, name="nas_sens parent", daemon=True).start()
+    with hidden_passwords(v for v in task.arguments.values() if isinstance(v, str)):
+        sys.exit(_run(task))
+
+
+def _run(task: Task) -> int:
     try:
         with raise_again():
             is_done = task.run()
-        sys.exit(0 if is_done else MORE)
+        return 0 if is_done else MORE
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except NasSensError as error:
         sys.stderr.write(f"nas-sens: error: {error}\n")
-        sys.exit(REFUSED if isinstance(error, InvalidInputError) else FAILED)
+        return REFUSED if isinstance(error, InvalidInputError) else FAILED
+    except Exception:  # told here, where passwords are hidden
+        traceback.print_exc()
+        return FAILED
 
 
 def _end_with_stdin() -> None:

@@ -12,10 +12,12 @@ from ..core.errors import InvalidInputError
 from ..core.progress import Progress, SilentProgress
 from ..data import DataSpec, Splits, load_data
 from ..data.account import account_of
+from ..samplers.proposer import sampler_of
 from ..scoring.probe import Probe, probe_inputs
 from ..study.study_spec import StudySpec
 from ..training.outcome_lookup import TrainingTable, read_training_table
 from ..training.trainable import check_trainable
+from .feasible import check_feasible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,8 @@ def prepare(
     for training in spec.trainings:
         check_trainable(training, splits)
     _check_task(spec, splits)
+    sampler_of(spec.search_space, spec.search.sampler, spec.search.n_candidates)  # can be had, or raises
+    check_feasible(spec.search_space, splits, seed=spec.search.seed, device=where)
     moved = splits.to(where)
     x, y = probe_inputs(moved, spec.score, seed=spec.search.seed)
     return Prepared(spec=spec, splits=moved, probe=Probe(x, spec.score, seed=spec.search.seed, y=y), table=table)

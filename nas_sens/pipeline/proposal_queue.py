@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from ..core.candidates import ScoredCandidate
 from ..core.errors import InvalidInputError
 from ..samplers.proposer import Proposer
+from ..scoring.infeasible import reasons_of
 from ..study.proposal import Proposal
 
 
@@ -31,7 +32,8 @@ class ProposalQueue:
     def __init__(self, proposer: Proposer, *, n_wanted: int, n_ahead: int, infeasible_in_a_row: int) -> None:
         self._proposer, self._n_wanted, self._n_ahead = proposer, n_wanted, n_ahead
         self._infeasible_in_a_row = infeasible_in_a_row
-        self._n_drawn = self._n_infeasible = 0
+        self._n_drawn = 0
+        self._infeasible: list[str] = []  # why those were that came in a row
         self.waiting: dict[int, Proposal] = {}
         self.n_feasible = 0
         self.is_exhausted = False
@@ -91,11 +93,14 @@ class ProposalQueue:
             return
         self._answer(self.waiting.pop(place), candidate)
         self.n_feasible += candidate.feasible
-        self._n_infeasible = 0 if candidate.feasible else self._n_infeasible + 1
-        if self._n_infeasible >= self._infeasible_in_a_row:
+        if candidate.feasible:
+            self._infeasible.clear()
+        else:
+            self._infeasible.append(candidate.status)
+        if len(self._infeasible) >= self._infeasible_in_a_row:
+            n, why = len(self._infeasible), reasons_of(self._infeasible)
             raise InvalidInputError(
-                f"{self._n_infeasible:,} candidates in a row were infeasible, the last one because "
-                f"{candidate.status.removeprefix('infeasible: ')}; widen the constraints of "
+                f"{n:,} candidates in a row were infeasible: {why}; widen the constraints of "
                 f"{self._proposer.space.name!r}"
             )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -14,12 +13,15 @@ import torch
 from ..core.errors import InvalidInputError, first_line
 from ..core.identity import canonical_json
 from ..core.progress import Progress, SilentProgress
+from ..core.secrets import redact
 from ..dashboard.notes import annotate
 from ..data import Splits
-from ..samplers.proposer import Proposer
+from ..samplers.proposer import sampler_of
 from ..scoring.probe import Probe
+from ..storage.artifact_places import check_place
+from ..storage.attribute_types import declared_in, of_study
 from ..storage.study_storage import StudyStorage
-from ..storage.url import redact, storage_url
+from ..storage.url import storage_url
 from ..study.load import from_dict
 from ..study.resume import check_resumable
 from ..study.sampler import AUTO
@@ -81,6 +83,7 @@ def enter(
         StorageError: The database cannot be used.
     """
     spec, told, chosen = prepared.spec, progress or SilentProgress(), settings or Settings()
+    check_place(storage_url(storage), artifacts)
     database = StudyStorage(
         storage_url(storage),
         artifacts=artifacts,
@@ -133,7 +136,7 @@ def sampling(spec: StudySpec) -> dict[str, Any]:
 
 
 def _new(spec: StudySpec) -> StudySpec:
-    return _with_sampler(spec, Proposer(spec.search_space, **sampling(spec)).sampler)
+    return _with_sampler(spec, sampler_of(spec.search_space, spec.search.sampler, spec.search.n_candidates))
 
 
 def _with_sampler(spec: StudySpec, sampler: str) -> StudySpec:
@@ -146,7 +149,7 @@ def _resumed(spec: StudySpec, there: Mapping[str, Any], prepared: Prepared, data
     Raises:
         InvalidInputError: It may not go on as it is declared, or on these data.
     """
-    stored = from_dict(json.loads(there["study"]))
+    stored = from_dict(declared_in(spec.name, there))
     if spec.search.sampler == AUTO:
         spec = _with_sampler(spec, stored.search.sampler)
     is_trained = bool(database.trained(spec.name))
@@ -157,9 +160,9 @@ def _resumed(spec: StudySpec, there: Mapping[str, Any], prepared: Prepared, data
             "rank, report and export still read it, but to go on start a new study with --name"
         )
     given = prepared.splits.fingerprint
-    if there["data_fingerprint"] != given:
+    if (begun := of_study(spec.name, there, "data_fingerprint")) != given:
         raise InvalidInputError(
-            f"the data of study {spec.name!r} changed: fingerprint {there['data_fingerprint']} stored, {given} given; "
+            f"the data of study {spec.name!r} changed: fingerprint {begun} stored, {given} given; "
             "restore the data, or start a new study with --name"
         )
     table, given = there.get("table_fingerprint", "none"), _fingerprint(prepared.table)

@@ -6,6 +6,7 @@ from ..architectures import load_spec
 from ..core.candidates import ScoredCandidate
 from ..core.errors import InvalidInputError
 from ..core.progress import Stage
+from ..scoring.infeasible import reasons_of
 from ..storage.guard import StorageAwayError
 from ..storage.queue import Job
 from .plan import count_left
@@ -27,8 +28,8 @@ def train_selected(session: Session) -> bool:
     spec, storage = session.spec, session.storage
     candidates = _trainable(session, storage.scored(spec.name))
     if not any(c.is_ok for c in candidates):
-        reasons = sorted({c.status.split(":")[0] for c in candidates}) or ["nothing is scored"]
-        raise InvalidInputError(f"the study {spec.name!r} has no candidate to train: {', '.join(reasons)}")
+        reasons = reasons_of(c.status for c in candidates) if candidates else "nothing is scored; run nas-sens score"
+        raise InvalidInputError(f"the study {spec.name!r} has no candidate to train: {reasons}")
     queue = TrainingQueue(session, candidates)
     n_epochs = spec.train.seeds * spec.train.n_epochs if session.table is None else 1
     n_left = count_left(spec, candidates, queue.seen.trained)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from ..core.errors import first_line
 from ..core.progress import Progress, TextProgress
 from ..data import DataSpec, Splits, load_data
 from ..data.machine_copy import shared_on_this_machine
+from ..storage.attribute_types import declared_in, of_study
 from ..storage.study_storage import StudyStorage
 from ..study.load import from_dict
 from ..study.study_spec import StudySpec
@@ -94,7 +94,7 @@ def join(
         StorageError: The database cannot be used.
     """
     database = StudyStorage(storage, must_exist=True)
-    spec, fingerprint = stored_spec(database, name), database.attributes(name)["data_fingerprint"]
+    spec, fingerprint = stored_spec(database, name), of_study(name, database.attributes(name), "data_fingerprint")
     if data is not None:
         spec = replace(spec, data=changed(spec.data, where="data", name=data))
 
@@ -111,4 +111,4 @@ def stored_spec(storage: StudyStorage, name: str) -> StudySpec:
     Raises:
         InvalidInputError: There is no such study, or nas_sens did not make it.
     """
-    return replace(from_dict(json.loads(storage.attributes(name)["study"])), name=name)
+    return replace(from_dict(declared_in(name, storage.attributes(name))), name=name)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..core.errors import NasSensError
 from ..core.progress import Progress, Stage, TextProgress
+from ..core.secrets import redact
 from .session import Session
 
 
@@ -60,7 +61,7 @@ def keep_text(session: Session, worker: str, text: str) -> None:
     """Keep a text as the log of a worker."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"worker-{re.sub(r'[^A-Za-z0-9.-]+', '-', worker)}.log"
-        path.write_text(text, encoding="utf-8")
+        path.write_text(redact(text, session.storage.url), encoding="utf-8")
         try:
             session.storage.attach(session.spec.name, {path.name: path})
         except NasSensError as error:

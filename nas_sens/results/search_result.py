@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.candidates import CURVES, ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
 from ..core.figures import RANK_BY
+from ..storage.attribute_types import declared_in
 from ..storage.study_storage import StudyStorage
 from ..study.select_spec import ranking_figure
 from ..study.stored_names import with_present_names
@@ -73,8 +73,8 @@ def read_result(storage: StudyStorage, name: str, *, by: str | None = None) -> S
     if by is not None and by not in RANK_BY:
         raise InvalidInputError(f"a ranking must be by one of {', '.join(RANK_BY)}; given {by!r}")
     attributes = storage.attributes(name)
-    protocol = with_present_names(json.loads(attributes["study"]))
-    protocol["data"]["task"] = attributes.get("task", "classification")  # older studies lack it
+    protocol = with_present_names(declared_in(name, attributes))
+    protocol.setdefault("data", {})["task"] = attributes.get("task", "classification")  # older studies lack it
     if by is None:
         by = ranking_figure(protocol)
     trained = sorted(storage.trained(name), key=lambda t: (not t.is_ok, _key(getattr(t, by)), t.digest))

@@ -18,6 +18,7 @@ from optuna.trial import Trial, TrialState
 
 from ..core.errors import InvalidInputError
 from ..core.identity import derive_seed
+from ..core.messages import shown
 from ..storage.optuna_log import quiet_optuna
 from ..study.proposal import Proposal
 from ..study.sampler import AUTO, SAMPLERS
@@ -28,6 +29,32 @@ if TYPE_CHECKING:
 _ENUMERATE_AT_MOST = 2_000_000
 _REPEATS_AT_MOST = 2_000
 _REPEATS_BEFORE_RANDOM = 10
+
+
+def sampler_of(space: SearchSpace, sampler: str, n_candidates: int) -> str:
+    """Return the name of the sampler that is meant: ``auto`` is another one.
+
+    Args:
+        space: What is sampled from.
+        sampler: Name of a sampler, or ``auto``.
+        n_candidates: How many candidates are wanted.
+
+    Raises:
+        InvalidInputError: The space is too large to be enumerated.
+    """
+    size = space.cardinality
+    if sampler == AUTO:
+        return "enumerate" if size is not None and size <= min(n_candidates, _ENUMERATE_AT_MOST) else "random"
+    if SAMPLERS.get(sampler).make is None and (size is None or size > _ENUMERATE_AT_MOST):
+        raise InvalidInputError(
+            f"sampler {sampler!r} needs a finite space of at most {_ENUMERATE_AT_MOST:,} combinations; "
+            f"{space.name!r} has {_told(size)}; take another sampler"
+        )
+    return sampler
+
+
+def _told(size: int | None) -> str:
+    return "infinitely many" if size is None else f"{size:,}" if size < 10**30 else shown(size)
 
 
 class Proposer:
@@ -47,20 +74,12 @@ class Proposer:
 
     def __init__(self, space: SearchSpace, *, sampler: str, seed: int, n_candidates: int) -> None:
         self.space = space
-        size = space.cardinality
-        if sampler == AUTO:
-            sampler = "enumerate" if size is not None and size <= n_candidates else "random"
-        self.sampler = sampler
+        self.sampler = sampler_of(space, sampler, n_candidates)
         self._seen: set[str] = set()
         self._repeats = 0
         self._grid: Iterator[dict[str, Any]] | None = None
-        make = SAMPLERS.get(sampler).make
+        make = SAMPLERS.get(self.sampler).make
         if make is None:
-            if size is None or size > _ENUMERATE_AT_MOST:
-                raise InvalidInputError(
-                    f"sampler {sampler!r} needs a finite space of at most {_ENUMERATE_AT_MOST:,} combinations; "
-                    f"{space.name!r} has {'infinitely many' if size is None else f'{size:,}'}; take another sampler"
-                )
             # In random order, so that the first candidates are a random sample of all.
             grid = list(space.enumerate())
             self._grid = iter([grid[i] for i in np.random.default_rng(seed).permutation(len(grid))])

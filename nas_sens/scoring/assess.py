@@ -86,6 +86,15 @@ def assess_many(
             yield _guarded(record, partial(_from_module, space, proposal, record, splits, probe, cache))
 
 
+def sized(space: SearchSpace, proposal: Proposal, splits: Splits, device: torch.device) -> ScoredCandidate:
+    """Return a proposed architecture as a candidate without a score: counted, and checked against the space."""
+    record = _sized(space, proposal, splits, device)
+    if record.status != STATUS_OK or record.flops is not None:
+        return record
+    counted = partial(_counted, space, proposal.architecture, record, splits, device)
+    return _guarded(record, lambda: (counted()[0], None))[0]
+
+
 def with_score(record: ScoredCandidate, result: Score) -> ScoredCandidate:
     """Return a candidate with its score."""
     return replace(

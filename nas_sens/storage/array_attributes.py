@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .attribute_types import check_record
+
 _PREFIX = "record"
 
 
@@ -23,6 +25,7 @@ def from_attributes(attributes: Mapping[str, Any]) -> dict[str, dict[int, dict[s
         prefix, _, rest = key.partition(":")
         name, _, epoch = rest.rpartition(":")
         if prefix == _PREFIX and name:
+            check_record(key, fields)
             found.append((name, int(epoch), {field: _tuples(values) for field, values in fields.items()}))
     records: dict[str, dict[int, dict[str, Any]]] = {}
     for name, number, arrays in sorted(found, key=lambda item: item[:2]):

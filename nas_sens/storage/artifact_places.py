@@ -11,8 +11,11 @@ from typing import Any
 import sqlalchemy
 
 from ..core.errors import InvalidInputError
+from ..core.messages import shown
+from ..core.secrets import hide_password
 from .artifact_check import check_writable
 from .artifacts import Artifacts
+from .opening import connection_arguments, parse_url
 from .url import default_artifacts
 
 ATTRIBUTE = "artifacts"  # user attribute of a study; None or absent for the default
@@ -27,9 +30,14 @@ def place_of(given: str | Path) -> str:
     text = str(given)
     if match := re.match(r"([a-z][a-z0-9+.-]+):/+([^/]*)/*(.*?)/*$", text):  # Path("s3://a") has one slash
         scheme, bucket, prefix = match.groups()
+        if "@" in bucket or ":" in bucket:
+            raise InvalidInputError(
+                "--artifacts must name a bucket without credentials, which its service's own variables or files say "
+                f"(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, say); given {shown(hide_password(text))}"
+            )
         if scheme not in ("s3", "gs") or not bucket:
             raise InvalidInputError(
-                f"--artifacts must be a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; given {text!r}"
+                f"--artifacts must be a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; given {shown(text)}"
             )
         return f"{scheme}://{bucket}" + (f"/{prefix}" if prefix else "")
     folder = Path(os.path.abspath(Path(text).expanduser()))
@@ -78,6 +86,23 @@ def to_remember(
             "are not; leave --artifacts out, or move them there first"
         )
     return {ATTRIBUTE: now}
+
+
+def check_place(url: str, given: str | Path | None) -> None:
+    """Check, before a database is made, that the artifacts of its first study can be written.
+
+    Args:
+        url: The database.
+        given: The place that was given; None for the default one.
+
+    Raises:
+        InvalidInputError: They cannot, or the place is none.
+    """
+    place = None if given is None else place_of(given)
+    parsed = parse_url(url, hide_password(url))
+    if parsed.get_backend_name() == "sqlite" and parsed.database and not os.path.lexists(parsed.database):
+        connection_arguments(url, hide_password(url), must_exist=False, timeout=0.0)
+        check_writable(Artifacts(place or place_of(default_artifacts(url))))
 
 
 def is_beside_database(url: str) -> bool:

@@ -19,6 +19,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
+from ..core.boundary import reading
 from ..core.errors import StorageError, first_line
 from .artifact_buckets import open_bucket, patience_with
 from .artifact_patience import Patience, PatientStore
@@ -122,7 +123,8 @@ class Artifacts:
         Raises:
             StorageError: The trial has no such artifact, or its file is missing.
         """
-        metas = get_all_artifact_meta(trial, storage=storage)
+        with reading(f"what is stored of the artifacts of {what} cannot be read", kind=StorageError):
+            metas = get_all_artifact_meta(trial, storage=storage)
         ids = [m.artifact_id for m in metas if m.filename == filename]
         if not ids:
             raise StorageError(f"{what} has no artifact {filename!r}")

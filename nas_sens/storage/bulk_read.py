@@ -15,6 +15,9 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy import func
 
+from ..core.errors import StorageError
+from .attribute_types import ADVICE
+
 _ROWS = 10_000  # that are fetched together
 _PARAMETERS = 5_000  # of one query
 _SEPARATOR = "\x1f"  # of names; ASCII has it for this, and no attribute of ours has it
@@ -72,7 +75,11 @@ def read_trials(
 def _read(
     connection: sqlalchemy.Connection, trial: Any, attribute: Any, joined: Any, where: Any
 ) -> Iterator[StoredTrial]:
-    """Yield the trials with the values of their attributes, decoded from JSON texts."""
+    """Yield the trials with the values of their attributes, decoded from JSON texts.
+
+    Raises:
+        StorageError: A text is no JSON, as somebody altered it.
+    """
     # One text of many values is decoded ten times faster than many texts.
     head = (trial.c.trial_id, trial.c.number, trial.c.state)
     if connection.dialect.name != "sqlite":  # elsewhere long texts would be cut, or the functions have other names
@@ -81,7 +88,7 @@ def _read(
         for rows in connection.execute(query.select_from(joined).where(where).order_by(trial.c.trial_id)).partitions(
             _ROWS
         ):
-            values = json.loads(f"[{','.join(row[4] or 'null' for row in rows)}]")
+            values = _decoded(f"[{','.join(row[4] or 'null' for row in rows)}]", len(rows))
             for (i, number, state, name, _), value in zip(rows, values, strict=True):
                 attributes = found.setdefault(i, StoredTrial(i, number, state, {})).user_attrs
                 attributes.update({} if name is None else {name: value})
@@ -93,11 +100,25 @@ def _read(
     query = sqlalchemy.select(*head, names, texts).select_from(joined).where(where)
     split: dict[str, list[str]] = {}
     for rows in connection.execute(query.group_by(trial.c.trial_id).order_by(trial.c.trial_id)).partitions(_ROWS):
-        decoded = json.loads(f"[{','.join(f'[{row[4]}]' if row[4] else '[]' for row in rows)}]")
+        decoded = _decoded(f"[{','.join(f'[{row[4]}]' if row[4] else '[]' for row in rows)}]", len(rows))
         for (i, number, state, together, _), values in zip(rows, decoded, strict=True):
             if together not in split:
                 split[together] = together.split(_SEPARATOR) if together else []
+            if len(values) != len(split[together]):
+                raise StorageError(f"trial {number} has values that are no JSON, or none; {ADVICE}")
             yield StoredTrial(i, number, state, dict(zip(split[together], values, strict=True)))
+
+
+def _decoded(text: str, n: int) -> list[Any]:
+    """Return the values of a JSON list.
+
+    Raises:
+        StorageError: It has more or fewer than were written.
+    """
+    values: list[Any] = json.loads(text)
+    if len(values) != n:
+        raise StorageError(f"a trial has a value that is no JSON; {ADVICE}")
+    return values
 
 
 def read_intermediate_values(storage: RDBStorage, trial_ids: Iterable[int]) -> dict[int, dict[int, float]]:

@@ -14,9 +14,10 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
-from ..core.errors import StorageError, first_line
+from ..core.boundary import is_foreign, reason
+from ..core.errors import NasSensError, StorageError, first_line
 from ..core.interrupts import finish_first
-from .url import hide_password, redact
+from ..core.secrets import hide_password, redact
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds
 
@@ -33,7 +34,10 @@ def database_guard(url: str) -> Iterator[None]:
     interrupted while they give a connection back.
 
     Raises:
-        StorageError: The database failed inside the ``with`` block; a `StorageAwayError` if that may pass.
+        StorageError: The database failed inside the ``with`` block, or holds what cannot be read; a
+            `StorageAwayError` if that may pass.
+        NasSensError: Those of nas_sens are let through.
+        Exception: So are its faults.
     """
     try:
         with finish_first():
@@ -42,6 +46,16 @@ def database_guard(url: str) -> Iterator[None]:
         cause = error.__cause__ or error
         kind = StorageAwayError if _is_away(error, url) or _is_away(cause, url) else StorageError
         raise kind(f"the storage {hide_password(url)} failed: {line_of(cause, url)}") from error
+    except NasSensError:
+        raise
+    except Exception as error:
+        if not is_foreign(error):
+            raise
+        # Of Optuna, SQLAlchemy or JSON, on what nas_sens never writes: the file is damaged, or somebody altered it.
+        raise StorageError(
+            f"the storage {hide_password(url)} holds what cannot be read ({type(error).__name__}: "
+            f"{redact(reason(error), url)}); restore it, or begin a study in another one"
+        ) from error
 
 
 def line_of(error: BaseException, url: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +13,16 @@ from typing import Any
 import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
-from ..core.errors import InvalidInputError
+from ..core.boundary import reading
+from ..core.errors import InvalidInputError, first_line
+from ..core.messages import shown
 from .drivers import with_driver
 from .optuna_log import expected_experiments, quiet_optuna
 from .url import DEFAULT_STORAGE
 
+_DATABASES = {"sqlite": "", "postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql"}  # and their extras
 _RACES = ("already exists", "unique", "duplicate", "deadlock", "tuple concurrently")
 _OPEN_ATTEMPTS = 40  # several processes that make the tables of an empty database get in each other's way
 
@@ -28,17 +33,16 @@ def connection_arguments(url: str, shown_url: str, *, must_exist: bool, timeout:
     Raises:
         InvalidInputError: The URL is malformed, or the file does not exist though it must.
     """
-    try:
-        parsed = sqlalchemy.engine.make_url(url)
-    except SQLAlchemyError as error:
-        raise InvalidInputError(
-            f"the storage must be a database URL such as {DEFAULT_STORAGE}; given {shown_url!r}"
-        ) from error
+    parsed = parse_url(url, shown_url)
     if parsed.get_backend_name() != "sqlite":
         return {}
     if not parsed.database or parsed.database == ":memory:":
         raise InvalidInputError("the storage must be a file or a server, as a study has to outlive the command")
     path = Path(parsed.database)
+    with reading(f"the storage {shown_url!r} must be the path of a file"):
+        path.lstat() if os.path.lexists(path) else os.fsencode(path)
+    if path.is_dir():
+        raise InvalidInputError(f"the storage must be a file, but {str(path)!r} is a folder; name a file in it")
     if not path.parent.is_dir():
         raise InvalidInputError(f"the folder of the storage {shown_url} does not exist; create it first")
     if must_exist and not path.is_file():
@@ -46,6 +50,53 @@ def connection_arguments(url: str, shown_url: str, *, must_exist: bool, timeout:
             f"there is no database {str(path)!r}; run a search first, or name the right one with --storage"
         )
     return {"timeout": timeout}
+
+
+def parse_url(url: str, shown_url: str) -> sqlalchemy.URL:
+    """Return the parts of a storage's URL, having checked that its database is one that can be used.
+
+    Raises:
+        InvalidInputError: It is no URL, a character in its password is not escaped, or it is for another kind of
+            storage, or for a driver that is not installed.
+    """
+    if not re.match(r"sqlite\b", url) and url.count("@") > 1:
+        raise InvalidInputError(
+            f"the storage's URL has more than one @; inside of its user or password, write @ as %40, : as %3A and / as "
+            f"%2F; given {shown(shown_url)}"
+        )
+    try:
+        parsed = sqlalchemy.engine.make_url(url)
+    except (SQLAlchemyError, ValueError) as error:  # the latter for a port that is no number
+        path = re.fullmatch(r"sqlite:(?!/)(.+)", url)
+        near = f"sqlite:///{path.group(1)}" if path else DEFAULT_STORAGE
+        raise InvalidInputError(
+            f"the storage must be a database URL such as {near}; given {shown(shown_url)}"
+        ) from error
+    name = parsed.get_backend_name()
+    if name not in _DATABASES:
+        hint = "; write postgresql:// for it" if name == "postgres" else ""
+        raise InvalidInputError(
+            f"the storage must be SQLite, PostgreSQL, MySQL or MariaDB, as in sqlite:///nas_sens.db or "
+            f"postgresql://USER@HOST/DATABASE; given {shown(shown_url)}{hint}"
+        )
+    parsed = sqlalchemy.engine.make_url(with_driver(url))
+    try:
+        dialect = parsed.get_dialect()
+        dialect.import_dbapi()
+    except NoSuchModuleError as error:
+        raise InvalidInputError(
+            f"SQLAlchemy has no driver {parsed.drivername!r}; given {shown(shown_url)}; leave it out, as in {name}://…"
+        ) from error
+    except ImportError as error:
+        extra = f"; pip install 'nas-sens[{_DATABASES[name]}]'" if _DATABASES[name] else ""
+        raise InvalidInputError(f"the storage {shown_url!r} needs a module: {first_line(error)}{extra}") from error
+    if dialect.is_async:
+        raise InvalidInputError(
+            f"the storage must have a driver that waits, but {parsed.drivername!r} is asynchronous; take {name}://…"
+        )
+    if parsed.port is not None and not 0 <= parsed.port < 2**16:
+        raise InvalidInputError(f"the storage's port must lie between 0 and 65,535; given {shown(parsed.port)}")
+    return parsed
 
 
 def open_database(url: str, connect: Mapping[str, Any], *, beat_seconds: float, grace_seconds: float) -> RDBStorage:

@@ -16,9 +16,12 @@ from typing import Any
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..core.boundary import reading
 from ..core.errors import InvalidInputError, StorageError
+from ..core.secrets import hide_password
 from . import artifact_places
 from .artifacts import Artifacts
+from .attribute_types import check_study
 from .guard import database_guard, line_of, patient, patiently
 from .heartbeat import Heartbeat
 from .leases import GRACE_SECONDS, Leases
@@ -28,7 +31,7 @@ from .queue import Queue
 from .schema import is_known_schema
 from .study_reader import StudyReader
 from .trials import LAYOUT
-from .url import DEFAULT_STORAGE, default_artifacts, hide_password
+from .url import DEFAULT_STORAGE, default_artifacts
 
 REPORT_SECONDS = 2.0
 BEATS_PER_GRACE = 6  # heartbeats that may be missed before work is given up, but one
@@ -85,6 +88,7 @@ class StudyDatabase:
         self.patience_seconds, self.on_away = patience_seconds, on_away
         self.grace_seconds = grace_seconds
         self._beat_seconds, self._beaten = grace_seconds / BEATS_PER_GRACE, time.monotonic()
+        self.given_artifacts = None if artifacts is None else artifact_places.place_of(artifacts)
         connect = connection_arguments(url, self.shown_url, must_exist=must_exist, timeout=timeout)
         self._is_bulk = is_known_schema() if bulk is None else bulk
         self._heartbeat = Heartbeat(
@@ -109,7 +113,6 @@ class StudyDatabase:
         ) as error:
             raise StorageError(f"cannot open the storage {self.shown_url}: {line_of(error, url)}") from error
         self._queue = Queue(self.rdb, self.optuna_storage, worker=self.worker, is_bulk=self._is_bulk)
-        self.given_artifacts = None if artifacts is None else artifact_places.place_of(artifacts)
         self.artifacts = Artifacts(self.given_artifacts or default_artifacts(url))
         self._remembered: dict[str, Artifacts] = {}
         self._readers: dict[int, StudyReader] = {}
@@ -225,6 +228,8 @@ class StudyDatabase:
                 f"the study {name!r} in {self.shown_url} was stored by an earlier nas_sens, as two studies; "
                 f"make one of them by: nas-sens migrate {name!r}"
             )
+        if not of_any_layout:
+            check_study(name, attributes)
         return attributes
 
     def study_id(self, name: str) -> int:
@@ -247,7 +252,8 @@ class StudyDatabase:
             return self._objective(self.study_id(name))
 
     def _objective(self, study_id: int) -> str:
-        return str(self.optuna_storage.get_study_user_attrs(study_id)[OBJECTIVE])
+        with reading("the study has lost an attribute", advice="restore the database", kind=StorageError):
+            return str(self.optuna_storage.get_study_user_attrs(study_id)[OBJECTIVE])
 
     def _reader(self, name: str) -> StudyReader:
         """Return what a study holds at this moment; only what is new is read."""

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ..core.candidates import NOTHING, PRUNED, STATUS_OK, ScoredCandidate, TrainedCandidate
 from .array_attributes import from_attributes, to_attributes
+from .attribute_types import check_attributes
 
 LAYOUT = 2  # of what is stored: 1 had two studies a search
 _SCORED = tuple(f.name for f in fields(ScoredCandidate) if f.name not in ("number", "params_sampled"))
@@ -55,7 +56,12 @@ def scored_trial(candidate: ScoredCandidate, distributions: Mapping[str, BaseDis
 
 
 def to_scored(number: int, user_attrs: Mapping[str, Any]) -> ScoredCandidate:
-    """Return the candidate of a trial; attributes that somebody added are left out."""
+    """Return the candidate of a trial; attributes that somebody added are left out.
+
+    Raises:
+        StorageError: An attribute is missing, or is not of its type: somebody altered it.
+    """
+    check_attributes(ScoredCandidate, number, user_attrs)
     # As ScoredCandidate(**user_attrs, number=number) would do, in a third of the time: studies have up to a million.
     candidate = object.__new__(ScoredCandidate)
     _SET_NUMBER(candidate, number)
@@ -132,7 +138,12 @@ def objective_of(training: TrainedCandidate, objective: str) -> float | None:
 def to_trained(
     number: int, user_attrs: Mapping[str, Any], intermediate_values: Mapping[int, float]
 ) -> TrainedCandidate:
-    """Return the training of a trial."""
+    """Return the training of a trial.
+
+    Raises:
+        StorageError: An attribute is missing, or is not of its type: somebody altered it.
+    """
+    check_attributes(TrainedCandidate, number, user_attrs)
     attributes = {k: user_attrs[k] for k in _TRAINED if k in user_attrs}
     curve = tuple(v for _, v in sorted(intermediate_values.items()))
     for key in ("curve_epochs", "measured_epochs"):  # JSON has no tuples

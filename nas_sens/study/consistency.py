@@ -6,6 +6,8 @@ from dataclasses import fields
 
 from ..architectures import families
 from ..core.errors import InvalidInputError
+from ..core.identity import digest
+from ..core.messages import shown
 from ..recordings import recordings
 from .quantity_names import check_figures
 from .sampler import AUTO, SAMPLERS
@@ -38,6 +40,7 @@ def _check(spec: StudySpec) -> None:
     _check_searched_training(spec)
     _check_figures(spec)
     _check_racing(spec)
+    _check_storable(spec)
     if spec.train.table is not None and spec.select.final not in ("val_loss", "val_error"):
         raise InvalidInputError(
             f"[select] final = {spec.select.final!r} needs trained networks, but [train] table only has their figures; "
@@ -69,6 +72,23 @@ def _check_figures(spec: StudySpec) -> None:
         epochs=(None, *spec.train.recording_epochs),
         records={name: recordings()[name].fields for name in spec.train.recordings},
     )
+
+
+def _check_storable(spec: StudySpec) -> None:
+    """Check that a database can keep the declaration, which is JSON there.
+
+    Raises:
+        InvalidInputError: It cannot.
+    """
+    for section, values in spec.to_dict().items():
+        for key, value in values.items() if isinstance(values, dict) else [("", values)]:
+            try:
+                digest(value)
+            except (TypeError, ValueError, RecursionError) as error:
+                where = f"{section}.{key}" if key else section
+                raise InvalidInputError(
+                    f"{where} must be text, finite numbers and truth values, in lists and tables; given {shown(value)}"
+                ) from error
 
 
 def _check_racing(spec: StudySpec) -> None:

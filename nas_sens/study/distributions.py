@@ -12,12 +12,14 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ..core.declarations import nearest
 from ..core.errors import InvalidInputError
+from ..core.messages import shown
 
 FAMILY = "family"  # the trial parameter that chooses a family in a union of several
 TRAINING = "training."  # how the trial parameters begin that are no part of the architecture
 
 _NUMERIC_KEYS = ("type", "low", "high", "log", "step")
 _KEYS = {"int": _NUMERIC_KEYS, "float": _NUMERIC_KEYS, "categorical": ("type", "choices")}
+_STEPS = 1e15  # that floats can tell from each other
 _SCALARS = (bool, int, float, str)
 
 
@@ -37,10 +39,10 @@ def parse_parameter(declared: Any, key: str) -> BaseDistribution | bool | int | 
     if isinstance(declared, (list, tuple)):
         declared = {"type": "categorical", "choices": list(declared)}
     if not isinstance(declared, Mapping):
-        raise InvalidInputError(f"{key} must be a value, a list of choices or a distribution; given {declared!r}")
+        raise InvalidInputError(f"{key} must be a value, a list of choices or a distribution; given {shown(declared)}")
     kind = declared.get("type")
-    if kind not in _KEYS:
-        given = "no type" if kind is None else f"type {kind!r}"
+    if not isinstance(kind, str) or kind not in _KEYS:
+        given = "no type" if kind is None else f"type {shown(kind)}"
         raise InvalidInputError(f"{key}.type must be 'int', 'float' or 'categorical'; given {given}")
     for name in declared:
         if name not in _KEYS[kind]:
@@ -52,14 +54,14 @@ def parse_parameter(declared: Any, key: str) -> BaseDistribution | bool | int | 
 
 def _categorical(choices: Any, key: str) -> CategoricalDistribution:
     if not isinstance(choices, (list, tuple)) or not choices:
-        raise InvalidInputError(f"{key}.choices must be a list of at least one value; given {choices!r}")
+        raise InvalidInputError(f"{key}.choices must be a list of at least one value; given {shown(choices)}")
     if any(not isinstance(c, _SCALARS) for c in choices):
-        raise InvalidInputError(f"{key}.choices must be booleans, numbers or strings; given {list(choices)!r}")
+        raise InvalidInputError(f"{key}.choices must be booleans, numbers or strings; given {shown(list(choices))}")
     kinds = {"number" if isinstance(c, (int, float)) and not isinstance(c, bool) else type(c).__name__ for c in choices}
     if len(kinds) > 1:
-        raise InvalidInputError(f"{key}.choices must all be of one type; given {list(choices)!r}")
+        raise InvalidInputError(f"{key}.choices must all be of one type; given {shown(list(choices))}")
     if len(set(choices)) < len(choices):
-        raise InvalidInputError(f"{key}.choices must differ from each other; given {list(choices)!r}")
+        raise InvalidInputError(f"{key}.choices must differ from each other; given {shown(list(choices))}")
     return CategoricalDistribution(list(choices))
 
 
@@ -69,29 +71,37 @@ def _numeric(kind: str, declared: Mapping[str, Any], key: str) -> IntDistributio
         value = declared.get(name)
         if value is None and name != "step":
             raise InvalidInputError(f"the key '{key}.{name}' is required but missing")
-        if value is not None and (isinstance(value, bool) or not isinstance(value, types) or not _is_finite(value)):
-            raise InvalidInputError(f"{key}.{name} must be a finite {kind}; given {value!r}")
+        if value is not None and (isinstance(value, bool) or not isinstance(value, types) or not is_finite(value)):
+            raise InvalidInputError(f"{key}.{name} must be a finite {kind}; given {shown(value)}")
     low, high, log, step = declared["low"], declared["high"], declared.get("log", False), declared.get("step")
     if not isinstance(log, bool):
-        raise InvalidInputError(f"{key}.log must be true or false; given {log!r}")
+        raise InvalidInputError(f"{key}.log must be true or false; given {shown(log)}")
     if low > high:
-        raise InvalidInputError(f"{key}: low must not be greater than high; given low = {low}, high = {high}")
+        raise InvalidInputError(
+            f"{key}: low must not be greater than high; given low = {shown(low)}, high = {shown(high)}"
+        )
     if log and low <= 0:
-        raise InvalidInputError(f"{key}: log needs a low above 0; given low = {low}")
+        raise InvalidInputError(f"{key}: log needs a low above 0; given low = {shown(low)}")
     if step is not None and step <= 0:
-        raise InvalidInputError(f"{key}.step must be greater than 0; given {step}")
-    if not _is_finite(high - low) or (step is not None and not _is_finite(float(high - low) / step)):
-        raise InvalidInputError(f"{key}: too wide a range for a float; given low = {low}, high = {high}, step = {step}")
+        raise InvalidInputError(f"{key}.step must be greater than 0; given {shown(step)}")
+    if not is_finite(high - low) or (step is not None and not is_finite(float(high - low) / step)):
+        raise InvalidInputError(
+            f"{key}: too wide a range for a float; given low = {shown(low)}, high = {shown(high)}, step = {shown(step)}"
+        )
+    if step is not None and (high - low) / step > _STEPS:
+        raise InvalidInputError(f"{key}.step must be larger, for at most {_STEPS:.0e} steps; given {shown(step)}")
     if log and step is not None and not (kind == "int" and step == 1):
         raise InvalidInputError(f"{key}: log and step cannot be combined; drop one of them")
     if step is not None and not math.isclose(round((high - low) / step) * step, high - low):
-        raise InvalidInputError(f"{key}: high - low must be a multiple of step; given {low}, {high}, {step}")
+        raise InvalidInputError(
+            f"{key}: high - low must be a multiple of step; given {shown(low)}, {shown(high)}, {shown(step)}"
+        )
     if kind == "int":
         return IntDistribution(low, high, log=log, step=step or 1)
     return FloatDistribution(*_on_grid(low, high, step), log=log, step=step)
 
 
-def _is_finite(value: float) -> bool:
+def is_finite(value: float) -> bool:
     """Return whether a float holds a number; Python's integers may be larger."""
     try:
         return math.isfinite(value)
@@ -125,7 +135,7 @@ def check_against(spec: type, parameter: str, declared: Any, key: str) -> None:
             adapter.validate_python(value)
         except ValidationError as error:
             message = error.errors(include_url=False)[0]["msg"].removeprefix("Input should be ")
-            raise InvalidInputError(f"{key} must be {message}; given {value!r}") from error
+            raise InvalidInputError(f"{key} must be {message}; given {shown(value)}") from error
 
 
 def extremes(declared: Any) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.declarations import nearest
 from ..core.errors import InvalidInputError
+from ..core.messages import shown
 
 SECTIONS = ("data", "score", "search", "select", "train")
 _KEYS = ("name", "description", "search_space", *SECTIONS)
@@ -24,13 +25,13 @@ def full_table(table: Mapping[str, Any], full: Any, *, source: str) -> dict[str,
         InvalidInputError: ``full`` is no table, or has a key that does not belong there.
     """
     if not isinstance(full, Mapping):
-        raise InvalidInputError(f"{source}: full must be a table of keys and values; given {full!r}")
+        raise InvalidInputError(f"{source}: full must be a table of keys and values; given {shown(full)}")
     result: dict[str, Any] = {**table, "name": f"{table['name']}-full"}
     for key, value in full.items():
         if key not in _KEYS:
             raise InvalidInputError(f"{source}: unknown key {f'full.{key}'!r}; {nearest(key, _KEYS)}")
         before = table.get(key, {})
         if key in SECTIONS and not isinstance(value, Mapping):
-            raise InvalidInputError(f"{source}: full.{key} must be a table of keys and values; given {value!r}")
+            raise InvalidInputError(f"{source}: full.{key} must be a table of keys and values; given {shown(value)}")
         result[key] = {**before, **value} if key in SECTIONS else value
     return result

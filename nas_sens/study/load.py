@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..core.declarations import locate, read_toml, validate
+from ..core.declarations import locate, validate
 from ..core.errors import InvalidInputError
-from ..data import DataSpec
+from ..core.messages import shown
+from ..core.toml_reader import read_toml
+from ..data import DataSpec, without_path
 from .consistency import check_declaration
 from .figure_spec import FigureSpec
 from .full_size import full_table
@@ -78,13 +81,31 @@ def _study_of(table: Mapping[str, Any], path: Path, *, where: str = "") -> Study
     if isinstance(train, TrainSpec) and train.table is not None:
         here = path.parent / train.table
         values["train"] = replace(train, table=os.path.abspath(here if here.is_file() else train.table))
+    data = values.get("data")
+    if isinstance(data, DataSpec):
+        values["data"] = replace(data, name=_beside(data.name, path))
     values["figures"] = _figures_of(values.get("figures", []), path)
     return validate(StudySpec, values, source=str(path))
 
 
+def _beside(name: str, path: Path) -> str:
+    """Return the name of data whose relative path is looked for beside the study's file first, as tables are.
+
+    Raises:
+        InvalidInputError: It is the address of something elsewhere.
+    """
+    kind, colon, place = name.partition(":")
+    if not colon or without_path(name) == name:
+        return name
+    if re.match(r"[A-Za-z][\w+.-]+://", place):
+        raise InvalidInputError(f"{path}: data.name takes only files: download it first; given {shown(name)}")
+    found = (p for p in (path.parent / place, Path(place)) if place and os.path.exists(p))
+    return next((f"{kind}:{os.path.abspath(p)}" for p in found), name)
+
+
 def _figures_of(declared: Any, path: Path) -> list[FigureSpec]:
     if not isinstance(declared, list):
-        raise InvalidInputError(f"{path}: figures must be a list of tables, [[figures]]; given {declared!r}")
+        raise InvalidInputError(f"{path}: figures must be a list of tables, [[figures]]; given {shown(declared)}")
     return [validate(FigureSpec, f, source=str(path), where=f"figures {i}") for i, f in enumerate(declared, 1)]
 
 
@@ -92,7 +113,7 @@ def _space_of(declared: Any, path: Path, *, name: str) -> SearchSpace:
     if isinstance(declared, Mapping):
         return space_of_table(declared, name=name, source=f"{path}: search_space")
     if not isinstance(declared, str):
-        raise InvalidInputError(f"{path}: search_space must be a name, a path or a table; given {declared!r}")
+        raise InvalidInputError(f"{path}: search_space must be a name, a path or a table; given {shown(declared)}")
     try:
         return load_space(declared, beside=path.parent)
     except InvalidInputError as error:
@@ -100,7 +121,13 @@ def _space_of(declared: Any, path: Path, *, name: str) -> SearchSpace:
 
 
 def from_dict(stored: Mapping[str, Any]) -> StudySpec:
-    """Return the study that ``to_dict`` wrote."""
+    """Return the study that ``to_dict`` wrote.
+
+    Raises:
+        InvalidInputError: It is none.
+    """
+    if missing := [k for k in ("name", "search_space", "search", *_SECTIONS) if k not in stored]:
+        raise InvalidInputError(f"stored study: the key {missing[0]!r} is required but missing")
     values = with_present_names(stored)
     space = values.pop("search_space")
     sections: dict[str, Any] = {k: validate(c, values.pop(k), source="stored study") for k, c in _SECTIONS.items()}

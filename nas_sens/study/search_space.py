@@ -15,14 +15,17 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import RandomSampler
 
 from ..architectures import FAMILIES, ArchitectureSpec, families
-from ..core.declarations import locate, nearest, read_toml, validate
+from ..core.declarations import locate, nearest, validate
 from ..core.errors import InvalidInputError
 from ..core.identity import digest
+from ..core.messages import shown
+from ..core.toml_reader import read_toml
 from .distributions import (
     FAMILY,
     TRAINING,
     check_against,
     extremes,
+    is_finite,
     iterate_values,
     n_values,
     parse_parameter,
@@ -64,7 +67,7 @@ class SearchSpace:
     def __post_init__(self) -> None:
         for key in ("name", "description"):
             if not isinstance(getattr(self, key), str):
-                raise InvalidInputError(f"{self.source}: {key} must be a string; given {getattr(self, key)!r}")
+                raise InvalidInputError(f"{self.source}: {key} must be a string; given {shown(getattr(self, key))}")
         try:
             parsed = _parse_families(self.families)
             training = _parse_training(self.training)
@@ -266,7 +269,7 @@ def _parse_families(declared: Any) -> dict[str, dict[str, Any]]:
     for name in sorted(declared, key=str):  # so that what samplers see does not depend on the order of the declaration
         family, parameters = FAMILIES.get(name), declared[name]
         if not isinstance(parameters, Mapping):
-            raise InvalidInputError(f"{name} must be a table of parameters; given {parameters!r}")
+            raise InvalidInputError(f"{name} must be a table of parameters; given {shown(parameters)}")
         valid = [f.name for f in fields(family) if f.init]
         parsed[name] = {}
         for key, value in sorted(parameters.items()):
@@ -281,7 +284,7 @@ def _parse_families(declared: Any) -> dict[str, dict[str, Any]]:
 
 def _parse_training(declared: Any) -> dict[str, Any]:
     if not isinstance(declared, Mapping):
-        raise InvalidInputError(f"training must be a table of keys of [train]; given {declared!r}")
+        raise InvalidInputError(f"training must be a table of keys of [train]; given {shown(declared)}")
     parsed: dict[str, Any] = {}
     for key, value in sorted(declared.items()):
         if key == TOGETHER:
@@ -306,21 +309,21 @@ def _some_value(parameter: Any) -> list[Any]:
 
 def _check_constraints(constraints: Any, parsed: Mapping[str, Mapping[str, Any]]) -> None:
     if not isinstance(constraints, Mapping):
-        raise InvalidInputError(f"constraints must be a table; given {constraints!r}")
+        raise InvalidInputError(f"constraints must be a table; given {shown(constraints)}")
     numeric = {k for p in parsed.values() for k, v in p.items() if _is_numeric(v)}
     valid = [*_MEASURED, *sorted(numeric - set(_MEASURED))]
     for key, bounds in constraints.items():
         if key not in valid:
             raise InvalidInputError(f"unknown key {f'constraints.{key}'!r}; {nearest(key, valid)}")
         if not isinstance(bounds, Mapping) or not bounds:
-            raise InvalidInputError(f"constraints.{key} must be a table with min, max or both; given {bounds!r}")
+            raise InvalidInputError(f"constraints.{key} must be a table with min, max or both; given {shown(bounds)}")
         for bound, value in bounds.items():
             if bound not in ("min", "max"):
                 raise InvalidInputError(f"unknown key {f'constraints.{key}.{bound}'!r}; valid: min, max")
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise InvalidInputError(f"constraints.{key}.{bound} must be a finite number; given {value!r}")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value):
+                raise InvalidInputError(f"constraints.{key}.{bound} must be a finite number; given {shown(value)}")
         if bounds.get("min", -math.inf) > bounds.get("max", math.inf):
-            raise InvalidInputError(f"constraints.{key}: min must not be greater than max; given {dict(bounds)!r}")
+            raise InvalidInputError(f"constraints.{key}: min must not be greater than max; given {shown(dict(bounds))}")
 
 
 def _is_numeric(parameter: Any) -> bool:

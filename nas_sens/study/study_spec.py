@@ -6,10 +6,11 @@ from dataclasses import asdict, field
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, InstanceOf
 from pydantic.dataclasses import dataclass as declared
 
 from ..core.declarations import validate
+from ..core.text import printable
 from ..data import DataSpec
 from .figure_spec import FigureSpec
 from .sampler import SamplerName
@@ -19,6 +20,17 @@ from .select_spec import SelectSpec
 from .train_spec import TrainSpec
 
 _CONFIG = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+def _harmless(name: str) -> str:
+    """Return a name that can be shown as it is.
+
+    Raises:
+        ValueError: It has control characters, or such as turn the direction of a text.
+    """
+    if printable(name) != name:
+        raise ValueError("must be without control characters")
+    return name
 
 
 @declared(frozen=True, kw_only=True, config=_CONFIG)
@@ -52,7 +64,7 @@ class StudySpec:
         figures: What the report draws of this study beside what it draws of every one.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
+    name: Annotated[str, AfterValidator(_harmless), Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
     search_space: Annotated[InstanceOf[SearchSpace], BeforeValidator(load_space)]
     data: DataSpec
     description: str = ""

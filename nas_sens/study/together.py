@@ -11,6 +11,7 @@ from optuna.distributions import CategoricalDistribution
 from ..core.declarations import nearest
 from ..core.errors import InvalidInputError
 from ..core.identity import canonical_json
+from ..core.messages import shown
 from .distributions import check_against, parse_parameter
 from .train_spec import SEARCHABLE, TrainSpec
 
@@ -34,13 +35,15 @@ def parse_together(declared: Any, key: str) -> CategoricalDistribution:
         declared = declared.get("choices")
     tables = [_table(d) for d in declared] if isinstance(declared, (list, tuple)) else []
     if len(tables) < 2 or any(t is None or not t or t.keys() != (tables[0] or {}).keys() for t in tables):
-        raise InvalidInputError(f"{key} must be a list of at least two tables with the same keys; given {declared!r}")
+        raise InvalidInputError(
+            f"{key} must be a list of at least two tables with the same keys; given {shown(declared)}"
+        )
     for table in tables:
         for name, value in (table or {}).items():
             if name not in SEARCHABLE:
                 raise InvalidInputError(f"unknown key {f'{key}.{name}'!r}; {nearest(name, SEARCHABLE)}")
             if not isinstance(value, (bool, int, float, str)):
-                raise InvalidInputError(f"{key}.{name} must be a plain value; given {value!r}")
+                raise InvalidInputError(f"{key}.{name} must be a plain value; given {shown(value)}")
             check_against(TrainSpec, name, value, f"{key}.{name}")
     choices = parse_parameter([canonical_json(t) for t in tables], key)
     assert isinstance(choices, CategoricalDistribution)

@@ -279,7 +279,7 @@ def test_a_wrong_declaration_names_file_and_key(folder: Path, capsys: pytest.Cap
 
 def test_debug_shows_the_traceback(folder: Path) -> None:
     result = run(folder, "--debug", "search", "quikstart")
-    assert result.returncode == 1
+    assert result.returncode == 2  # as without
     assert "Traceback" in result.stderr
 
 

@@ -22,6 +22,7 @@ import nas_sens as ns
 from nas_sens.cli.main import main
 from nas_sens.core.interrupts import finish_first
 from nas_sens.core.progress import SilentProgress
+from nas_sens.core.secrets import redact
 from nas_sens.pipeline import training_job
 from nas_sens.pipeline.score_stage import score_candidates
 from nas_sens.pipeline.search import open_study
@@ -32,7 +33,6 @@ from nas_sens.results.search_result import read_result
 from nas_sens.scoring import assess
 from nas_sens.storage.leases import Leases
 from nas_sens.storage.study_storage import StudyStorage
-from nas_sens.storage.url import redact
 from tests.shared_study import (
     ENVIRONMENT,
     Undisturbed,

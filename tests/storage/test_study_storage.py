@@ -14,8 +14,9 @@ import pytest
 
 import nas_sens as ns
 from nas_sens.core.candidates import ScoredCandidate, TrainedCandidate
+from nas_sens.core.secrets import hide_password
 from nas_sens.storage.study_storage import StudyStorage
-from nas_sens.storage.url import default_artifacts, hide_password
+from nas_sens.storage.url import default_artifacts
 from tests.stored_candidates import (
     ATTRIBUTES,
     DISTRIBUTIONS,

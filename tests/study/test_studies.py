@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nas_sens.core.declarations import bundled, changed, read_toml
+from nas_sens.core.declarations import bundled, changed
+from nas_sens.core.toml_reader import read_toml
 from nas_sens.data import DataSpec
 from nas_sens.data.samples import Samples
 from nas_sens.data.splits import split
