@@ -18,7 +18,7 @@ from ..selection.replay import DEFAULT_RULES
 from ..selection.replay import replay as replay_rules
 from ..storage.study_storage import StudyStorage
 from .display import show_rows
-from .options import DEVICE_HELP, format_option, storage_options
+from .options import DEVICE_HELP, Range, format_option, storage_options
 from .output import open_storage
 
 
@@ -87,7 +87,7 @@ def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, s
               help="Rules, or features with a sign: +log10_flops trains the largest first.")  # fmt: skip
 @click.option("--budgets", default="5,10,20", show_default=True, metavar="NUMBERS", help="Numbers of trainings.")
 @click.option("--repeats", type=click.IntRange(min=2), default=200, show_default=True, help="Random pools.")
-@click.option("--pool-share", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True,
+@click.option("--pool-share", type=Range(0, 1, min_open=True), default=0.5, show_default=True,
               help="Share of all candidates in a pool.")  # fmt: skip
 @click.option("--outcome", default="val_error", show_default=True, help="Outcome to make small: a column, or a figure.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of pools and rules.")

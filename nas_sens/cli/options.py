@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import click
 
 from ..storage.leases import GRACE_SECONDS
+
+_LONGEST_SECONDS = 1e9  # 30 years; what is longer is no time that a clock can add
+
+
+class Range(click.FloatRange):
+    """A range of numbers, none of which is NaN; click compares with its ends, which NaN passes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number that a text is."""
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is no number", param, ctx)
+        return float(number)
+
+
+def seconds_type(least: float) -> Range:
+    """Return the type of an option that is a time."""
+    return Range(min=least, max=_LONGEST_SECONDS)
+
 
 DEVICE_HELP = "auto, cpu, cuda, cuda:N, mps, xpu or another accelerator that PyTorch finds."
 Command = Callable[..., None]
@@ -48,7 +68,7 @@ study_options = _options(
     click.option("--full", is_flag=True, help="Take the study at the full size that its file declares in [full]."),
 )
 grace_option = click.option(
-    "--grace", type=click.FloatRange(min=1.0), default=GRACE_SECONDS, show_default=True, metavar="SECONDS",
+    "--grace", type=seconds_type(1.0), default=GRACE_SECONDS, show_default=True, metavar="SECONDS",
     help="Give up a worker that gives no sign of life for so long; its training goes to another one.",
 )  # fmt: skip
 max_trials_option = click.option(
@@ -59,7 +79,7 @@ workers_options = _options(
     click.option("--workers", type=click.IntRange(min=1), help="Work with so many processes: a device each, or a share"
                  " of the cores.  [default: this process alone]"),
     click.option("--engine", default="local", show_default=True, help="What places them: local, ray or slurm."),
-    click.option("--gpus-per-worker", type=click.FloatRange(min=0), default=0.0, help="Of ray or slurm."),
+    click.option("--gpus-per-worker", type=Range(min=0, max=1024), default=0.0, help="Of ray or slurm."),
     max_trials_option,
     grace_option,
     click.argument("engine_arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS OF THE ENGINE]"),

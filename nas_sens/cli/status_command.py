@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ..core.text import printable
 from .display import show_rows
-from .options import format_option, storage_options
+from .options import format_option, seconds_type, storage_options
 from .output import open_storage
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.option("--watch", is_flag=True, help="Show it again and again, until nothing is left or Ctrl-C.")
-@click.option("--seconds", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Between two looks.")
+@click.option("--seconds", type=seconds_type(0.1), default=2.0, show_default=True, help="Between two looks.")
 @storage_options
 @format_option
 def status(name: str, watch: bool, seconds: float, storage: str | None, artifacts: str | None, form: str) -> None:

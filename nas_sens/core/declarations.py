@@ -119,6 +119,7 @@ def _one_line(cls: type, problem: Any, where: str) -> str:
     if problem["type"] in ("missing", "missing_argument"):
         return f"the key {key!r} is required but missing"
     message = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+    message = message.replace("Value should", "must", 1) if message.startswith("Value should") else message
     if problem["type"] == "value_error" and not location:  # of the whole table: it says itself what was given
         return f"{where}: {message}"
     message = message if message.startswith(("must", "needs", "cannot")) else f"must be {message}"

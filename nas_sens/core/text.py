@@ -8,6 +8,8 @@ import unicodedata
 # Control characters, which a terminal obeys; format characters, which hide text or turn its direction; halves of
 # surrogates, which cannot be encoded; and what ends a line.
 _ACTING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# What Markdown takes for more than a character; an underscore within a word is none.
+_MARKUP = r"[!#$&*+:<>@[-^`{-~]|(?<![^\W_])_|_(?![^\W_])|\.(?!\d)"
 
 
 def printable(text: str) -> str:
@@ -23,7 +25,7 @@ def _escaped(character: str) -> str:
 
 def markdown_text(text: str) -> str:
     """Return Markdown that shows a text as it stands, in one line: neither markup nor HTML, links or formulas."""
-    return re.sub(r"[!#$&*+:<>@[-`{-~]|\.(?!\d)", lambda m: f"&#{ord(m[0])};", printable(text))
+    return re.sub(_MARKUP, lambda m: f"&#{ord(m[0])};", printable(text))
 
 
 def markdown_code(text: str) -> str:

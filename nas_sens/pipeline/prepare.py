@@ -9,9 +9,7 @@ import torch
 
 from ..core.device import resolve_device
 from ..core.errors import InvalidInputError
-from ..core.progress import Progress, SilentProgress
 from ..data import DataSpec, Splits, load_data
-from ..data.account import account_of
 from ..samplers.proposer import sampler_of
 from ..scoring.probe import Probe, probe_inputs
 from ..study.study_spec import StudySpec
@@ -42,7 +40,6 @@ def prepare(
     *,
     device: str | torch.device = "auto",
     load: Callable[[DataSpec], Splits] = load_data,
-    progress: Progress | None = None,
 ) -> Prepared:
     """Return the data on the device, and what candidates are scored with.
 
@@ -51,7 +48,6 @@ def prepare(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, ``xpu``: see
             :func:`nas_sens.core.device.resolve_device`.
         load: Returns the data of ``[data]`` on the CPU.
-        progress: Where is said what was read.
 
     Raises:
         InvalidInputError: There is no such device, the data or the table of outcomes are missing or unusable, or they
@@ -63,8 +59,6 @@ def prepare(
         required = sorted({spec.select.target, spec.select.final})
         table = read_training_table(spec.train.table, required=required)
     splits = load(spec.data)
-    for line in account_of(splits):
-        (progress or SilentProgress()).message(line)
     for training in spec.trainings:
         check_trainable(training, splits)
     _check_task(spec, splits)

@@ -8,6 +8,7 @@ import torch
 
 from ..core.progress import Progress
 from ..data import DataSpec, Splits, load_data
+from ..data.account import account_of
 from ..data.machine_copy import shared_on_this_machine
 from ..results.search_result import SearchResult, read_result
 from ..study.study_spec import StudySpec
@@ -91,8 +92,11 @@ def open_study(
         InvalidInputError: Data or database do not go with the declaration.
         StorageError: The database cannot be used.
     """
-    prepared = prepare(spec, device=device, load=_load_shared if is_shared else load_data, progress=progress)
-    return enter(prepared, storage=storage, artifacts=artifacts, progress=progress, settings=settings)
+    prepared = prepare(spec, device=device, load=_load_shared if is_shared else load_data)
+    session = enter(prepared, storage=storage, artifacts=artifacts, progress=progress, settings=settings)
+    for line in account_of(prepared.splits):  # once all is checked: an error is one line alone
+        session.progress.message(line)
+    return session
 
 
 def complete(

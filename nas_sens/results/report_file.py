@@ -40,7 +40,7 @@ def check_report_file(path: str | os.PathLike[str], name: str) -> Path:
     """Check that the report of a study may be written to a file, without writing anything.
 
     Args:
-        path: The file. It may be there if it is empty or a report of this study.
+        path: The file. It may be there if it is empty or a report of this study, or nothing is kept (``/dev/null``).
         name: The study.
 
     Returns:
@@ -64,6 +64,8 @@ def check_report_file(path: str | os.PathLike[str], name: str) -> Path:
 
 def _problem(target: Path, name: str) -> str:
     """Return why the report of a study may not be written to a file; "" if it may be."""
+    if str(target) == os.devnull:  # no report is wanted
+        return ""
     if target.is_dir():
         return "it is a folder"
     if target.exists() and (problem := _whose(target, name)):

@@ -99,8 +99,10 @@ def _beside(name: str, path: Path) -> str:
         return name
     if re.match(r"[A-Za-z][\w+.-]+://", place):
         raise InvalidInputError(f"{path}: data.name takes only files: download it first; given {shown(name)}")
-    found = (p for p in (path.parent / place, Path(place)) if place and os.path.exists(p))
-    return next((f"{kind}:{os.path.abspath(p)}" for p in found), name)
+    here = path.parent / place
+    if not place or not os.path.exists(here) or (os.path.exists(place) and os.path.samefile(here, place)):
+        return name  # in the working directory, then: workers on other machines may have it in another one
+    return f"{kind}:{os.path.abspath(here)}"
 
 
 def _figures_of(declared: Any, path: Path) -> list[FigureSpec]:

@@ -64,7 +64,7 @@ class StudySpec:
         figures: What the report draws of this study beside what it draws of every one.
     """
 
-    name: Annotated[str, AfterValidator(_harmless), Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$"), AfterValidator(_harmless)]
     search_space: Annotated[InstanceOf[SearchSpace], BeforeValidator(load_space)]
     data: DataSpec
     description: str = ""

@@ -199,7 +199,7 @@ def test_an_exported_folder(tmp_path):
     with pytest.raises(InvalidInputError, match="must give 4 outputs"):
         resolved(str(tmp_path), n_outputs=4)
     (tmp_path / "config.json").write_text(json.dumps({}))
-    with pytest.raises(Exception, match="corrupt"):
+    with pytest.raises(InvalidInputError, match=r"config.json: the key 'model_args.architecture' is required"):
         resolved(str(tmp_path))
 
 
