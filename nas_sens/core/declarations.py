@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import ValidationError
 
@@ -119,7 +120,7 @@ def _one_line(cls: type, problem: Any, where: str) -> str:
     if problem["type"] in ("missing", "missing_argument"):
         return f"the key {key!r} is required but missing"
     message = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-    message = message.replace("Value should", "must", 1) if message.startswith("Value should") else message
+    message = re.sub(r"^(Value|String|Data|List|Tuple|Dictionary) should ", "must ", message)
     if problem["type"] == "value_error" and not location:  # of the whole table: it says itself what was given
         return f"{where}: {message}"
     message = message if message.startswith(("must", "needs", "cannot")) else f"must be {message}"
@@ -132,6 +133,5 @@ def _valid_keys(cls: Any, location: tuple[Any, ...]) -> list[str]:
         kind = kinds.get(str(part))
         if isinstance(kind, str):
             kind = get_type_hints(cls).get(str(part))
-        if is_dataclass(kind):
-            cls = kind
+        cls = next((k for k in (kind, *get_args(kind)) if is_dataclass(k)), cls)  # "or None", perhaps
     return [f.name for f in fields(cls) if f.init] if is_dataclass(cls) else []

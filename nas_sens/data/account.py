@@ -43,7 +43,7 @@ def counts_text(names: Sequence[str], counts: Sequence[int]) -> str:
 
 def shape_text(shape: Sequence[int]) -> str:
     """Return the shape of one input, as text."""
-    return f"{shape[0]:,} features" if len(shape) == 1 else "×".join(map(str, shape))
+    return f"{shape[0]:,} feature{'s' * (shape[0] > 1)}" if len(shape) == 1 else "×".join(map(str, shape))
 
 
 def _short(name: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictBool
 from pydantic.dataclasses import dataclass as declared
 
 from ..core.errors import InvalidInputError
@@ -36,7 +36,8 @@ _TEXTS = {"<": "an HTML or XML page", "{": "a JSON file", "[{": "a JSON file", "
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)*|[.,]\d+)([eE][+-]?\d+)?")
 
 
-@declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
+# Not strict as a whole, so that it may be a table within [data]; strict where pydantic would take other types.
+@declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class CsvSpec:
     r"""How a CSV file is to be read, in the words of ``pandas.read_csv``; None, where it is to be told from the file.
 
@@ -50,10 +51,10 @@ class CsvSpec:
         thousands: What stands between groups of three digits.
     """
 
-    sep: Annotated[str, Field(min_length=1, max_length=3)] | None = None
+    sep: Annotated[str, Field(pattern=r"^([^\r\n]|\\s\+)$")] | None = None
     encoding: str | None = None
-    header: bool | None = None
-    skiprows: Annotated[int, Field(ge=0)] | None = None
+    header: StrictBool | None = None
+    skiprows: Annotated[int, Field(ge=0, strict=True)] | None = None
     comment: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     decimal: Literal[".", ","] | None = None
     thousands: Annotated[str, Field(min_length=1, max_length=1)] | None = None
