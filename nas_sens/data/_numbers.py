@@ -49,6 +49,20 @@ class NumberStyle:
 PLAIN = NumberStyle()
 
 
+def without_signs(texts: pd.Series) -> pd.Series | None:
+    """Return amounts without what stands beside the number, a currency, "%" or a unit; None if these differ.
+
+    Amounts in brackets are negative, as in accounts. A letter before the number, as in codes ("A11"), is no unit.
+    """
+    bare = texts.str.strip().str.replace("\u2212", "-", regex=False)
+    bare = bare.str.replace(r"^\((.*)\)$", r"-\1", regex=True)
+    parts = bare.str.extract(r"^([+-]?)([$€£¥₹]|[A-Z]{3}\s)?\s*([+-]?[\d.,].*?)\s*([%‰$€£¥₹°\"]|\s[A-Za-zµ°/%]{1,8})?$")
+    if parts[2].isna().any() or parts[1].fillna("").nunique() > 1 or parts[3].fillna("").nunique() > 1:
+        return None
+    found: pd.Series = parts[0].fillna("") + parts[2]
+    return None if (found == texts).all() else found
+
+
 def style_of(columns: Iterable[pd.Series], *, sep: str, decimal: str | None, thousands: str | None) -> NumberStyle:
     """Return the style in which most values of columns of text are numbers, the plainest where several tie.
 
