@@ -18,7 +18,8 @@ MAX_TEXT_VALUES = 50
 DAY = 86_400e6  # microseconds
 
 _MANY = 20
-_MISSING = {"", "?", "-", "--", ".", "*", "na", "n/a", "n.a.", "nan", "null", "none", "nil", "missing", "unknown"}
+_MISSING = {"", "?", "-", "--", ".", "*", "na", "n/a", "n.a.", "nan", "null", "none", "nil", "missing", "unknown",
+            "#n/a", "#nv", "#div/0!", "#value!", "#ref!"}  # fmt: skip
 _DATE_FORMATS = ("ISO8601", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S")
 _DAY_FIRST = ("%d/%m/%Y", "%d/%m/%Y %H:%M", "%d-%m-%Y", "%d/%m/%y")
 _MONTH_FIRST = ("%m/%d/%Y", "%m/%d/%Y %H:%M", "%m-%d-%Y", "%m/%d/%y")

@@ -63,20 +63,27 @@ def without_signs(texts: pd.Series) -> pd.Series | None:
     return None if (found == texts).all() else found
 
 
-def style_of(columns: Iterable[pd.Series], *, sep: str, decimal: str | None, thousands: str | None) -> NumberStyle:
+def style_of(
+    columns: Iterable[pd.Series], floats: Iterable[pd.Series] = (), *, sep: str, decimal: str | None, thousands: str | None
+) -> NumberStyle:
     """Return the style in which most values of columns of text are numbers, the plainest where several tie.
 
     Args:
         columns: Different values of every column of text.
+        floats: Values of columns that are numbers with decimal points, which decide where others tie.
         sep: Separator of the fields: beside semicolons or tabs a comma is a decimal one in doubt, beside commas it
             stands between thousands.
         decimal: Decimal point, if it is known.
         thousands: What stands between thousands, if it is known.
     """
-    columns = list(columns)
+    columns, floats = list(columns), list(floats)
     commas = [NumberStyle(",", t) for t in ("", ".", " ", "\u00a0", "\u202f", "'")]
     points = [NumberStyle(".", t) for t in (",", " ", "\u00a0", "\u202f", "'", "\u2019")]
     known: Sequence[NumberStyle] = (PLAIN, *points, *commas) if sep == "," else (PLAIN, *commas, *points)
     if decimal is not None or thousands is not None:
         known = [NumberStyle(decimal or ".", thousands or "")]
-    return max(known, key=lambda style: sum(int(style.is_number(values).sum()) for values in columns))
+    return max(known, key=lambda style: (_fitting(style, columns), _fitting(style, floats)))
+
+
+def _fitting(style: NumberStyle, columns: Sequence[pd.Series]) -> int:
+    return sum(int(style.is_number(values).sum()) for values in columns)

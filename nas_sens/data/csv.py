@@ -38,6 +38,11 @@ def load(options: LoadOptions) -> Samples:
     given = options.csv or CsvSpec()
     head, is_whole = head_of(options.argument, source=source)
     dialect = dialect_of(head, given, target=options.target, is_whole=is_whole, source=source)
+    if len(dialect.header) == 1 and options.target not in (None, *dialect.header):
+        raise InvalidInputError(
+            f"{source}: has no column {options.target!r}, but only one, {dialect.header[0][:80]!r}; if another character "
+            "than , ; | or a tab separates the fields, say sep in [data.csv]"
+        )
     frame = _read(options, dialect, source)
     style = _style(frame, dialect, given)
     notes = list(dialect.notes)
@@ -82,10 +87,12 @@ def _style(frame: pd.DataFrame, dialect: Dialect, given: CsvSpec) -> NumberStyle
     import pandas as pd
 
     texts = [frame[c].dropna().astype(str).drop_duplicates()[:_SEEN] for c in frame if frame[c].dtype.kind == "O"]
-    for i, name in enumerate(frame.columns):  # those that pandas read by decimal points count, too
-        if frame[name].dtype.kind == "f":
-            texts.append(pd.Series([row[i] for row in dialect.rows if i < len(row) and row[i]], dtype=object)
-                         .astype(str).drop_duplicates())  # fmt: skip
-    if not any(frame[c].dtype.kind == "O" for c in frame) and given.decimal is None and given.thousands is None:
-        return PLAIN
-    return style_of(texts, sep=dialect.sep, decimal=given.decimal, thousands=given.thousands)
+    found = style_of(texts, sep=dialect.sep, decimal=given.decimal, thousands=given.thousands)
+    if found == PLAIN or given.decimal is not None or given.thousands is not None:
+        return found
+    floats = [
+        pd.Series([row[i] for row in dialect.rows if i < len(row) and row[i]], dtype=object).astype(str)
+        for i, name in enumerate(frame.columns)
+        if frame[name].dtype.kind == "f"
+    ]
+    return style_of(texts, floats, sep=dialect.sep, decimal=None, thousands=None)

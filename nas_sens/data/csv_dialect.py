@@ -122,8 +122,10 @@ def dialect_of(head: bytes, given: CsvSpec, *, target: str | None, is_whole: boo
     }
     if not has_header:
         options["header"] = None
-        names = [f"column_{i}" for i in range(1, len(rows[0]) + 1)]
-        notes.append(f"there is no header line, so the columns are called column_1 to column_{len(rows[0])}")
+        names = _commented_names(lines[:skipped], sep, len(rows[0]), target)
+        notes.append("the columns are called as a line of comment says" if names else "there is no header line, so the "
+                     f"columns are called column_1 to column_{len(rows[0])}")  # fmt: skip
+        names = names or [f"column_{i}" for i in range(1, len(rows[0]) + 1)]
     else:
         options["header"] = 0
         names = None
@@ -218,6 +220,8 @@ def _header_line(lines: Sequence[str], skipped: int, sep: str | None, target: st
     """Return how many lines stand before the one with the target's name, if all of these are shorter than it."""
     seps = (sep,) if sep else (*_SEPARATORS, r"\s+")
     for n, line in enumerate(lines[skipped:]):
+        if sum(above.count('"') for above in lines[skipped : skipped + n]) % 2:
+            return skipped  # within a quotation
         for s in seps:
             fields = _fields(line, s)
             if target not in fields or len(fields) < 2:
@@ -225,7 +229,8 @@ def _header_line(lines: Sequence[str], skipped: int, sep: str | None, target: st
             before = [[f for f in _fields(above, s) if f] for above in lines[skipped : skipped + n] if above.strip()]
             if all(len(above) < len([f for f in fields if f]) for above in before):
                 if before:
-                    notes.append(f"{len(before)} lines before the header line, which names {target!r}, are left out")
+                    what = "1 line" if len(before) == 1 else f"{len(before)} lines"
+                    notes.append(f"left out: {what} before the header line, which names {target!r}")
                 return skipped + n
             return skipped
     return skipped
@@ -242,7 +247,9 @@ def _comment(body: Sequence[str], notes: list[str]) -> str | None:
 
 def _separator(body: Sequence[str], target: str | None) -> str:
     if {line.count("\t") for line in body} - {0} and len({line.count("\t") for line in body}) == 1:
-        return "\t"  # seldom found within text
+        firsts = [line.split("\t")[0].split() for line in body]
+        is_padded = all(len(f) > 1 and all(_NUMBER.fullmatch(v) or v == "?" for v in f) for f in firsts)
+        return r"\s+" if is_padded else "\t"  # which is seldom found within text
     try:
         found = csv.Sniffer().sniff("\n".join(body), delimiters=_SEPARATORS).delimiter
     except csv.Error:
@@ -282,6 +289,12 @@ def _rows(body: Sequence[str], sep: str) -> list[list[str]]:
     except csv.Error:  # a field beyond the limit
         return [_fields(line, sep) for line in body]
     return found or [_fields(body[0], sep)]
+
+
+def _commented_names(comments: Sequence[str], sep: str, n: int, target: str | None) -> list[str] | None:
+    """Return the names of columns in a line of comment above the table, as numpy.savetxt writes them, if any."""
+    found = [_fields(line.lstrip("#%/ "), sep) for line in comments]
+    return next((names for names in reversed(found) if len(names) == n and target in names), None)
 
 
 def _apart(names: Sequence[str]) -> list[str]:
@@ -338,7 +351,7 @@ def _more_fields(rows: Sequence[Sequence[str]], has_header: bool, notes: list[st
         if longer[0] + 1 == len(rows) and len(rows) > SAMPLE_LINES // 2:
             return 0  # perhaps cut
         raise InvalidInputError(
-            f"{source}: cannot be read as a table: the {first} has {n} fields, row {longer[0] + (not has_header)} has "
+            f"{source}: cannot be read as a table: fields of the {first}: {n}, but row {longer[0] + (not has_header)} has "
             f'{len(rows[longer[0]])}; put text that holds the separator in ", or say sep in [data.csv]'
         )
     raise InvalidInputError(
