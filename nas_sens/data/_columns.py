@@ -84,11 +84,11 @@ def understand(column: pd.Series, name: str, *, style: NumberStyle = PLAIN) -> U
     is_number = style.is_number(values).to_numpy()
     if len(values) and not is_number.all() and style != PLAIN and PLAIN.is_number(values).all():
         style, is_number = PLAIN, np.ones(len(values), dtype=bool)
-    if len(values) and not is_number.any() and (bare := without_signs(values)) is not None:
-        if style.is_number(bare).all():
-            found = _numeric(texts.take(style.numbers(bare)), name, "number")
-            note = f"{str(values.iloc[0])[:40]!r} is read as the number {style.numbers(bare)[0]:g}, and so on"
-            return replace(found, column=replace(found.column, note=note))
+    bare = without_signs(values) if len(values) and not is_number.any() else None
+    if bare is not None and style.is_number(bare).all():
+        found = _numeric(texts.take(style.numbers(bare)), name, "number")
+        note = f"{str(values.iloc[0])[:40]!r} is read as the number {style.numbers(bare)[0]:g}, and so on"
+        return replace(found, column=replace(found.column, note=note))
     if len(values) and is_number.all():
         return _numeric(texts.take(style.numbers(values)), name, "number")
     counts = texts.counts

@@ -64,7 +64,12 @@ def without_signs(texts: pd.Series) -> pd.Series | None:
 
 
 def style_of(
-    columns: Iterable[pd.Series], floats: Iterable[pd.Series] = (), *, sep: str, decimal: str | None, thousands: str | None
+    columns: Iterable[pd.Series],
+    floats: Iterable[pd.Series] = (),
+    *,
+    sep: str,
+    decimal: str | None,
+    thousands: str | None,
 ) -> NumberStyle:
     """Return the style in which most values of columns of text are numbers, the plainest where several tie.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import InvalidInputError
 from ..core.csv_reader import head_of, read_csv
+from ..core.errors import InvalidInputError
 from ._numbers import PLAIN, NumberStyle, style_of
 from ._table import encode_table, table_samples
 from .bounds import max_decompressed
