@@ -40,8 +40,8 @@ def load(options: LoadOptions) -> Samples:
     dialect = dialect_of(head, given, target=options.target, is_whole=is_whole, source=source)
     if len(dialect.header) == 1 and options.target not in (None, *dialect.header):
         raise InvalidInputError(
-            f"{source}: has no column {options.target!r}, but only one, {dialect.header[0][:80]!r}; if another character "
-            "than , ; | or a tab separates the fields, say sep in [data.csv]"
+            f"{source}: has no column {options.target!r}, but only one, {dialect.header[0][:80]!r}; if another "
+            "character than , ; | or a tab separates the fields, say sep in [data.csv]"
         )
     frame = _read(options, dialect, source)
     style = _style(frame, dialect, given)

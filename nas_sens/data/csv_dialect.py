@@ -311,8 +311,8 @@ def _apart(names: Sequence[str]) -> list[str]:
 def _has_header(rows: Sequence[Sequence[str]], target: str | None) -> bool:
     """Return whether the first line names the columns.
 
-    It does if it holds the target's name, and not if that is one of those given to columns without; else if no field of it is a number, or if its numbers count the columns (years,
-    pixels).
+    It does if it holds the target's name, and not if that is one of those given to columns without (``column_3``);
+    else if no field of it is a number, or if its numbers count the columns (years, pixels).
     """
     first = rows[0]
     if target is not None and target in first:
@@ -351,8 +351,8 @@ def _more_fields(rows: Sequence[Sequence[str]], has_header: bool, notes: list[st
         if longer[0] + 1 == len(rows) and len(rows) > SAMPLE_LINES // 2:
             return 0  # perhaps cut
         raise InvalidInputError(
-            f"{source}: cannot be read as a table: fields of the {first}: {n}, but row {longer[0] + (not has_header)} has "
-            f'{len(rows[longer[0]])}; put text that holds the separator in ", or say sep in [data.csv]'
+            f"{source}: cannot be read as a table: fields of the {first}: {n}, but row {longer[0] + (not has_header)} "
+            f'has {len(rows[longer[0]])}; put text that holds the separator in ", or say sep in [data.csv]'
         )
     raise InvalidInputError(
         f"{source}: the rows have {width} fields, the {first} {n}; name every column in the header line (the first "
