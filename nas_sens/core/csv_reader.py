@@ -33,16 +33,20 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+_COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}  # whatever the name says
 _HEAD_BYTES = 2**18
 
 
-def read_csv(path: str | Path, *, source: str, max_bytes: float = float("inf"), **options: Any) -> pd.DataFrame:
+def read_csv(
+    path: str | Path, *, source: str, max_bytes: float = float("inf"), comment_lines: str | None = None, **options: Any
+) -> pd.DataFrame:
     """Return a CSV file, plain or compressed (``.gz``, ``.bz2``, ``.xz``, ``.zip``), as a frame.
 
     Args:
         path: The file.
         source: How it is called in messages.
         max_bytes: How many bytes it may have once it is decompressed.
+        comment_lines: Lines that begin with this are left out; elsewhere it means nothing.
         options: Of ``pandas.read_csv``.
 
     Raises:
@@ -52,8 +56,12 @@ def read_csv(path: str | Path, *, source: str, max_bytes: float = float("inf"), 
 
     try:
         with _opened(path, source) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of rows that end with a separator
-            return pd.read_csv(io.BufferedReader(_Bounded(file, max_bytes, source)), **options)
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of fields that would be lost
+            stream: Any = io.BufferedReader(_Bounded(file, max_bytes, source))
+            if comment_lines:
+                text = io.TextIOWrapper(stream, encoding=options.pop("encoding", "utf-8"), newline="")
+                stream = io.StringIO("".join(line for line in text if not line.startswith(comment_lines)), newline="")
+            return pd.read_csv(stream, **options)
     except InvalidInputError:
         raise
     except pd.errors.EmptyDataError as error:
@@ -80,7 +88,7 @@ def head_of(path: str | Path, *, source: str) -> tuple[bytes, bool]:
 
 def _refusal(error: Exception, source: str) -> InvalidInputError:
     if isinstance(error, UnicodeDecodeError):
-        reason = f"the text is not {error.encoding}; save it as UTF-8"
+        reason = f"the text is not {error.encoding}; save it as UTF-8, or say its encoding"
     elif isinstance(error, MemoryError):
         reason = "it does not fit in memory"
     else:
@@ -92,13 +100,19 @@ def _opened(path: str | Path, source: str) -> IO[bytes]:
     if "://" in str(path):
         raise InvalidInputError(f"{source}: only files can be read; download it first")
     path = Path(path).expanduser()
-    opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": _only_member}.get(path.suffix.lower())
+    with path.open("rb") as file:
+        beginning = file.read(6)
+    opener: Any = next((o for magic, o in _COMPRESSED.items() if beginning.startswith(magic)), None)
+    opener = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": _only_member}.get(
+        path.suffix.lower(), opener
+    )
     return opener(path) if opener else path.open("rb")
 
 
 def _only_member(path: Path) -> IO[bytes]:
     archive = zipfile.ZipFile(path)
-    names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX")]
+    names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX")
+             and not n.rpartition("/")[2].startswith(".")]  # fmt: skip
     if len(names) != 1:
         raise ValueError(f"the archive must hold one file; it holds {len(names)}")
     return archive.open(names[0])

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._numbers import PLAIN, NumberStyle
+from ._numbers import PLAIN, NumberStyle, without_signs
 from .samples import Column, spelling_notes
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_TEXT_VALUES = 50
-DAY = 86_400e9  # nanoseconds
+DAY = 86_400e6  # microseconds
 
 _MANY = 20
-_MISSING = {"", "?", "-", "--", ".", "*", "na", "n/a", "n.a.", "nan", "null", "none", "nil", "missing", "unknown"}
+_MISSING = {"", "?", "-", "--", ".", "*", "na", "n/a", "n.a.", "nan", "null", "none", "nil", "missing", "unknown",
+            "#n/a", "#nv", "#div/0!", "#value!", "#ref!"}  # fmt: skip
 _DATE_FORMATS = ("ISO8601", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S")
 _DAY_FIRST = ("%d/%m/%Y", "%d/%m/%Y %H:%M", "%d-%m-%Y", "%d/%m/%y")
 _MONTH_FIRST = ("%m/%d/%Y", "%m/%d/%Y %H:%M", "%m-%d-%Y", "%m/%d/%y")
@@ -81,6 +82,13 @@ def understand(column: pd.Series, name: str, *, style: NumberStyle = PLAIN) -> U
     if len(values) and values.str.lower().isin(["true", "false"]).all():
         return _numeric(texts.take((values.str.lower() == "true").to_numpy()), name, "truth value")
     is_number = style.is_number(values).to_numpy()
+    if len(values) and not is_number.all() and style != PLAIN and PLAIN.is_number(values).all():
+        style, is_number = PLAIN, np.ones(len(values), dtype=bool)
+    bare = without_signs(values) if len(values) and not is_number.any() else None
+    if bare is not None and style.is_number(bare).all():
+        found = _numeric(texts.take(style.numbers(bare)), name, "number")
+        note = f"{str(values.iloc[0])[:40]!r} is read as the number {style.numbers(bare)[0]:g}, and so on"
+        return replace(found, column=replace(found.column, note=note))
     if len(values) and is_number.all():
         return _numeric(texts.take(style.numbers(values)), name, "number")
     counts = texts.counts
@@ -142,6 +150,8 @@ def _numeric(numbers: np.ndarray, name: str, kind: str) -> Understood:
     n_values = int(pd.Series(numbers).nunique())
     missing = int(np.isnan(numbers).sum()) if numbers.dtype.kind == "f" else 0
     column = Column(name=name, kind=kind, features=1, values=n_values, missing=missing)
+    if numbers.dtype.kind == "f" and (infinite := int(np.isinf(numbers).sum())):
+        return Understood(column=column, numbers=numbers, problem=f"must hold finite numbers, but {infinite} are not")
     is_whole = kind == "number" and n_values == len(numbers) >= _MANY and bool((numbers == np.round(numbers)).all())
     if is_whole:
         column = replace(column, note="a different whole number in every row, as identifiers are")
@@ -152,7 +162,7 @@ def _dates(values: pd.Series, name: str) -> Understood:
     import pandas as pd
 
     stamps = pd.to_datetime(values, utc=True)
-    days = stamps.dt.as_unit("ns").astype("int64").to_numpy() / DAY
+    days = stamps.dt.as_unit("us").astype("int64").to_numpy() / DAY  # nanoseconds end in 2262
     days[stamps.isna().to_numpy()] = np.nan
     column = Column(
         name=name, kind="date", features=1, values=int(stamps.nunique()), missing=int(stamps.isna().sum()),

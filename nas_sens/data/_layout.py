@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,9 @@ _MOVES = {"nhwc": (0, 3, 1, 2), "nlc": (0, 2, 1)}
 _AXES = {"nchw": 4, "nhwc": 4, "nhw": 3, "ncl": 3, "nlc": 3}
 
 
-def inputs_from(x: np.ndarray, what: str, layout: Layout = "auto") -> tuple[torch.Tensor, list[str]]:
+def inputs_from(
+    x: np.ndarray, what: str, layout: Layout = "auto", *, beside: Sequence[np.ndarray] = ()
+) -> tuple[torch.Tensor, list[str]]:
     """Return inputs (n, features), (n, channels, height, width) or (n, channels, length), and what the user is told.
 
     They are float32, or float64 for features that float32 cannot tell apart. Whole numbers of pictures are divided by
@@ -27,6 +30,7 @@ def inputs_from(x: np.ndarray, what: str, layout: Layout = "auto") -> tuple[torc
         x: (n, features), or pictures or sequences in one of the orders of ``layout``.
         what: How they are called in messages.
         layout: Order of their axes; "auto" to tell from their shape.
+        beside: The other parts, whose whole numbers count for the range: all parts are divided by the same.
 
     Raises:
         InvalidInputError: They are no numbers, not finite, or of a shape that could be read in two ways.
@@ -39,7 +43,7 @@ def inputs_from(x: np.ndarray, what: str, layout: Layout = "auto") -> tuple[torc
     notes: list[str] = []
     layout = _layout(x, what, layout, notes)
     check_size(x.size * 4, f"{what}: {x.shape[0]:,} inputs of {x.size // x.shape[0]:,} numbers")
-    scale = 1.0 if x.ndim == 2 or layout in ("ncl", "nlc") else _scale(x, what, notes)
+    scale = 1.0 if x.ndim == 2 or layout in ("ncl", "nlc") else _scale(x, beside, notes)
     if x.ndim == 2 and _needs_double(x):
         values = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64))
     else:
@@ -71,7 +75,7 @@ def _layout(x: np.ndarray, what: str, given: Layout, notes: list[str]) -> Layout
                 f"{what} of shape {x.shape} could be grey pictures or sequences; set layout in [data]: "
                 '"nhw" for pictures, "ncl" for sequences with the channels first, "nlc" with the channels last'
             )
-        if x.dtype != np.uint8 and x.shape[1] != x.shape[2]:
+        if x.dtype != np.uint8 and (x.shape[1] != x.shape[2] or (x.dtype.kind == "f" and x.min() < 0)):
             notes.append(f'x is taken for grey pictures of {_pixels(x.shape[1:])}; for sequences set layout = "ncl"')
         return "nhw"
     return "auto"
@@ -109,11 +113,12 @@ def _evidence(channels: int, pixels: tuple[int, int]) -> int:
     return 2 * (height == width) + 2 * usual + is_few - 2 * (1 in pixels)
 
 
-def _scale(x: np.ndarray, what: str, notes: list[str]) -> float:
+def _scale(x: np.ndarray, beside: Sequence[np.ndarray], notes: list[str]) -> float:
     """Return what numbers of pictures are divided by."""
     if x.dtype == np.uint8:
         return 255.0
-    low, high = x.min(), x.max()
+    alike = [x, *(b for b in beside if x.dtype.kind in "ui" and b.dtype.kind in "ui" and b.size)]
+    low, high = min(b.min() for b in alike), max(b.max() for b in alike)
     if x.dtype.kind == "f":
         if 1.5 < high <= 255 and low >= 0:
             notes.append(f"x holds floats from {low:g} to {high:g} that are taken as they are; divide them by 255, or "

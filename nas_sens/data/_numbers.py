@@ -49,20 +49,46 @@ class NumberStyle:
 PLAIN = NumberStyle()
 
 
-def style_of(columns: Iterable[pd.Series], *, sep: str, decimal: str | None, thousands: str | None) -> NumberStyle:
+def without_signs(texts: pd.Series) -> pd.Series | None:
+    """Return amounts without what stands beside the number, a currency, "%" or a unit; None if these differ.
+
+    Amounts in brackets are negative, as in accounts. A letter before the number, as in codes ("A11"), is no unit.
+    """
+    bare = texts.str.strip().str.replace("\u2212", "-", regex=False)
+    bare = bare.str.replace(r"^\((.*)\)$", r"-\1", regex=True)
+    parts = bare.str.extract(r"^([+-]?)([$€£¥₹]|[A-Z]{3}\s)?\s*([+-]?[\d.,].*?)\s*([%‰$€£¥₹°\"]|\s[A-Za-zµ°/%]{1,8})?$")
+    if parts[2].isna().any() or parts[1].fillna("").nunique() > 1 or parts[3].fillna("").nunique() > 1:
+        return None
+    found: pd.Series = parts[0].fillna("") + parts[2]
+    return None if (found == texts).all() else found
+
+
+def style_of(
+    columns: Iterable[pd.Series],
+    floats: Iterable[pd.Series] = (),
+    *,
+    sep: str,
+    decimal: str | None,
+    thousands: str | None,
+) -> NumberStyle:
     """Return the style in which most values of columns of text are numbers, the plainest where several tie.
 
     Args:
         columns: Different values of every column of text.
+        floats: Values of columns that are numbers with decimal points, which decide where others tie.
         sep: Separator of the fields: beside semicolons or tabs a comma is a decimal one in doubt, beside commas it
             stands between thousands.
         decimal: Decimal point, if it is known.
         thousands: What stands between thousands, if it is known.
     """
-    columns = list(columns)
+    columns, floats = list(columns), list(floats)
     commas = [NumberStyle(",", t) for t in ("", ".", " ", "\u00a0", "\u202f", "'")]
     points = [NumberStyle(".", t) for t in (",", " ", "\u00a0", "\u202f", "'", "\u2019")]
     known: Sequence[NumberStyle] = (PLAIN, *points, *commas) if sep == "," else (PLAIN, *commas, *points)
     if decimal is not None or thousands is not None:
         known = [NumberStyle(decimal or ".", thousands or "")]
-    return max(known, key=lambda style: sum(int(style.is_number(values).sum()) for values in columns))
+    return max(known, key=lambda style: (_fitting(style, columns), _fitting(style, floats)))
+
+
+def _fitting(style: NumberStyle, columns: Sequence[pd.Series]) -> int:
+    return sum(int(style.is_number(values).sum()) for values in columns)

@@ -111,7 +111,11 @@ def encode_table(
     x, names = _encoded([found[c] for c in features], sum(map(len, frames)), len(frames[0]), source)
     ends = list(accumulate(map(len, frames)))[:-1]
     parts = tuple(zip(np.split(x, ends), np.split(labels, ends), strict=True))
-    notes = [f"column {u.column.name!r}: {u.column.note}" for c, u in found.items() if u.column.note and c != target]
+    notes = [
+        f"column {u.column.name!r}: {u.column.note}"
+        for c, u in found.items()
+        if u.column.note and (c != target or u.column.note.startswith("taken as days") or "is read as" in u.column.note)
+    ]
     return EncodedTable(
         parts=parts, task=task, class_names=tuple(classes), feature_names=tuple(names),
         columns=tuple(every), notes=(*target_notes, *_at_most(notes, 8)),
@@ -155,7 +159,7 @@ def _check_feature(found: Understood, source: str, every: Sequence[Column]) -> N
     if column.name.startswith("Unnamed: "):
         raise UnusableTableError(
             f"{source}: column {[c.name for c in every].index(column.name) + 1} has no name, perhaps it numbers the "
-            "rows; name it in the header line or remove it",
+            f'rows; name it in the header line, or leave it out: drop = ["{column.name}"] in [data]',
             every,
         )
     if found.problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _CALLED = {"train": "training", "val": "validation", "test": "test"}
 
 
 def twin_notes(
-    pixels: np.ndarray, labels: np.ndarray, parts: Mapping[str, tuple[int, int]], name: Callable[[int], str]
+    pixels: Iterable[np.ndarray], labels: np.ndarray, parts: Mapping[str, tuple[int, int]], name: Callable[[int], str]
 ) -> list[str]:
     """Return a line for each way in which pictures are there more than once.
 
@@ -20,7 +20,7 @@ def twin_notes(
     file again.
 
     Args:
-        pixels: (n, ...), uint8; no row is copied if it lies in memory as it is ordered.
+        pixels: (n, ...); no row is copied if it lies in memory as it is ordered.
         labels: (n,), classes or targets.
         parts: From where to where the rows of every part go; "train" must be there.
         name: Returns what a row is called.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.csv_reader import head_of, read_csv
+from ..core.errors import InvalidInputError
 from ._numbers import PLAIN, NumberStyle, style_of
 from ._table import encode_table, table_samples
 from .bounds import max_decompressed
@@ -37,6 +38,11 @@ def load(options: LoadOptions) -> Samples:
     given = options.csv or CsvSpec()
     head, is_whole = head_of(options.argument, source=source)
     dialect = dialect_of(head, given, target=options.target, is_whole=is_whole, source=source)
+    if len(dialect.header) == 1 and options.target not in (None, *dialect.header):
+        raise InvalidInputError(
+            f"{source}: has no column {options.target!r}, but only one, {dialect.header[0][:80]!r}; if another "
+            "character than , ; | or a tab separates the fields, say sep in [data.csv]"
+        )
     frame = _read(options, dialect, source)
     style = _style(frame, dialect, given)
     notes = list(dialect.notes)
@@ -46,6 +52,17 @@ def load(options: LoadOptions) -> Samples:
         frame = _read(options, dialect, source, dtype=str)
     if doubled := [c for c in frame.columns if c[-2:] == ".1" and c[:-2] in frame.columns]:
         notes.append(f"several columns are called {doubled[0][:-2]!r}; the second is {doubled[0]!r} here")
+    if any(c.startswith(f"{options.target}.") and c not in options.drop for c in frame.columns) and (
+        dialect.header.count(str(options.target)) > 1
+    ):
+        raise InvalidInputError(
+            f"{source}: several columns are called {options.target!r}, the target; leave the others out: "
+            f'drop = ["{options.target}.1"] in [data]'
+        )
+    is_empty = frame.isna().all(axis=1) if len(frame) and frame.iloc[:, 0].isna().any() else None
+    if is_empty is not None and is_empty.any() and not is_empty.all():
+        notes.append(f"{int(is_empty.sum()):,} rows without any value are left out")
+        frame = frame[~is_empty].reset_index(drop=True)
     table = encode_table([frame], options, source=source, style=style)
     samples = table_samples(table, source=source)
     return samples.with_notes(notes)
@@ -53,14 +70,29 @@ def load(options: LoadOptions) -> Samples:
 
 def _read(options: LoadOptions, dialect: Dialect, source: str, **more: Any) -> pd.DataFrame:
     path = Path(options.argument).expanduser()
+    # pandas reads separators of several characters in Python, which knows no low_memory
+    fast = {"engine": "python"} if len(dialect.sep) > 1 and dialect.sep != r"\s+" else {"low_memory": False}
     frame = read_csv(
-        options.argument, source=source, max_bytes=max_decompressed(path.stat().st_size), low_memory=False,
-        keep_default_na=False, na_values=[""], **dialect.options, **more,
+        options.argument, source=source, max_bytes=max_decompressed(path.stat().st_size), **fast,
+        keep_default_na=False, na_values=[""], index_col=False if "names" not in dialect.options else None,
+        comment_lines=dialect.comment, **dialect.options, **more,
     )  # fmt: skip
+    if dialect.header and len(frame.columns) > len(dialect.header) and frame.iloc[:, -1].isna().all():
+        frame = frame.iloc[:, :-1]  # rows end with a separator
     frame.columns = [str(c).strip() for c in frame.columns]
     return frame
 
 
 def _style(frame: pd.DataFrame, dialect: Dialect, given: CsvSpec) -> NumberStyle:
+    import pandas as pd
+
     texts = [frame[c].dropna().astype(str).drop_duplicates()[:_SEEN] for c in frame if frame[c].dtype.kind == "O"]
-    return style_of(texts, sep=dialect.sep, decimal=given.decimal, thousands=given.thousands)
+    found = style_of(texts, sep=dialect.sep, decimal=given.decimal, thousands=given.thousands)
+    if found == PLAIN or given.decimal is not None or given.thousands is not None:
+        return found
+    floats = [
+        pd.Series([row[i] for row in dialect.rows if i < len(row) and row[i]], dtype=object).astype(str)
+        for i, name in enumerate(frame.columns)
+        if frame[name].dtype.kind == "f"
+    ]
+    return style_of(texts, floats, sep=dialect.sep, decimal=None, thousands=None)

@@ -7,7 +7,6 @@ is a note that the user is told, and every one can be said instead (:class:`CsvS
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -33,6 +32,7 @@ _OTHERS = {
     b"\x28\xb5\x2f\xfd": "compressed by zstandard; unpack it first",
 }
 _TEXTS = {"<": "an HTML or XML page", "{": "a JSON file", "[{": "a JSON file", "@relation": "an ARFF file"}
+_SHEET_ERROR = re.compile(r"#[A-Z]+(/[A-Z0-9]+)?[!?]?\s*([,;\t|]|$)")
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)*|[.,]\d+)([eE][+-]?\d+)?")
 
 
@@ -66,11 +66,17 @@ class Dialect:
 
     Attributes:
         options: Arguments of ``pandas.read_csv``.
+        comment: What lines begin with that are left out; it may stand elsewhere, which pandas' own option forbids.
         notes: What the user is told.
+        rows: Fields of the first rows.
+        header: Fields of the header line; empty if there is none.
     """
 
     options: dict[str, Any]
+    comment: str | None = None
     notes: tuple[str, ...] = ()
+    rows: tuple[list[str], ...] = ()
+    header: tuple[str, ...] = ()
 
     @property
     def sep(self) -> str:
@@ -95,6 +101,8 @@ def dialect_of(head: bytes, given: CsvSpec, *, target: str | None, is_whole: boo
     encoding = given.encoding or _encoding(head, is_whole, notes, source)
     lines = _lines(head, encoding, is_whole, source)
     skipped, named_sep = _preamble(lines, given, notes)
+    if target is not None and given.skiprows is None and given.header is not False and named_sep is None:
+        skipped = _header_line(lines, skipped, given.sep, target, notes)
     body = [line for line in lines[skipped:] if line.strip()]
     if not body:
         raise InvalidInputError(f"{source}: a header line and at least one row are required; it is empty")
@@ -104,27 +112,40 @@ def dialect_of(head: bytes, given: CsvSpec, *, target: str | None, is_whole: boo
     sep = given.sep or named_sep or _separator(body, target)
     if given.sep is None and named_sep is None and sep != ",":
         notes.append(f"fields are separated by {_NAMES.get(sep, repr(sep))}")
-    rows = [_fields(line, sep) for line in _records(body)]
+    rows = _rows(_records(body), sep)
     has_header = _has_header(rows, target) if given.header is None else given.header
     options: dict[str, Any] = {
         "sep": sep,
         "encoding": encoding,
         "skiprows": skipped,
-        "comment": comment,
+        "comment": given.comment,
         "skipinitialspace": True,
-        "index_col": False,
     }
     if not has_header:
-        options |= {"header": None, "names": [f"column_{i}" for i in range(1, len(rows[0]) + 1)]}
-        notes.append(f"there is no header line, so the columns are called column_1 to column_{len(rows[0])}")
-    _check_widths(rows, has_header, notes, source)
-    return Dialect(options=options, notes=tuple(notes))
+        options["header"] = None
+        names = _commented_names(lines[:skipped], sep, len(rows[0]), target)
+        notes.append("the columns are called as a line of comment says" if names else "there is no header line, so the "
+                     f"columns are called column_1 to column_{len(rows[0])}")  # fmt: skip
+        names = names or [f"column_{i}" for i in range(1, len(rows[0]) + 1)]
+    else:
+        options["header"] = 0
+        names = None
+    n_more = _more_fields(rows, has_header, notes, source)
+    if names or n_more:
+        options["names"] = [*(names or _apart(rows[0])), *(f"Unnamed: {len(rows[0]) + i}" for i in range(n_more))]
+    return Dialect(
+        options=options, comment=comment if given.comment is None else None, notes=tuple(notes),
+        rows=tuple(rows[has_header:]), header=tuple(rows[0]) if has_header else (),
+    )  # fmt: skip
 
 
 def _encoding(head: bytes, is_whole: bool, notes: list[str], source: str) -> str:
     for beginning, what in _OTHERS.items():
         if head.startswith(beginning):
             raise InvalidInputError(f"{source}: is no CSV file but {what}")
+    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        notes.append("the encoding is UTF-32")
+        return "utf-32"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         notes.append("the encoding is UTF-16")
         return "utf-16"
@@ -134,7 +155,7 @@ def _encoding(head: bytes, is_whole: bool, notes: list[str], source: str) -> str
             return encoding
     if b"\0" in head:
         raise InvalidInputError(f"{source}: is no text file, as it holds bytes of zero; save the table as CSV")
-    return "utf-8-sig" if _is_utf8(head, is_whole) else _western(notes)
+    return "utf-8-sig" if _is_utf8(head, is_whole) else _western(head, notes)
 
 
 def _is_utf8(head: bytes, is_whole: bool) -> bool:
@@ -145,7 +166,16 @@ def _is_utf8(head: bytes, is_whole: bool) -> bool:
     return True
 
 
-def _western(notes: list[str]) -> str:
+def _western(head: bytes, notes: list[str]) -> str:
+    if any(0x80 <= b < 0xA0 for b in head):  # no letters in Latin-1, but the euro and quotation marks on Windows
+        try:
+            head.decode("cp1252")
+        except UnicodeDecodeError:
+            pass
+        else:
+            notes.append("the encoding is not UTF-8 and taken for cp1252 (Windows); if letters look wrong, say "
+                         "encoding in [data.csv]")  # fmt: skip
+            return "cp1252"
     # Every byte is a letter of Latin-1: values stay apart, even if another encoding was meant and they look odd.
     notes.append("the encoding is not UTF-8 and taken for Latin-1; if letters look wrong, say encoding in [data.csv]")
     return "latin-1"
@@ -162,8 +192,8 @@ def _lines(head: bytes, encoding: str, is_whole: bool, source: str) -> list[str]
     for beginning, what in _TEXTS.items():
         if text.lstrip().lower().startswith(beginning):
             raise InvalidInputError(f"{source}: is no CSV file but {what}; save the table as CSV")
-    lines = io.StringIO(text).read().splitlines()
-    if not is_whole and len(lines) > 1:
+    lines = re.split(r"\r\n|\r|\n", text)  # splitlines parts at other characters, too
+    if len(lines) > 1 and (not is_whole or not lines[-1]):
         lines.pop()
     return lines[:SAMPLE_LINES]
 
@@ -187,16 +217,40 @@ def _preamble(lines: Sequence[str], given: CsvSpec, notes: list[str]) -> tuple[i
     return skipped, sep
 
 
+def _header_line(lines: Sequence[str], skipped: int, sep: str | None, target: str, notes: list[str]) -> int:
+    """Return how many lines stand before the one with the target's name, if all of these are shorter than it."""
+    seps = (sep,) if sep else (*_SEPARATORS, r"\s+")
+    for n, line in enumerate(lines[skipped:]):
+        if sum(above.count('"') for above in lines[skipped : skipped + n]) % 2:
+            return skipped  # within a quotation
+        for s in seps:
+            fields = _fields(line, s)
+            if target not in fields or len(fields) < 2:
+                continue
+            before = [[f for f in _fields(above, s) if f] for above in lines[skipped : skipped + n] if above.strip()]
+            if all(len(above) < len([f for f in fields if f]) for above in before):
+                if before:
+                    what = "1 line" if len(before) == 1 else f"{len(before)} lines"
+                    notes.append(f"left out: {what} before the header line, which names {target!r}")
+                return skipped + n
+            return skipped
+    return skipped
+
+
 def _comment(body: Sequence[str], notes: list[str]) -> str | None:
-    """Return "#" if some lines of the table begin with it and it stands nowhere else, as in the name of a language."""
+    """Return "#" if some lines of the table begin with it, other than with an error of a spreadsheet such as #N/A."""
     is_comment = [line.startswith("#") for line in body]
-    if not any(is_comment[1:]) or any("#" in line for line, is_one in zip(body, is_comment, strict=True) if not is_one):
+    if not any(is_comment[1:]) or any(map(_SHEET_ERROR.match, body)):
         return None
     notes.append("lines that begin with # are left out as comments")
     return "#"
 
 
 def _separator(body: Sequence[str], target: str | None) -> str:
+    if {line.count("\t") for line in body} - {0} and len({line.count("\t") for line in body}) == 1:
+        firsts = [line.split("\t")[0].split() for line in body]
+        is_padded = all(len(f) > 1 and all(_NUMBER.fullmatch(v) or v == "?" for v in f) for f in firsts)
+        return r"\s+" if is_padded else "\t"  # which is seldom found within text
     try:
         found = csv.Sniffer().sniff("\n".join(body), delimiters=_SEPARATORS).delimiter
     except csv.Error:
@@ -217,22 +271,55 @@ def _records(body: Sequence[str]) -> list[str]:
 
 def _fields(line: str, sep: str) -> list[str]:
     if sep == r"\s+":
-        return line.split()
+        return [f[1:-1] if f[:1] == f[-1:] == '"' and len(f) > 1 else f for f in re.findall(r'"[^"]*"|\S+', line)]
+    if len(sep) > 1:
+        return [f.strip() for f in line.split(sep)]
     try:
         return [f.strip() for f in next(csv.reader([line], delimiter=sep[0], skipinitialspace=True), [])]
     except csv.Error:
         return [f.strip() for f in line.split(sep)]
 
 
+def _rows(body: Sequence[str], sep: str) -> list[list[str]]:
+    """Return the fields of lines, of which a quotation may hold several."""
+    if len(sep) > 1:
+        return [_fields(line, sep) for line in body]
+    try:
+        found = [[f.strip() for f in row] for row in
+                 csv.reader([f"{line}\n" for line in body], delimiter=sep, skipinitialspace=True) if row]  # fmt: skip
+    except csv.Error:  # a field beyond the limit
+        return [_fields(line, sep) for line in body]
+    return found or [_fields(body[0], sep)]
+
+
+def _commented_names(comments: Sequence[str], sep: str, n: int, target: str | None) -> list[str] | None:
+    """Return the names of columns in a line of comment above the table, as numpy.savetxt writes them, if any."""
+    found = [_fields(line.lstrip("#%/ "), sep) for line in comments]
+    return next((names for names in reversed(found) if len(names) == n and target in names), None)
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """Return the names as pandas would make them: none empty, none twice."""
+    filled = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
+    seen: Counter[str] = Counter()
+    apart = []
+    for name in filled:
+        apart.append(f"{name}.{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return apart
+
+
 def _has_header(rows: Sequence[Sequence[str]], target: str | None) -> bool:
     """Return whether the first line names the columns.
 
-    It does if it holds the target's name, if no field of it is a number, or if its numbers count the columns (years,
-    pixels).
+    It does if it holds the target's name, and not if that is one of those given to columns without (``column_3``);
+    else if no field of it is a number, or if its numbers count the columns (years, pixels).
     """
     first = rows[0]
     if target is not None and target in first:
         return True
+    if target is not None and re.fullmatch(r"column_\d+", target):
+        return False
     numbers = [f for f in first if _NUMBER.fullmatch(f)]
     if not numbers:
         return True
@@ -242,23 +329,32 @@ def _has_header(rows: Sequence[Sequence[str]], target: str | None) -> bool:
     return counting and len(numbers) > 1 and len(rows) > 1 and list(rows[1]) != list(first)
 
 
-def _check_widths(rows: Sequence[Sequence[str]], has_header: bool, notes: list[str], source: str) -> None:
-    """Tell rows that end with a separator from rows with more fields than there are columns.
+def _more_fields(rows: Sequence[Sequence[str]], has_header: bool, notes: list[str], source: str) -> int:
+    """Return 1 if rows end with a separator that the header line lacks, so that they have an empty field more; else 0.
 
     Raises:
-        InvalidInputError: Most rows have more fields, or all beyond the first are wider than it.
+        InvalidInputError: Rows have more fields than there are columns, or all have only one.
     """
     n = len(rows[0])
-    longer = [row for row in rows[1:] if len(row) > n]
-    if not longer:
-        return
-    if all(len(row) == n + 1 and row[-1] == "" for row in longer):
-        notes.append("rows end with a separator, with nothing behind it")
-        return
-    if len(longer) < len(rows) - 1:
-        return  # pandas says which line it is
-    width = Counter(len(row) for row in longer).most_common(1)[0][0]
     first = "header line" if has_header else "first line"
+    if n > 1 and len(rows) > 1 and all(len(row) == 1 for row in rows[1:]):
+        raise InvalidInputError(
+            f"{source}: the rows have 1 field, the {first} {n}; separate the fields of all lines by the same character"
+        )
+    longer = [i for i, row in enumerate(rows) if len(row) > n]
+    if not longer:
+        return 0
+    if all(len(rows[i]) == n + 1 and rows[i][-1] == "" for i in longer):
+        notes.append("rows end with a separator, with nothing behind it")
+        return 1
+    width = Counter(len(rows[i]) for i in longer).most_common(1)[0][0]
+    if len(longer) < len(rows) - 1:
+        if longer[0] + 1 == len(rows) and len(rows) > SAMPLE_LINES // 2:
+            return 0  # perhaps cut
+        raise InvalidInputError(
+            f"{source}: cannot be read as a table: fields of the {first}: {n}, but row {longer[0] + (not has_header)} "
+            f'has {len(rows[longer[0]])}; put text that holds the separator in ", or say sep in [data.csv]'
+        )
     raise InvalidInputError(
         f"{source}: the rows have {width} fields, the {first} {n}; name every column in the header line (the first "
         "perhaps numbers the rows), or say skiprows in [data.csv] if lines stand before it"

@@ -8,11 +8,13 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..core.errors import InvalidInputError, first_line
+from ._twins import twin_notes
 from .bounds import check_size, max_decompressed
 from .samples import LoadOptions, Samples, Task, make_samples
 
@@ -61,10 +63,31 @@ def load(options: LoadOptions) -> Samples:
         if given:
             pairs[part] = arrays[f"x_{part}"], arrays[f"y_{part}"]
     task: Task = "regression" if options.task == "regression" else "classification"
-    return make_samples(
+    samples = make_samples(
         arrays["x_train"], arrays["y_train"], *pairs.get("test", ()), val=pairs.get("val"),
         source=source, task=task, notes=notes, layout=options.layout,
     )  # fmt: skip
+    pictures = {"train": arrays["x_train"], **{part: pair[0] for part, pair in pairs.items()}}
+    is_pictures = samples.x.ndim == 4 and len({(x.dtype, x.shape[1:]) for x in pictures.values()}) == 1
+    return replace(samples, notes=(*samples.notes, *_twins(pictures, samples))) if is_pictures and pairs else samples
+
+
+def _twins(pictures: dict[str, np.ndarray], samples: Samples) -> list[str]:
+    """Return a line for each way in which pictures are there more than once, where the archive has parts."""
+    labels = {"train": samples.y, "val": samples.y_val, "test": samples.y_test}
+    rows: dict[str, tuple[int, int]] = {}
+    start = 0
+    for part, x in pictures.items():
+        rows[part] = start, start + len(x)
+        start += len(x)
+    every = [x for part in pictures.values() for x in part]  # views, no copies
+    y = np.concatenate([np.asarray(labels[part]).reshape(-1) for part in pictures])
+
+    def name(row: int) -> str:
+        part = next(part for part, (first, stop) in rows.items() if first <= row < stop)
+        return f"x_{part}[{row - rows[part][0]}]"
+
+    return twin_notes(every, y, rows, name)
 
 
 def _read(path: Path, source: str) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -141,7 +141,8 @@ def make_samples(
     """
     if (x_test is None) != (y_test is None):
         raise InvalidInputError(f"{source}: test inputs and test labels must be given together")
-    inputs, more = inputs_from(x, f"{source}: x", layout)
+    given = [np.asarray(part) for part in (x, x_test, val[0] if val else None) if part is not None]
+    inputs, more = inputs_from(x, f"{source}: x", layout, beside=given)
     notes = [*notes, *more]
     labels = _train_labels(y, len(x), class_names, f"{source}: y") if task == "classification" else None
     targets = labels.y if labels else targets_from(y, len(x), f"{source}: y")
@@ -153,7 +154,7 @@ def make_samples(
     for part, pair in (("test", (x_test, y_test)), ("val", val)):
         if pair is None or pair[0] is None or pair[1] is None:
             continue
-        x_part, _ = inputs_from(pair[0], f"{source}: x_{part}", layout)
+        x_part, _ = inputs_from(pair[0], f"{source}: x_{part}", layout, beside=given)
         if x_part.shape[1:] != inputs.shape[1:]:
             raise InvalidInputError(
                 f"{source}: training and {'test' if part == 'test' else 'validation'} inputs must have the same shape; "

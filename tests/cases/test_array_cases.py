@@ -46,6 +46,7 @@ WORDS = np.array(["cat", "dog"])[Y]
 GREY, CHANNELS, SEQUENCES = pixels(8, 8), pixels(2, 6, 6), R.random((N, 50, 6)).astype(np.float32)
 LARGE = (1.6e9 + np.arange(N)[:, None] * np.ones(2)).astype(np.float64)
 FLOATS = pixels(1, 8, 8).astype(np.float32)
+F8 = GREY.astype(np.float32) - 100
 NUMBERED = "are numbered from 0"
 
 READ = [
@@ -66,6 +67,7 @@ READ = [
     Read("whole-numbers-of-64-bits", {"x": GREY.astype(np.int64), "y": Y}, GREY[:, None] / 255, notes=("int64.* divided by 255",)),
     Read("whole-numbers-of-16-bits", {"x": pixels(8, 8, dtype=np.uint16, high=4095), "y": Y}, np.empty(0), notes=("uint16.* divided by 65,535",)),
     Read("whole-numbers-below-0", {"x": GREY.astype(np.int16) - 100, "y": Y}, GREY[:, None] - 100.0, notes=("taken as they are",)),
+    Read("float-series-that-are-square", {"x": F8, "y": Y}, F8[:, None], notes=("taken for grey pictures of 8×8 pixels; for sequences",)),
     Read("N5-floats-to-255", {"x": FLOATS, "y": Y}, FLOATS, notes=("floats from 0 to 254 that are taken as they are",)),
     Read("N5-labels-from-1", {"x": X, "y": THREE + 1}, X, THREE, ("1", "2", "3"), (NUMBERED,)),
     Read("N5-plus-and-minus", {"x": X, "y": 2 * Y - 1}, X, Y, ("-1", "1"), (NUMBERED,)),
@@ -222,3 +224,19 @@ def test_arrays_beyond_the_limit_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("NAS_SENS_MAX_DATA_GIB", "0.0000001")
     with pytest.raises(InvalidInputError, match="NAS_SENS_MAX_DATA_GIB"):
         load_data(DataSpec(name=f"npz:{tmp_path / 'a.npz'}"))
+
+
+def test_whole_numbers_of_all_parts_are_divided_by_the_same(tmp_path):
+    x = GREY.astype(np.int64)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=Y, x_test=x * 16, y_test=Y, x_val=x % 2, y_val=Y)
+    samples = read_samples(DataSpec(name=f"npz:{tmp_path / 'a.npz'}"))
+    for part, values in ((samples.x, x), (samples.x_test, x * 16), (samples.x_val, x % 2)):
+        np.testing.assert_allclose(part[:, 0], values / 65535, rtol=1e-6)
+
+
+def test_pictures_that_are_in_training_and_test_are_told(tmp_path):
+    other = GREY.copy()
+    other[5:, 0, 0] ^= 255
+    np.savez(tmp_path / "a.npz", x_train=GREY, y_train=Y, x_test=other, y_test=Y)
+    samples = read_samples(DataSpec(name=f"npz:{tmp_path / 'a.npz'}"))
+    assert samples.notes == ("5 of 24 test pictures are in the training set, too: x_test[0] = x_train[0]",)

@@ -146,6 +146,26 @@ READ = [
          np.array([[i / 8, *(float(v == f"v{k:02d}") for k in range(49)), float(v > "v48")] for i, v in enumerate(MANY)]),
          [i % 2 for i in range(200)], ("a", *(f"c=v{k:02d}" for k in range(49)), "c=one of 4 rare values"),
          notes=("the rarest of its 53 values share one feature",)),
+    Read("percent", column([f"{i}%" for i in range(N)]), np.array([A, range(N)]).T, Y, ("a", "b"), notes=("'0%' is read as the number 0",)),
+    Read("currency", column([f"${b}" for b in B]), X, Y, ("a", "b"), notes=("is read as the number",)),
+    Read("units", column([f"{b} cm" for b in B]), X, Y, ("a", "b"), notes=("is read as the number",)),
+    Read("codes-are-no-amounts", column([f"A{i % 2}" for i in range(N)]), [[a, 1 - i % 2, i % 2] for i, a in enumerate(A)], Y, ("a", "b=A0", "b=A1")),
+    Read("far-dates", column([f"{1200 + i}-01-01" for i in range(N)], "d"),
+         np.array([A, [(np.datetime64(f"{1200 + i}-01-01") - np.datetime64("1970-01-01")).astype(int) for i in range(N)]]).T, Y,
+         ("a", "d"), notes=("taken as days since 1970", FAR)),
+    Read("lines-before-the-header", "Instrument: X200\nDate: 2020-01-01, 10:00\n\n" + lines(), X, Y, ("a", "b"),
+         notes=("left out: 2 lines before the header line, which names 'y'",)),
+    Read("empty-rows", lines() + ",,\n,,\n", X, Y, ("a", "b"), notes=("2 rows without any value are left out",)),
+    Read("a-header-over-two-lines", '"a\nmm",b,y\n' + lines(header=()), X, Y, ("a\nmm", "b")),
+    Read("names-in-a-comment", "# a b y\n" + lines(" ", header=()), X, Y, ("a", "b"),
+         notes=("1 lines of comment", "fields are separated by blanks", "as a line of comment says")),
+    Read("blanks-and-quotes", lines(" ", header=('"a"', '"b"', '"y"'), rows=[(a, b, '"p q"' if y else '"p"') for a, b, y in zip(A, B, Y, strict=True)]),
+         X, Y, ("a", "b"), ("p", "p q"), ("fields are separated by blanks",)),
+    Read("all-text-without-header", lines(header=(), rows=[("xz"[i % 2], "pq"[i % 2]) for i in range(N)]),
+         [[1 - i % 2, i % 2] for i in range(N)], Y, ("column_1=x", "column_1=z"), notes=("there is no header line",), spec={"target": "column_2"}),
+    Read("utf-32", LATIN.encode("utf-32"), X, Y, ("a", "b"), ("grün", "rot"), ("the encoding is UTF-32",)),
+    Read("cp1252", LATIN.replace("grün", "€").encode("cp1252"), X, [1 - y for y in Y], ("a", "b"), ("rot", "€"), ("taken for cp1252",)),
+    Read("gz-by-content", gzip.compress(lines().encode()), X, Y, ("a", "b")),
     Read("gz", gzip.compress(lines().encode()), X, Y, ("a", "b")),
     Read("bz2", bz2.compress(lines().encode()), X, Y, ("a", "b")),
     Read("xz", lzma.compress(lines().encode()), X, Y, ("a", "b")),
@@ -185,11 +205,20 @@ REFUSED = [
     ("gaps-in-text", column(["" if i % 5 == 0 else "x" for i in range(N)]), {}, "column 'b' must have a value .*5 are empty"),
     ("C19-gaps-in-target", lines().replace(",p\n", ",\n"), {}, "'y' must have a value .*12 are empty .* it is the target"),
     ("C19-wrong-case", lines(), {"target": "Y"}, "no column 'Y' to predict; columns: a, b, y; did you mean 'y'"),
+    ("target-twice", lines(header=("a", "y", "y")), {}, "several columns are called 'y', the target; .*drop = \\[\"y.1\"\\]"),
+    ("quoted-by-apostrophes", lines(rows=[(a, "'x, y'", "pq"[y]) for a, y in zip(A, Y, strict=True)]), {}, "the rows have 4 fields"),
+    ("one-row-quoted-by-apostrophes", column(["'x, y'", *["z"] * (N - 1)]), {}, "row 1 has 4; put text that holds the separator in"),
+    ("spreadsheet-errors", column(A, "b", others=["#N/A" if i == 4 else a for i, a in enumerate(A)]), {}, "column 'a' must hold a number .* 1 is '#N/A'"),
+    ("infinity", column(["inf" if i == 4 else i for i in range(N)]), {}, "column 'b' must hold finite numbers, but 1 are not"),
+    ("header-of-another-separator", "a,b,y\n" + lines(";", header=()), {}, "the rows have 1 field, the header line 3"),
+    ("unknown-separator", lines("~"), {}, "only one, 'a~b~y'; if another character"),
+    ("shuffled-row-numbers", lines(header=("", "a", "y"), rows=[(i * 7 % N, a, "pq"[y]) for i, (a, y) in enumerate(zip(A, Y, strict=True))]), {},
+     "column 1 has no name.*drop = \\[\"Unnamed: 0\"\\]"),
     ("C16-mixed-target", lines().replace(",p\n", ",?\n", 2).replace(",p\n", ",1\n").replace(",q\n", ",2\n"), {},
      "target 'y' must hold a number in every row, but 2 are '\\?'.*task = \"classification\""),
     ("C15-one-of-a-class", lines().replace(",p\n", ",rare\n", 1), {}, "the class 'rare' has 1 sample: remove or merge it"),
     ("rows-of-more-fields", lines(header=("a", "y")), {}, "the rows have 3 fields, the header line 2; name every column"),
-    ("one-row-of-more-fields", lines() + "1,2,p,4,5\n", {}, "line 26, saw 5"),
+    ("one-row-of-more-fields", lines() + "1,2,p,4,5\n", {}, "fields of the header line: 3, but row 25 has 5"),
     ("day-or-month-first", column([f"{i % 12 + 1:02d}/{i % 9 + 1:02d}/2020" for i in range(N)]), {},
      "column 'b' holds dates such as '01/01/2020', of which it is not known whether the day or the month"),
     ("free-text", column([f"text {i} of many" for i in range(N)] * 3, others=A * 3, y=Y * 3)[:0] +
@@ -274,3 +303,10 @@ def test_large_values_are_told_apart_until_they_are_standardised(tmp_path):
     assert len(values.unique()) == N
     steps = values.sort().values.diff()
     torch.testing.assert_close(steps, steps.mean().expand_as(steps), rtol=1e-5, atol=0)
+
+
+def test_a_hash_below_the_first_lines_is_no_comment(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,y\n0,1,p\n# pause\n" + lines(header=()) * 20 + "0,0,q#1\n" * 40)
+    samples = read_samples(DataSpec(name=f"csv:{tmp_path / 't.csv'}", target="y"))
+    assert samples.class_names == ("p", "q", "q#1")
+    assert len(samples.y) == 1 + 20 * N + 40
