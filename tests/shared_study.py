@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import optuna
 
+from nas_sens.storage.drivers import with_driver
 from nas_sens.storage.study_storage import StudyStorage
 from tests.tiny_study import url
 
@@ -68,7 +69,7 @@ def comparable_rows(out: str) -> list[dict[str, object]]:
 
 def check_unique(storage: str) -> None:
     assert optuna.get_all_study_names(storage) == ["knocks"]
-    trials = optuna.load_study(study_name="knocks", storage=storage).trials
+    trials = optuna.load_study(study_name="knocks", storage=with_driver(storage)).trials
     assert all(t.state.is_finished() for t in trials)
     # Trials whose worker was lost have no status.
     kinds = [("candidate" in t.user_attrs, t.user_attrs["digest"]) for t in trials if "status" in t.user_attrs]

@@ -238,7 +238,7 @@ def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """
     if (from_shapes := chain_flops(module, input_shape)) is not None:
         return from_shapes
-    parameter = next(module.parameters())
+    parameter = next((p for p in module.parameters() if p.is_floating_point()), next(module.parameters()))
     # The counter's module tracker asks inputs that require a gradient for its function, which views of parameters do
     # not have under no_grad.
     trainable = [p for p in module.parameters() if p.requires_grad]

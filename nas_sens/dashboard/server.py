@@ -28,12 +28,14 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of browsers that hang up."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
+        """Say nothing of browsers that hang up or fall silent."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _QuietHandler(WSGIRequestHandler):
+    timeout = 60.0  # seconds without a byte, or those who never end their requests would hold a thread each for ever
+
     def log_message(self, format: str, *args: object) -> None:
         """Log no request."""
 

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from ..core.module_mode import evaluation_mode
 from ._network import leaf_parameters
-from ._weights import require_floats
+from ._weights import require_layers
 
 _NUMBERS = 2**25  # gradient entries of a block: 128 MB in float32, and two blocks are held at a time
 _PASS = 64  # inputs of a pass for layers with factors
@@ -47,7 +47,7 @@ def gradient_gram(
     Returns:
         The Gram matrix, exactly symmetric, in float64.
     """
-    require_floats(model)
+    require_layers(model)
     with evaluation_mode(model):
         gram, done = _gram_of_factored_layers(model, x, vectors)
         _add_gram_of_others_(gram, model, x, vectors, done, block_size)

@@ -95,9 +95,9 @@ def weight_tensors(model: nn.Module, x: torch.Tensor | None) -> list[torch.Tenso
             alone.
 
     Raises:
-        InvalidInputError: There are none, or some are packed in quantised layers.
+        InvalidInputError: There are none, or some are packed, complex or TorchScript's.
     """
-    require_floats(model)
+    require_layers(model)
     owned = {id(w): w for m in model.modules() for w in _weights_of(m)}
     owned |= {id(w): w for w in multiplied_parameters(model, x).values()}
     if not owned:
@@ -109,7 +109,7 @@ def layer_weights(model: nn.Module, x: torch.Tensor | None) -> list[str]:
     """Return the names of these weights, which takes more time.
 
     Raises:
-        InvalidInputError: There are none, or some are packed in quantised layers.
+        InvalidInputError: There are none, or some are packed, complex or TorchScript's.
     """
     owned = {id(w) for w in weight_tensors(model, x)}
     return [name for name, p in model.named_parameters() if id(p) in owned]
@@ -125,6 +125,7 @@ def multiplied_parameters(model: nn.Module, x: torch.Tensor | None) -> dict[str,
     if not others or x is None or not len(x):
         return {}
     storages = {p.untyped_storage()._cdata: name for name, p in others.items()}
+    copies: list[torch.Tensor] = []  # kept, as the place of one that is gone would be given to another
     found: set[str] = set()
 
     class Watch(TorchDispatchMode):
@@ -132,7 +133,12 @@ def multiplied_parameters(model: nn.Module, x: torch.Tensor | None) -> dict[str,
             if is_product(func):
                 given = [a.untyped_storage()._cdata for a in args if isinstance(a, torch.Tensor)]
                 found.update(storages[s] for s in given if s in storages)
-            return func(*args, **(kwargs or {}))
+            result = func(*args, **(kwargs or {}))
+            # Of a table of three axes, or of another type, it is a copy that is multiplied.
+            if func.overloadpacket in _COPIES and args[0].untyped_storage()._cdata in storages:
+                copies.append(result)
+                storages[result.untyped_storage()._cdata] = storages[args[0].untyped_storage()._cdata]
+            return result
 
     with torch.no_grad(), evaluation_mode(model), Watch():
         model(x[:1])
@@ -151,6 +157,22 @@ def require_floats(model: nn.Module) -> None:
                 f"not defined for quantised layers, whose weights are packed integers; {name!r} is a "
                 f"{type(module).__module__}.{type(module).__name__}; measure the network before it is quantised"
             )
+
+
+def require_layers(model: nn.Module) -> None:
+    """Check that layers and their weights can be told: real numbers, neither packed nor inside TorchScript.
+
+    Raises:
+        InvalidInputError: They cannot.
+    """
+    require_floats(model)
+    if name := next((n or "it" for n, m in model.named_modules() if isinstance(m, torch.jit.ScriptModule)), ""):
+        raise InvalidInputError(
+            f"not defined for modules of TorchScript, whose layers cannot be told; {name!r} is one; measure the module "
+            "that it was made of"
+        )
+    if name := next((n for n, p in model.named_parameters() if p.is_complex()), ""):
+        raise InvalidInputError(f"not defined for complex weights; {name!r} has such")
 
 
 def require_layers_of_their_own(model: nn.Module, called: set[nn.Module], x: torch.Tensor) -> None:
@@ -194,6 +216,7 @@ def require_layers_of_their_own(model: nn.Module, called: set[nn.Module], x: tor
 
 _KNOWN = (*WEIGHT_LAYERS, *_OTHERS, nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.GroupNorm)
 LAYERS_WITH_OUTPUT = (*WEIGHT_LAYERS, _ConvTransposeNd)
+_COPIES = (torch.ops.aten.clone, torch.ops.aten._to_copy)
 _QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 
 

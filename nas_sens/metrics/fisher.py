@@ -9,7 +9,7 @@ from torch.func import functional_call
 from ..core.errors import InvalidInputError
 from ._metric import Metric
 from ._network import leaf_parameters, losses, probing_mode, require_inputs, require_labels
-from ._weights import LAYERS_WITH_OUTPUT, require_floats, require_layers_of_their_own
+from ._weights import LAYERS_WITH_OUTPUT, require_layers, require_layers_of_their_own
 
 
 def fisher(
@@ -40,7 +40,7 @@ def fisher(
     """
     require_inputs(x, 1)
     y = require_labels(x, y)
-    require_floats(model)
+    require_layers(model)
     outputs: list[torch.Tensor] = []
     called: set[nn.Module] = set()
     is_last: list[bool] = []  # whether channels are the last dimension and not the second

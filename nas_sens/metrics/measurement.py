@@ -21,7 +21,7 @@ from ..core.init_schemes import InitScheme
 from ..core.random_state import CPU, global_stream
 from . import Metric
 from . import metrics as all_metrics
-from ._left_as_found import left_as_found
+from ._left_as_found import left_as_found, surroundings_as_found
 from ._trial import checked_outputs, failure, has_lazy_layers, is_of_the_network, network_problem, what
 from ._weights import copy_of
 
@@ -130,7 +130,7 @@ def _ready(model: nn.Module, x: torch.Tensor, base: int, *, weights: bool) -> It
     model = _unwrapped(model)
     with _called_as_modules(model):
         if not has_lazy_layers(model):
-            with left_as_found(model, weights=weights), checked_outputs(model):
+            with left_as_found(model), checked_outputs(model):
                 yield model
             return
         network = copy_of(model)
@@ -149,7 +149,8 @@ def _unwrapped(model: nn.Module) -> nn.Module:
     while True:
         inner = model.module if isinstance(model, nn.DataParallel) else getattr(model, "_orig_mod", None)
         if not isinstance(inner, nn.Module):
-            return model
+            # Modules of TorchScript take no hooks.
+            return nn.Sequential(model) if isinstance(model, torch.jit.ScriptModule) else model
         model = inner
 
 
@@ -182,7 +183,7 @@ def _attempt(
     start = time.perf_counter()
     more = {"reference": reference} if metric.takes_reference else {}
     try:
-        with memory_guard():
+        with memory_guard(), surroundings_as_found():
             value, problem = float(metric.function(model, x, y, generator=generator, **more)), ""
     except (InvalidInputError, InfeasibleArchitectureError) as error:
         value, problem = None, str(error)

@@ -9,7 +9,7 @@ from ..architectures.activations import HardSigmoid
 from ..core.errors import InvalidInputError
 from ._metric import Metric
 from ._network import probing_mode, require_inputs
-from ._weights import LAYERS_WITH_OUTPUT, require_floats, require_layers_of_their_own
+from ._weights import LAYERS_WITH_OUTPUT, require_layers, require_layers_of_their_own
 
 _NAMES = [name for name in nn.modules.activation.__all__ if name != "MultiheadAttention"]
 _ACTIVATIONS = (*(getattr(nn, name) for name in _NAMES), HardSigmoid)
@@ -46,7 +46,7 @@ def near(
         InvalidInputError: There are no inputs, or no such modules.
     """
     require_inputs(x, 1)
-    require_floats(model)
+    require_layers(model)
     ranks: list[torch.Tensor] = []
     called: set[nn.Module] = set()
 

@@ -10,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from ..core.errors import InvalidInputError
 from ._metric import Metric
-from ._weights import WEIGHT_LAYERS, require_floats, with_plain_weights
+from ._weights import WEIGHT_LAYERS, require_layers, with_plain_weights
 
 # What a factor on the weights goes through unchanged: σ(c z) = c σ(z) for c > 0.
 _HOMOGENEOUS = (
@@ -73,7 +73,7 @@ def folded_weights(model: nn.Module) -> list[torch.Tensor]:
     """  # noqa: DOC501 - `_meaningless` makes the error
     weights: list[torch.Tensor] = []
     last: nn.Module | None = None
-    require_floats(model)
+    require_layers(model)
     for layer in _chain(with_plain_weights(model)):
         if isinstance(layer, WEIGHT_LAYERS):
             weights.append(layer.weight)

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from ..core.errors import InvalidInputError
 from ._metric import Metric
 from ._network import probing_mode, require_inputs
-from ._weights import require_floats
+from ._weights import require_layers
 
 _POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 
@@ -50,7 +50,7 @@ def zen(
         InvalidInputError: The network has neither a global average pool nor a linear layer, or inputs are integers.
     """
     require_inputs(x, 0)
-    require_floats(model)
+    require_layers(model)
     features: list[torch.Tensor] = []
     pools: list[torch.Tensor] = []
     variances: list[torch.Tensor] = []

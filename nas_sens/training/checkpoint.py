@@ -8,7 +8,9 @@ import pickle
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, BinaryIO, Protocol
 
 import torch
@@ -29,6 +31,7 @@ class Files(Protocol):
         """Remove a file, if it is there and can be."""
 
 
+_WORTH_A_THREAD = 1 << 16  # bytes
 _MARK = b"nas_sens checkpoint 1"  # another number whenever `TrainingRun.state` holds other things
 
 
@@ -102,24 +105,45 @@ class Checkpoint:
 
 
 class _Digesting:
-    """A file that is written, and the digest of what was written so far."""
+    """A file that is written, and the digest of what was written so far, which another thread takes meanwhile."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, thread: Executor) -> None:
+        self._file, self._thread = file, thread
         self.sha256 = hashlib.sha256()
 
     def write(self, data: bytes) -> int:
-        self.sha256.update(data)
-        return self._file.write(data)
+        if len(data) < _WORTH_A_THREAD:
+            self.sha256.update(data)
+            return self._file.write(data)
+        digested = self._thread.submit(self.sha256.update, data)
+        try:
+            return self._file.write(data)
+        finally:
+            digested.result()  # what is written may be gone when this returns
 
     def flush(self) -> None:
         self._file.flush()
 
 
 def _save(content: Mapping[str, Any], file: BinaryIO) -> None:
-    digesting = _Digesting(file)
-    torch.save(content, digesting)  # type: ignore[arg-type]  # it only writes
+    with ThreadPoolExecutor(1) as thread, _without_crc():
+        digesting = _Digesting(file, thread)
+        torch.save(content, digesting)  # type: ignore[arg-type]  # it only writes
     file.write(digesting.sha256.digest() + _MARK)
+
+
+@contextmanager
+def _without_crc() -> Iterator[None]:
+    """Have PyTorch take no checksum, which it never compares and which takes as long as the digest."""
+    if not hasattr(torch.serialization, "set_crc32_options"):  # before PyTorch 2.6
+        yield
+        return
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        yield
+    finally:
+        torch.serialization.set_crc32_options(before)
 
 
 def _load(file: BinaryIO) -> dict[str, Any]:

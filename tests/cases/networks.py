@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
@@ -184,3 +187,102 @@ def quantised(first=False):
     torch.backends.quantized.engine = torch.backends.quantized.supported_engines[-1]
     kinds = {"1"} if first else {nn.Linear}
     return torch.ao.quantization.quantize_dynamic(plain(), kinds)
+
+
+class Calls(nn.Module):
+    """Does something of its own whenever it is called."""
+
+    def __init__(self, act):
+        super().__init__()
+        self.body, self.act = plain(), act
+
+    def forward(self, x):
+        self.act(self)
+        return self.body(x)
+
+
+def adds_a_hook(model):
+    model.body[1].register_forward_hook(lambda *_: None)
+
+
+def adds_a_layer(model):
+    if not hasattr(model, "late"):
+        model.late = nn.Linear(K, K)
+
+
+def replaces_a_layer(model):
+    model.body[2] = nn.Tanh()
+
+
+def updates_a_weight(model):
+    with torch.no_grad():
+        model.body[1].weight.mul_(1.01)
+
+
+def replaces_a_weight(model):
+    model.body[1].weight = nn.Parameter(model.body[1].weight.detach() * 1.01)
+
+
+def resizes_a_buffer(model):
+    if "sizes" not in model._buffers:
+        return
+    model.sizes.resize_(5).fill_(1)
+
+
+def trains(model):
+    model.train()
+
+
+def changes_the_process(model):
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1)
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(3)
+
+
+ACTS = {
+    a.__name__: a
+    for a in (
+        *(adds_a_hook, adds_a_layer, replaces_a_layer, updates_a_weight, replaces_a_weight, resizes_a_buffer, trains),
+        changes_the_process,
+    )
+}
+
+
+def acting(name):
+    model = Calls(ACTS[name])
+    model.register_buffer("sizes", torch.zeros(0))
+    return model
+
+
+class Complex(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(8)
+        self.first, self.last = nn.Linear(64, WIDTH, dtype=torch.complex64), nn.Linear(WIDTH, K)
+
+    def forward(self, x):
+        return self.last(self.first(x.flatten(1).to(torch.complex64)).abs())
+
+
+class Series(nn.Module):
+    """A table of three axes, which einsum multiplies a copy of."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(9)
+        self.table = nn.Parameter(torch.randn(64, WIDTH, 3) / 8)
+        self.head = nn.Linear(WIDTH, K)
+
+    def forward(self, x):
+        x = torch.stack([torch.cos(k * x.flatten(1)) for k in range(3)], -1)
+        return self.head(torch.einsum("bif,iof->bo", x, self.table))
+
+
+def trained_for_integers():
+    from torch.ao import quantization
+
+    model = nn.Sequential(quantization.QuantStub(), plain(), quantization.DeQuantStub()).train()
+    model.qconfig = quantization.get_default_qat_qconfig("fbgemm")
+    return quantization.prepare_qat(model)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -20,7 +22,9 @@ from nas_sens.metrics.measurement import measure
 from tests.cases import networks as cases
 from tests.untouched import assert_untouched, snapshot
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*(weight_norm|torch.ao|performance drop|NestedTensor|oneDNN)")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*(weight_norm|torch.ao|torch.jit|reduce_range|performance drop|NestedTensor|oneDNN)"
+)
 N = 12
 # Gradients and numbers of parameters are those of the parameters that are trained: g and v of a weight norm.
 BY_PARAMETERS = ("params", "ntk_condition", "stiffness", "critical_length", "cosine_critical_length")
@@ -313,6 +317,66 @@ def test_a_network_is_left_as_it_was_found(name):
         assert [(m.value, m.problem) for m in first.values()] == [(m.value, m.problem) for m in again.values()]
     assert model.body[1].weight.grad is gradient
     assert [id(p) for p in model.parameters()] == weights
+
+
+def whole(model):
+    """Return what a network consists of, beside what `snapshot` looks at."""
+    tables = ("_parameters", "_buffers", "_modules")
+    return [{t: {k: id(v) for k, v in vars(m)[t].items()} for t in tables} for m in model.modules()]
+
+
+def of_the_process():
+    drawn = np.random.get_state()[1].tolist()  # noqa: NPY002 - what a network may draw from
+    return random.getstate(), drawn, torch.get_default_dtype(), torch.get_num_threads()
+
+
+@pytest.mark.parametrize("act", cases.ACTS)
+def test_what_a_network_does_when_it_is_called_is_undone(act):
+    model = cases.acting(act)
+    before, parts = snapshot(model), whole(model)
+    process = of_the_process()
+    measured(model)
+    now = of_the_process()
+    torch.set_default_dtype(process[2])
+    torch.set_num_threads(process[3])
+    assert now == process
+    assert_untouched(model, before)
+    assert whole(model) == parts
+
+
+def test_observers_of_quantisation_are_left_as_they_were():
+    model = cases.trained_for_integers()
+    before = snapshot(model)
+    found = measured(model)
+    assert_untouched(model, before)
+    assert found["output_sensitivity"].value is not None
+
+
+@pytest.mark.parametrize("make", [torch.jit.script, lambda m: torch.jit.trace(m.eval(), torch.zeros(2, *cases.SHAPE))])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_torchscript_has_the_values_of_outputs_and_says_why_not_those_of_layers(make):
+    plain = measured(cases.plain())
+    found = measured(make(cases.plain()))
+    for name in ("params", "flops", "output_sensitivity", "output_normalized_loss", "jacob_cov", "jacobian_norm"):
+        assert found[name].value == pytest.approx(plain[name].value, rel=1e-5), name
+    for name in ("l2_norm", "grad_norm", "snip", "synflow", "zico", "grasp", "fisher", "near", "zen", "norm_product"):
+        assert "not defined for modules of TorchScript" in found[name].problem, name
+
+
+def test_complex_weights_are_not_left_out_silently():
+    found = measured(cases.Complex())
+    for name in ("l2_norm", "grad_norm", "snip", "synflow", "zico", "grasp", "fisher", "near", "ntk_condition", "zen"):
+        assert found[name].problem == "not defined for complex weights; 'first.weight' has such", name
+    assert found["output_sensitivity"].value is not None
+
+
+def test_a_table_that_is_multiplied_as_a_copy_counts():
+    model = cases.Series()
+    found = measured(model, metrics=["l2_norm", "flops", "near"])
+    expected = sum(float(p.detach().norm()) for p in (model.table, model.head.weight))
+    assert found["l2_norm"].value == pytest.approx(expected, rel=1e-6)
+    assert found["flops"].value == 2 * (64 * cases.WIDTH * 3 + cases.WIDTH * cases.K)
+    assert found["near"].problem == "not defined where a parameter outside layers multiplies; 'table' does"
 
 
 @pytest.mark.parametrize("init", [None, "he_normal"])

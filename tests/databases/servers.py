@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import sqlalchemy
 
+from nas_sens.storage.drivers import with_driver
+
 PASSWORD = "s3cret"
 SILENT: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
@@ -58,7 +60,7 @@ def postgresql() -> Iterator[str]:
 @contextmanager
 def postgresql_server() -> Iterator[Server]:
     """Yield a server with its URL, which runs meanwhile."""
-    pytest.importorskip("psycopg2", reason="no psycopg2 (pip install nas-sens[postgresql])")
+    pytest.importorskip("psycopg", reason="no psycopg (pip install nas-sens[postgresql])")
     found = [shutil.which("initdb"), *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))]
     if found[-1] is None:
         pytest.skip("no PostgreSQL server (apt-get install postgresql)")
@@ -71,7 +73,7 @@ def postgresql_server() -> Iterator[Server]:
         subprocess.run([binaries / "initdb", "-D", data, *options], check=True, cwd=folder, **user, **SILENT)
         command = [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder]
         with running(command, cwd=folder, stop=signal.SIGINT, **user) as server:  # SIGTERM would wait for connections
-            server.storage = answering(f"postgresql+psycopg2://nas:{PASSWORD}@127.0.0.1:{port}/postgres")
+            server.storage = answering(f"postgresql://nas:{PASSWORD}@127.0.0.1:{port}/postgres")
             yield server
 
 
@@ -96,7 +98,7 @@ def mariadb() -> Iterator[str]:
         where = [f"--socket={folder / 's'}", f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve"]
         command = [program, "--no-defaults", data, *where, f"--init-file={first}"]
         with running(command, cwd=folder, stop=signal.SIGTERM, **user):
-            yield answering(f"mysql+pymysql://nas:{PASSWORD}@127.0.0.1:{port}/nas")
+            yield answering(f"mysql://nas:{PASSWORD}@127.0.0.1:{port}/nas")
 
 
 @contextmanager
@@ -132,7 +134,7 @@ def free_port() -> int:
 
 def answering(storage: str) -> str:
     """Return the URL of a server that was just started, when it answers."""
-    engine = sqlalchemy.create_engine(storage)
+    engine = sqlalchemy.create_engine(with_driver(storage))
     deadline = time.monotonic() + 60
     try:
         while True:

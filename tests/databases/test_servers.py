@@ -26,9 +26,11 @@ from nas_sens.pipeline.settings import Settings
 from nas_sens.pipeline.train_stage import train_selected
 from nas_sens.results.search_result import read_result
 from nas_sens.scoring import assess
+from nas_sens.storage.drivers import with_driver
 from nas_sens.storage.migration import Migrated, migrate
 from nas_sens.storage.study_storage import StudyStorage
 from tests import earlier_studies
+from tests.cases.test_theirs import SPACE, STUDY
 from tests.databases import servers
 from tests.shared_study import ENVIRONMENT, Undisturbed, cooperate
 from tests.stored_candidates import new_study, trained, trainings_in
@@ -48,11 +50,11 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
 def storage(server: str) -> str:
     """The URL of an empty database."""
     name = f"t{uuid.uuid4().hex[:12]}"
-    engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
+    engine = sqlalchemy.create_engine(with_driver(server), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
     engine.dispose()
-    return engine.url.set(database=name).render_as_string(hide_password=False)
+    return sqlalchemy.engine.make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="module")
@@ -118,25 +120,63 @@ def test_processes_share_a_study_and_tell_no_password(
     told = cooperate(tmp_path, storage, undisturbed, n_processes=n_processes)
     reports = [path.read_text(encoding="utf-8") for path in tmp_path.glob("*.html")]
     assert len(reports) == n_processes
-    study = optuna.load_study(study_name="knocks", storage=storage)
+    study = optuna.load_study(study_name="knocks", storage=with_driver(storage))
     told += str(study._storage.get_study_system_attrs(study._study_id)) + str(study.user_attrs)
     assert not any(servers.PASSWORD in text for text in (told, *reports))
+
+
+SCHEMES = {"postgresql": ("psycopg", "psycopg2"), "mysql": ("pymysql",), "mariadb": ("pymysql",)}
+WITHOUT = """
+import sys
+for name in sys.argv.pop(1).split(","):
+    sys.modules[name] = None
+from nas_sens.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("scheme", "driver"), [(s, d) for s, drivers in SCHEMES.items() for d in drivers])
+def test_a_plain_url_is_opened_by_any_driver_that_is_installed(
+    storage: str, tmp_path: Path, scheme: str, driver: str
+) -> None:
+    own = storage.partition(":")[0]
+    if (scheme == "postgresql") != (own == "postgresql"):
+        pytest.skip("another server's")
+    pytest.importorskip(driver)
+    others = {"psycopg", "psycopg2", "MySQLdb", "pymysql"} - {driver}
+    (tmp_path / "s.toml").write_text(STUDY)
+    (tmp_path / "space.toml").write_text(SPACE)
+    given = storage.replace(own, scheme, 1)
+    command = ["search", "s.toml", "-q", "--storage", given, "--artifacts", "a"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, ",".join(others), *command],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert servers.PASSWORD not in done.stdout + done.stderr
+    assert len(json.loads(run(tmp_path, "rank", "mine", "--storage", given, "--format", "json").stdout)) == 1
 
 
 def test_two_studies_of_an_earlier_version_become_one(storage: str, tmp_path: Path) -> None:
     earlier = earlier_studies.url(earlier_studies.copy_of("two_studies", tmp_path))
     for name in ("stored", "stored/train"):
-        optuna.copy_study(from_study_name=name, from_storage=earlier, to_storage=storage)
-    before = [optuna.load_study(study_name=n, storage=storage).trials for n in ("stored", "stored/train")]
+        optuna.copy_study(from_study_name=name, from_storage=earlier, to_storage=with_driver(storage))
+    before = [optuna.load_study(study_name=n, storage=with_driver(storage)).trials for n in ("stored", "stored/train")]
     databases = [StudyStorage(storage) for _ in range(3)]
 
     def fail(connection: object, cursor: object, statement: str, *rest: object) -> None:
         assert not statement.startswith("DELETE FROM studies")
 
     sqlalchemy.event.listen(databases[2].rdb.engine, "before_cursor_execute", fail)
-    with pytest.raises(AssertionError):
+    with pytest.raises(ns.StorageError, match="AssertionError"):
         migrate(databases[2], "stored", merged=merged_attributes)
-    assert before == [optuna.load_study(study_name=n, storage=storage).trials for n in ("stored", "stored/train")]
+    assert before == [
+        optuna.load_study(study_name=n, storage=with_driver(storage)).trials for n in ("stored", "stored/train")
+    ]
 
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda d: migrate(d, "stored", merged=merged_attributes), databases[:2]))
@@ -147,7 +187,7 @@ def test_two_studies_of_an_earlier_version_become_one(storage: str, tmp_path: Pa
     for t in there.trained("stored"):
         row = rows[t.number - 9]
         assert (t.digest, t.candidate, t.val_loss) == (row["digest"], row["source_trial"], row["val_loss"])
-    study = optuna.load_study(study_name="stored", storage=storage)
+    study = optuna.load_study(study_name="stored", storage=with_driver(storage))
     assert study.best_value == min(row["val_error"] for row in rows.values() if row["val_error"] is not None)
     assert [t.state.name for t in study.trials[:9]] == ["PRUNED" if t.value else "FAIL" for t in before[0]]
     assert "is of an earlier nas_sens" in run(tmp_path, "migrate", "--all", "--storage", storage).stdout
@@ -180,7 +220,7 @@ def test_who_gives_no_sign_of_life_is_given_up_by_the_servers_clock(storage: str
     assert other.finish("study", job, trained(mine.scored("study")[0]), {}) is None
     assert mine.enqueue("study", records[:1], seen=mine.trainings("study")) == 1
     assert [mine.take("study"), mine.take("study")] != [None, None]
-    states = [(t.state.name, t.system_attrs.get("retry_history")) for t in trainings_in(storage)]
+    states = [(t.state.name, t.system_attrs.get("retry_history")) for t in trainings_in(with_driver(storage))]
     assert states == [("FAIL", None), ("RUNNING", None), ("RUNNING", [2])]
 
 
@@ -210,7 +250,7 @@ def test_a_server_that_goes_away_is_waited_for_and_nothing_is_stored_twice(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with servers.postgresql_server() as server:
-        admin = sqlalchemy.create_engine(server.storage, poolclass=sqlalchemy.NullPool)
+        admin = sqlalchemy.create_engine(with_driver(server.storage), poolclass=sqlalchemy.NullPool)
 
         def cut() -> None:
             """End the connections of everybody else, as a firewall or an administrator does."""
@@ -240,7 +280,7 @@ def test_a_server_that_goes_away_is_waited_for_and_nothing_is_stored_twice(
         assert len(waits) >= 2
         assert not any(servers.PASSWORD in t for t in progress.told)
         assert comparable(read_result(StudyStorage(server.storage), "tiny")) == comparable(on_sqlite)
-        study = optuna.load_study(study_name="tiny", storage=server.storage)
+        study = optuna.load_study(study_name="tiny", storage=with_driver(server.storage))
         assert [t.state.name for t in study.trials] == ["PRUNED"] * 8 + ["COMPLETE"] * 3
         admin.dispose()
 
@@ -264,5 +304,5 @@ def test_without_patience_what_was_trained_is_left_to_the_next_run(
         session = open_study(tiny(), storage=server.storage, settings=hasty)
         assert train_selected(session)
         assert comparable(read_result(session.storage, "tiny")) == comparable(on_sqlite)
-        study = optuna.load_study(study_name="tiny", storage=server.storage)
+        study = optuna.load_study(study_name="tiny", storage=with_driver(server.storage))
         assert [t.state.name for t in study.trials[8:]] == ["FAIL"] + ["COMPLETE"] * 3
