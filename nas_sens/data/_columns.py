@@ -70,8 +70,17 @@ class Texts:
         return np.append(of_values.astype(np.float64), np.nan)[self.codes]
 
 
-def understand(column: pd.Series, name: str, *, style: NumberStyle = PLAIN) -> Understood:
-    """Return what a column holds, without regard to whether it is the target."""
+def understand(column: pd.Series, name: str, *, style: NumberStyle = PLAIN, is_text: bool = False) -> Understood:
+    """Return what a column holds, without regard to whether it is the target.
+
+    Args:
+        column: Its values.
+        name: Its name.
+        style: How numbers are written in it.
+        is_text: Whether it is text, whatever it looks like.
+    """
+    if is_text:
+        return _category(_texts_of(column), name)
     kind = column.dtype.kind if hasattr(column.dtype, "kind") else "O"
     if kind == "M":
         return _dates(column, name)

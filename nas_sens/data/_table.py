@@ -66,7 +66,12 @@ def table_samples(table: EncodedTable, *, source: str, test: Pair | None = None,
 
 
 def encode_table(
-    frames: Sequence[pd.DataFrame], options: LoadOptions, *, source: str, style: NumberStyle = PLAIN
+    frames: Sequence[pd.DataFrame],
+    options: LoadOptions,
+    *,
+    source: str,
+    style: NumberStyle = PLAIN,
+    text: Sequence[str] = (),
 ) -> EncodedTable:
     """Return tables with the same columns as arrays; the first is the training part, whose values text may have.
 
@@ -77,6 +82,7 @@ def encode_table(
         options: The target, the task, and columns to leave out.
         source: The data set's name, for messages.
         style: How numbers are written in columns of text.
+        text: Columns whose numbers are text.
 
     Raises:
         InvalidInputError: The target is missing, or parts have other columns.
@@ -98,7 +104,7 @@ def encode_table(
             )
     if min(map(len, frames)) == 0:
         raise InvalidInputError(f"{source}: at least one row below the header is required")
-    found = {c: understand(_of_all(frames, c), c, style=style) for c in columns}
+    found = {c: understand(_of_all(frames, c), c, style=style, is_text=c in text) for c in columns}
     found = {c: _left_out(u, options.drop) if c != target else u for c, u in found.items()}
     task, labels, classes, target_notes = _target(found[target], options, len(frames[0]), source, found)
     found[target] = replace(found[target], column=_described(found[target].column, task))

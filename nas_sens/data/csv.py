@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.csv_reader import head_of, read_csv
+from ..core.declarations import nearest
 from ..core.errors import InvalidInputError
 from ._numbers import PLAIN, NumberStyle, style_of
 from ._table import encode_table, table_samples
 from .bounds import max_decompressed
-from .csv_dialect import CsvSpec, Dialect, dialect_of
+from .csv_dialect import Dialect, dialect_of
+from .csv_spec import CsvSpec
 from .samples import LoadOptions, Samples
 
 if TYPE_CHECKING:
@@ -63,7 +66,13 @@ def load(options: LoadOptions) -> Samples:
     if is_empty is not None and is_empty.any() and not is_empty.all():
         notes.append(f"{int(is_empty.sum()):,} rows without any value are left out")
         frame = frame[~is_empty].reset_index(drop=True)
-    table = encode_table([frame], options, source=source, style=style)
+    if unknown := [c for c in given.text if c not in frame.columns]:
+        raise InvalidInputError(
+            f"{source}: text in [data.csv] must name columns; given {unknown[0]!r}; "
+            f"{nearest(unknown[0], frame.columns)}"
+        )
+    notes += _zero_notes(dialect, frame, given)
+    table = encode_table([frame], options, source=source, style=style, text=given.text)
     samples = table_samples(table, source=source)
     return samples.with_notes(notes)
 
@@ -71,6 +80,8 @@ def load(options: LoadOptions) -> Samples:
 def _read(options: LoadOptions, dialect: Dialect, source: str, **more: Any) -> pd.DataFrame:
     path = Path(options.argument).expanduser()
     # pandas reads separators of several characters in Python, which knows no low_memory
+    if options.csv is not None and options.csv.text:
+        more = {"dtype": dict.fromkeys(options.csv.text, str), **more}
     fast = {"engine": "python"} if len(dialect.sep) > 1 and dialect.sep != r"\s+" else {"low_memory": False}
     frame = read_csv(
         options.argument, source=source, max_bytes=max_decompressed(path.stat().st_size), **fast,
@@ -81,6 +92,19 @@ def _read(options: LoadOptions, dialect: Dialect, source: str, **more: Any) -> p
         frame = frame.iloc[:, :-1]  # rows end with a separator
     frame.columns = [str(c).strip() for c in frame.columns]
     return frame
+
+
+def _zero_notes(dialect: Dialect, frame: pd.DataFrame, given: CsvSpec) -> list[str]:
+    """Return what is said of numbers with zeros before them, which perhaps are codes."""
+    notes = []
+    for i, name in enumerate(frame.columns):
+        codes = [row[i] for row in dialect.rows if i < len(row) and re.fullmatch(r"0\d+", row[i])]
+        if codes and name not in given.text and frame[name].dtype.kind in "if":
+            notes.append(
+                f"column {name!r}: {codes[0]!r} and the like are taken for numbers; if they are codes, set text = "
+                f'["{name}"] in [data.csv]'
+            )
+    return notes
 
 
 def _style(frame: pd.DataFrame, dialect: Dialect, given: CsvSpec) -> NumberStyle:

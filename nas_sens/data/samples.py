@@ -12,7 +12,7 @@ import torch
 from ..core.errors import InvalidInputError
 from ._labels import Labels, labels_from, labels_like, targets_from
 from ._layout import Layout, inputs_from
-from .csv_dialect import CsvSpec
+from .csv_spec import CsvSpec
 
 Task = Literal["classification", "regression"]
 Pair = tuple[np.ndarray, np.ndarray]

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass as declared
 
 from ..core.errors import InvalidInputError
 from ._layout import Layout
-from .csv_dialect import CsvSpec
+from .csv_spec import CsvSpec
 from .samples import Samples, Task
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]

@@ -99,7 +99,7 @@ READ = [
          notes=(SEMICOLONS, "the decimal point ',' and '.' between thousands")),
     Read("thousands", column([f'"{w:,}"' for w in WHOLE]), np.array([A, WHOLE]).T, Y, ("a", "b"),
          notes=("the decimal point '.' and ',' between thousands", ID_NOTE, FAR)),
-    Read("comments-above", "# made in 2020\n# by a machine\n" + lines(), X, Y, ("a", "b"), notes=("2 lines of comment",)),
+    Read("comments-above", "# made in 2020\n# by a machine\n" + lines(), X, Y, ("a", "b"), notes=("left out: 2 lines of comment",)),
     Read("comments-between", lines().replace("q\n", "q\n# pause\n", 3), X, Y, ("a", "b"), notes=("lines that begin with #",)),
     Read("a-hash-is-no-comment", column([f"C#{i % 3}" for i in range(N)]),
          np.array([[a, *(float(i % 3 == k) for k in range(3))] for i, a in enumerate(A)]), Y, ("a", "b=C#0", "b=C#1", "b=C#2")),
@@ -166,6 +166,10 @@ READ = [
     Read("utf-32", LATIN.encode("utf-32"), X, Y, ("a", "b"), ("grün", "rot"), ("the encoding is UTF-32",)),
     Read("cp1252", LATIN.replace("grün", "€").encode("cp1252"), X, [1 - y for y in Y], ("a", "b"), ("rot", "€"), ("taken for cp1252",)),
     Read("gz-by-content", gzip.compress(lines().encode()), X, Y, ("a", "b")),
+    Read("zeros-before-numbers", column([f"0{i % 3}1" for i in range(N)], "zip"), np.array([A, [10.0 * (i % 3) + 1 for i in range(N)]]).T, Y,
+         ("a", "zip"), notes=("column 'zip': '001' and the like are taken for numbers; if they are codes, set text",)),
+    Read("codes", column([f"0{i % 3}1" for i in range(N)], "zip"), np.array([[a, *(float(i % 3 == k) for k in range(3))] for i, a in enumerate(A)]), Y,
+         ("a", "zip=001", "zip=011", "zip=021"), spec={"csv": {"text": ["zip"]}}),
     Read("gz", gzip.compress(lines().encode()), X, Y, ("a", "b")),
     Read("bz2", bz2.compress(lines().encode()), X, Y, ("a", "b")),
     Read("xz", lzma.compress(lines().encode()), X, Y, ("a", "b")),
@@ -192,7 +196,7 @@ def test_what_is_read(case, tmp_path):
 
 
 def options(spec):
-    from nas_sens.data.csv_dialect import CsvSpec
+    from nas_sens.data.csv_spec import CsvSpec
 
     return {k: CsvSpec(**v) if k == "csv" else v for k, v in spec.items()}
 
@@ -224,6 +228,7 @@ REFUSED = [
     ("free-text", column([f"text {i} of many" for i in range(N)] * 3, others=A * 3, y=Y * 3)[:0] +
      lines(header=("a", "b", "y"), rows=[(i, f"text {i}", "pq"[i % 2]) for i in range(72)]), {},
      "column 'b' must hold numbers, or text whose values repeat .*given 72 different"),
+    ("text-unknown", lines(), {"csv": {"text": ["c"]}}, "text in .data.csv. must name columns; given 'c'"),
     ("drop-unknown", lines(), {"drop": ["c"]}, "drop in \\[data\\] must name columns beside the target; given 'c'"),
     ("drop-target", lines(), {"drop": ["y"]}, "drop in \\[data\\] must name columns beside the target; given 'y'"),
     ("excel", b"PK\x03\x04" + bytes(50), {}, "is no CSV file but a zip or Excel file"),
