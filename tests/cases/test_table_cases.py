@@ -158,7 +158,7 @@ READ = [
     Read("empty-rows", lines() + ",,\n,,\n", X, Y, ("a", "b"), notes=("2 rows without any value are left out",)),
     Read("a-header-over-two-lines", '"a\nmm",b,y\n' + lines(header=()), X, Y, ("a\nmm", "b")),
     Read("names-in-a-comment", "# a b y\n" + lines(" ", header=()), X, Y, ("a", "b"),
-         notes=("1 lines of comment", "fields are separated by blanks", "as a line of comment says")),
+         notes=("left out: 1 line of comment", "fields are separated by blanks", "as a line of comment says")),
     Read("blanks-and-quotes", lines(" ", header=('"a"', '"b"', '"y"'), rows=[(a, b, '"p q"' if y else '"p"') for a, b, y in zip(A, B, Y, strict=True)]),
          X, Y, ("a", "b"), ("p", "p q"), ("fields are separated by blanks",)),
     Read("all-text-without-header", lines(header=(), rows=[("xz"[i % 2], "pq"[i % 2]) for i in range(N)]),
