@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import random
 import re
+import sqlite3
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,20 @@ def connection_arguments(url: str, shown_url: str, *, must_exist: bool, timeout:
         raise InvalidInputError(
             f"there is no database {str(path)!r}; run a search first, or name the right one with --storage"
         )
+    if must_exist and not _has_studies(path):
+        raise InvalidInputError(
+            f"the database {str(path)!r} holds no study; run a search first, or name the right one with --storage"
+        )
     return {"timeout": timeout}
+
+
+def _has_studies(path: Path) -> bool:
+    """Return whether Optuna's tables are in an SQLite file, of which nothing is said if it cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'studies'").fetchall())
+    except (sqlite3.Error, ValueError):  # that is told when it is opened
+        return True
 
 
 def parse_url(url: str, shown_url: str) -> sqlalchemy.URL:
