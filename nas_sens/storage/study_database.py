@@ -107,6 +107,7 @@ class StudyDatabase:
             SQLAlchemyError,
             optuna.exceptions.StorageInternalError,
             ImportError,
+            OSError,
             RuntimeError,
             ValueError,
         ) as error:
