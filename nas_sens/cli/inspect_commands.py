@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import click
@@ -30,7 +29,7 @@ from .output import open_storage
               help="Comma-separated names (nas-sens list metrics).")  # fmt: skip
 @click.option("--init", type=click.Choice(INIT_SCHEMES),
               help="Draw the weights anew by this scheme.  [default: keep its weights]")  # fmt: skip
-@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True,
+@click.option("--seeds", type=click.IntRange(1, 10_000), default=1, show_default=True,
               help="Random networks; more than one needs --init.")  # fmt: skip
 @click.option(
     "--n-inputs",
@@ -164,7 +163,8 @@ def list_(what: str, form: str) -> None:
 
 def first_line_of(thing: Any) -> str:
     """Return the first line of a docstring; "" if there is none, or it says nothing."""
-    return next(iter((inspect.getdoc(thing) or "").strip().splitlines()), "") if "__doc__" in vars(thing) else ""
+    text = vars(thing).get("__doc__")  # not that of a class which it is made from
+    return next(iter(text.strip().splitlines()), "") if isinstance(text, str) else ""
 
 
 def known_outcomes(storage: StudyStorage, name: str, outcome: str) -> tuple[list[Candidate], dict[str, float]]:

@@ -13,6 +13,7 @@ from .boundary import reading, reason
 from .errors import InvalidInputError
 from .messages import shown
 from .text import printable
+from .toml_hints import hint_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,6 +22,10 @@ else:
 
 _LARGEST = 10_000_000  # bytes; bundled studies have 3,000
 _WIDE = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", codecs.BOM_UTF32_BE: "UTF-32"}
+_FILES = {
+    b"PK\3\4": "a zip archive", b"\x1f\x8b": "compressed", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture",
+    b"%PDF": "a PDF file", b"SQLite format 3\0": "a database", b"\x93NUMPY": "an array of NumPy",
+}  # fmt: skip
 _PATH = 200  # characters of one that are shown
 _LINE = re.compile(r"\(at line (\d+), column \d+\)")
 # A path of Windows in double quotes, in which TOML takes what follows a backslash for a special character.
@@ -56,6 +61,8 @@ def _decoded(content: bytes, path: Path) -> str:
     Raises:
         InvalidInputError: It is not in UTF-8.
     """
+    if kind := next((kind for mark, kind in _FILES.items() if content.startswith(mark)), None):
+        raise InvalidInputError(f"{path} must be a TOML file, but is {kind}; name the right file")
     wide = next((name for mark, name in _WIDE.items() if content.startswith(mark)), None)
     if wide is None and b"\0" in content[:4]:
         wide = "UTF-16 or another encoding with NUL bytes"
@@ -79,10 +86,14 @@ def _why(text: str, error: Exception) -> str:
         return f"it looks like {kind}; write KEY = VALUE and [TABLE] lines, as nas-sens list studies has them"
     match = _LINE.search(str(error))
     line = text.splitlines()[int(match.group(1)) - 1] if match and int(match.group(1)) <= text.count("\n") + 1 else ""
+    if str(error).endswith("(at end of document)"):
+        line = text.rstrip().rpartition("\n")[2]
     if path := _WINDOWS_PATH.search(line):
         quoted = printable(path.group()[1:-1][:_PATH])
         return f"{reason(error)}; write the path in single quotes or with /, as in '{quoted}'"
-    return f"{reason(error)}{f': {shown(line.strip())}' if line.strip() else ''}"
+    told = f"{reason(error)}{f': {shown(line.strip())}' if line.strip() else ''}"
+    hint = hint_of(reason(error), line)
+    return f"{told}; {hint}" if hint else told
 
 
 def _may_be_toml(first: str, text: str) -> bool:

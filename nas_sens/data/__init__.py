@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import fields
 
 from ..core.errors import InvalidInputError
@@ -44,11 +46,13 @@ def dataset_names() -> dict[str, str]:
 def without_path(name: str) -> str:
     """Return a data set's name without the path in it: a path says where data lie, and not which they are.
 
-    ``folder:/a/x`` becomes ``folder:``; what is no path (``hf:NAME``) stays.
+    ``folder:/a/x`` becomes ``folder:``, and so does ``hf:`` with a folder; what is no path (``hf:NAME``) stays.
     """
-    kind, colon, _ = name.partition(":")
+    kind, colon, place = name.partition(":")
     dataset = DATASETS.table().get(kind)
-    return kind + colon if dataset is not None and dataset.argument == "PATH" else name
+    is_path = dataset is not None and dataset.argument == "PATH"
+    is_path |= kind == "hf" and (place.startswith(("/", ".", "~")) or os.path.isdir(place))
+    return kind + colon if is_path else name
 
 
 def load_data(spec: DataSpec) -> Splits:
@@ -71,6 +75,9 @@ def read_samples(spec: DataSpec) -> Samples:
     if (dataset.argument is not None) != bool(argument):
         wanted = name if dataset.argument is None else f"{name}:{dataset.argument}"
         raise InvalidInputError(f"data set {name!r} is written {wanted!r}; given {shown(spec.name)}")
+    if re.match(r"[A-Za-z][\w+.-]+:/", argument):
+        what = "a name of the hub, as in hf:NAME" if name == "hf" else "a path: download it first, and unpack archives"
+        raise InvalidInputError(f"{shown(spec.name)}: addresses cannot be read; give {what}")
     unset = {f.name: f.default for f in fields(DataSpec)}
     for key in ("target", "image_size", "drop", "csv", "layout"):
         if getattr(spec, key) != unset[key] and key not in dataset.options:
@@ -86,7 +93,7 @@ def read_samples(spec: DataSpec) -> Samples:
         drop=spec.drop,
         csv=spec.csv,
         layout=spec.layout,
-        root=spec.root,
+        root=os.path.expanduser(spec.root),
         download=spec.download,
     )
     samples = dataset.load(options)

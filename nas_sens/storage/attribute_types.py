@@ -39,10 +39,12 @@ _OF_STUDY: dict[str, tuple[type, ...]] = {
 }
 _SECTIONS = ("search_space", "data", "score", "search", "select", "train")
 _NUMBER = (float, int, type(None))
+_LARGEST = 10**300  # of whole numbers, which are computed with as floats
 _NUMBERS = ("measures",)  # tables of numbers
 _TEXTS = ("digest", "architecture", "status", "estimator", "reason", "chosen_by")
 _LISTS = ("curves", "measure_curves")  # tables of lists of numbers
-_sound: set[tuple[Any, ...]] = set()  # classes with names and types of attributes that were looked at
+# Classes with names and types of attributes that were looked at, to the names of whole numbers.
+_sound: dict[tuple[Any, ...], tuple[str, ...]] = {}
 
 
 def check_attributes(cls: type, number: int, attributes: Mapping[str, Any]) -> None:
@@ -60,7 +62,10 @@ def check_attributes(cls: type, number: int, attributes: Mapping[str, Any]) -> N
     signature = (cls, tuple(attributes), tuple(map(type, attributes.values())))
     if signature not in _sound:
         _check(cls, number, attributes)
-        _sound.add(signature)
+        _sound[signature] = tuple(k for k, v in attributes.items() if type(v) is int)
+    for name in _sound[signature]:
+        if not -_LARGEST < attributes[name] < _LARGEST:
+            raise StorageError(f"{name} of trial {number} is too large: {shown(attributes[name])}; {ADVICE}")
     if cls is ScoredCandidate and attributes.get("status", STATUS_OK) == STATUS_OK and attributes.get("feasible", True):
         for name in ("log10_sensitivity", "params", "flops"):
             if attributes.get(name) is None:
@@ -74,11 +79,11 @@ def check_attributes(cls: type, number: int, attributes: Mapping[str, Any]) -> N
         raise StorageError(f"architecture of trial {number} must be JSON text; found {shown(text)}; {ADVICE}")
     for name in _NUMBERS:
         for value in (attributes.get(name) or {}).values():
-            if type(value) not in _NUMBER:
+            if type(value) is not float and not _is_number(value):
                 raise StorageError(f"{name} of trial {number} must be numbers; found {shown(value)}; {ADVICE}")
     for name in _LISTS:
         for values in (attributes.get(name) or {}).values():
-            if type(values) is not list or any(type(v) not in _NUMBER for v in values):
+            if type(values) is not list or any(type(v) is not float and not _is_number(v) for v in values):
                 raise StorageError(
                     f"{name} of trial {number} must be lists of numbers; found {shown(values)}; {ADVICE}"
                 )
@@ -131,6 +136,10 @@ def check_record(key: str, values: Any) -> None:
     """
     if not isinstance(values, dict) or not key.rpartition(":")[2].isdecimal():
         raise StorageError(f"the attribute {shown(key)} must be a table of arrays; found {shown(values)}; {ADVICE}")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in _NUMBER and (type(value) is not int or -_LARGEST < value < _LARGEST)
 
 
 def _check(cls: type, number: int, attributes: Mapping[str, Any]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import random
 import re
+import sqlite3
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,11 @@ def connection_arguments(url: str, shown_url: str, *, must_exist: bool, timeout:
     parsed = parse_url(url, shown_url)
     if parsed.get_backend_name() != "sqlite":
         return {}
+    if parsed.host:
+        raise InvalidInputError(
+            "the storage must have three slashes before the path of a file, as in sqlite:///nas_sens.db; given "
+            f"{shown(shown_url)}"
+        )
     if not parsed.database or parsed.database == ":memory:":
         raise InvalidInputError("the storage must be a file or a server, as a study has to outlive the command")
     path = Path(parsed.database)
@@ -44,12 +51,26 @@ def connection_arguments(url: str, shown_url: str, *, must_exist: bool, timeout:
     if path.is_dir():
         raise InvalidInputError(f"the storage must be a file, but {str(path)!r} is a folder; name a file in it")
     if not path.parent.is_dir():
-        raise InvalidInputError(f"the folder of the storage {shown_url} does not exist; create it first")
+        way = "write its path without ~" if str(path).startswith("~") else "create it first"
+        raise InvalidInputError(f"the folder of the storage {shown_url} does not exist; {way}")
     if must_exist and not path.is_file():
         raise InvalidInputError(
             f"there is no database {str(path)!r}; run a search first, or name the right one with --storage"
         )
+    if must_exist and not _has_studies(path):
+        raise InvalidInputError(
+            f"the database {str(path)!r} holds no study; run a search first, or name the right one with --storage"
+        )
     return {"timeout": timeout}
+
+
+def _has_studies(path: Path) -> bool:
+    """Return whether Optuna's tables are in an SQLite file, of which nothing is said if it cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'studies'").fetchall())
+    except (sqlite3.Error, ValueError):  # that is told when it is opened
+        return True
 
 
 def parse_url(url: str, shown_url: str) -> sqlalchemy.URL:
@@ -68,13 +89,16 @@ def parse_url(url: str, shown_url: str) -> sqlalchemy.URL:
         parsed = sqlalchemy.engine.make_url(url)
     except (SQLAlchemyError, ValueError) as error:  # the latter for a port that is no number
         path = re.fullmatch(r"sqlite:(?!/)(.+)", url)
-        near = f"sqlite:///{path.group(1)}" if path else DEFAULT_STORAGE
+        is_server = re.match(rf"({'|'.join(set(_DATABASES) - {'sqlite'})})\b", url)
+        near = f"{is_server[1]}://USER@HOST:PORT/DATABASE" if is_server else DEFAULT_STORAGE
+        near = f"sqlite:///{path.group(1)}" if path else near
         raise InvalidInputError(
             f"the storage must be a database URL such as {near}; given {shown(shown_url)}"
         ) from error
     name = parsed.get_backend_name()
     if name not in _DATABASES:
-        hint = "; write postgresql:// for it" if name == "postgres" else ""
+        meant = "postgresql" if name == "postgres" else name.lower()
+        hint = f"; write {meant}:// for it" if meant in _DATABASES else ""
         raise InvalidInputError(
             f"the storage must be SQLite, PostgreSQL, MySQL or MariaDB, as in sqlite:///nas_sens.db or "
             f"postgresql://USER@HOST/DATABASE; given {shown(shown_url)}{hint}"
@@ -88,7 +112,9 @@ def parse_url(url: str, shown_url: str) -> sqlalchemy.URL:
             f"SQLAlchemy has no driver {parsed.drivername!r}; given {shown(shown_url)}; leave it out, as in {name}://…"
         ) from error
     except ImportError as error:
+        has_driver = "+" in parsed.drivername and "+" in url.partition(":")[0]  # that somebody named
         extra = f"; pip install 'nas-sens[{_DATABASES[name]}]'" if _DATABASES[name] else ""
+        extra = f"; install it, or leave the driver out, as in {name}://…" if has_driver else extra
         raise InvalidInputError(f"the storage {shown_url!r} needs a module: {first_line(error)}{extra}") from error
     if dialect.is_async:
         raise InvalidInputError(

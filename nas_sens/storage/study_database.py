@@ -16,12 +16,11 @@ from typing import Any
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..core.boundary import reading
 from ..core.errors import InvalidInputError, StorageError
 from ..core.secrets import hide_password
 from . import artifact_places
 from .artifacts import Artifacts
-from .attribute_types import check_study
+from .attribute_types import check_study, of_study
 from .guard import database_guard, line_of, patient, patiently
 from .heartbeat import Heartbeat
 from .leases import GRACE_SECONDS, Leases
@@ -108,6 +107,7 @@ class StudyDatabase:
             SQLAlchemyError,
             optuna.exceptions.StorageInternalError,
             ImportError,
+            OSError,
             RuntimeError,
             ValueError,
         ) as error:
@@ -252,8 +252,10 @@ class StudyDatabase:
             return self._objective(self.study_id(name))
 
     def _objective(self, study_id: int) -> str:
-        with reading("the study has lost an attribute", advice="restore the database", kind=StorageError):
-            return str(self.optuna_storage.get_study_user_attrs(study_id)[OBJECTIVE])
+        storage = self.optuna_storage
+        return str(
+            of_study(storage.get_study_name_from_id(study_id), storage.get_study_user_attrs(study_id), OBJECTIVE)
+        )
 
     def _reader(self, name: str) -> StudyReader:
         """Return what a study holds at this moment; only what is new is read."""

@@ -14,6 +14,10 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
+from ..core.errors import StorageError
+from ..core.messages import shown
+from .attribute_types import ADVICE
+
 ATTRIBUTE = "nas_sens:uploads"  # system attribute of a trial: identifiers of artifacts
 _REFERENCE = "artifacts:"  # Optuna's, with an identifier behind it
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -39,7 +43,7 @@ def left_over(storage: RDBStorage, study_id: int) -> list[str]:
     where = (_TRIAL.c.study_id == study_id, _TRIAL.c.state.in_(_FINISHED), _ATTRIBUTE.c.key == ATTRIBUTE)
     query = sqlalchemy.select(_ATTRIBUTE.c.value_json).join(_TRIAL, _TRIAL.c.trial_id == _ATTRIBUTE.c.trial_id)
     with storage.engine.connect() as connection:
-        noted = sorted({i for (text,) in connection.execute(query.where(*where)) for i in json.loads(text)})
+        noted = sorted({i for (text,) in connection.execute(query.where(*where)) for i in _ids(text)})
         named: set[str] = set()
         for keys in _parts([f"{_REFERENCE}{i}" for i in noted]):
             for table in (_ATTRIBUTE, _OF_STUDY):  # of any study: one that was renamed is another one
@@ -58,6 +62,13 @@ def referred_to(storage: RDBStorage, study_id: int) -> dict[int, list[str]]:
         for number, key in connection.execute(query.where(*where, _ATTRIBUTE.c.key.startswith(_REFERENCE))):
             found.setdefault(number, []).append(key.removeprefix(_REFERENCE))
     return found
+
+
+def _ids(text: str) -> list[str]:
+    ids = json.loads(text)
+    if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
+        raise StorageError(f"the attribute {ATTRIBUTE} must be a list of identifiers; found {shown(ids)}; {ADVICE}")
+    return ids
 
 
 def _parts(values: Sequence[str]) -> Iterator[Iterable[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -128,14 +129,18 @@ def check_against(spec: type, parameter: str, declared: Any, key: str) -> None:
     Raises:
         InvalidInputError: It does not.
     """
-    hint = get_type_hints(spec, include_extras=True)[parameter]
-    adapter = TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
     for value in extremes(declared):
         try:
-            adapter.validate_python(value)
+            _adapter(spec, parameter).validate_python(value)
         except ValidationError as error:
             message = error.errors(include_url=False)[0]["msg"].removeprefix("Input should be ")
             raise InvalidInputError(f"{key} must be {message}; given {shown(value)}") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _adapter(spec: type, parameter: str) -> TypeAdapter[Any]:
+    hint = get_type_hints(spec, include_extras=True)[parameter]
+    return TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
 def extremes(declared: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from ..core.declarations import locate, validate
 from ..core.errors import InvalidInputError
 from ..core.messages import shown
 from ..core.toml_reader import read_toml
-from ..data import DataSpec, without_path
+from ..data import DATASETS, DataSpec
 from .consistency import check_declaration
 from .figure_spec import FigureSpec
 from .full_size import full_table
@@ -79,30 +79,41 @@ def _study_of(table: Mapping[str, Any], path: Path, *, where: str = "") -> Study
             values[key] = validate(cls, values[key], source=str(path), where=where + key)
     train = values.get("train")
     if isinstance(train, TrainSpec) and train.table is not None:
-        here = path.parent / train.table
-        values["train"] = replace(train, table=os.path.abspath(here if here.is_file() else train.table))
+        values["train"] = replace(train, table=os.path.abspath(_near(os.path.expanduser(train.table), path)))
     data = values.get("data")
     if isinstance(data, DataSpec):
-        values["data"] = replace(data, name=_beside(data.name, path))
+        root = _near(data.root, path) if "root" in table["data"] else data.root
+        values["data"] = replace(data, name=_beside(data.name, path), root=root)
     values["figures"] = _figures_of(values.get("figures", []), path)
     return validate(StudySpec, values, source=str(path))
 
 
 def _beside(name: str, path: Path) -> str:
-    """Return the name of data whose relative path is looked for beside the study's file first, as tables are.
+    """Return the name of data, whose path is looked for beside the study's file first; see `_near`."""
+    kind, colon, place = name.partition(":")
+    dataset = DATASETS.table().get(kind)
+    if not place or dataset is None or (dataset.argument != "PATH" and kind != "hf"):
+        return name
+    return kind + colon + _near(place, path)
+
+
+def _near(place: str, path: Path) -> str:
+    """Return a path that the study's file names: from its folder if something is there.
+
+    It stays as it is where that is the same from the working directory: workers on other machines may have another one.
 
     Raises:
-        InvalidInputError: It is the address of something elsewhere.
+        InvalidInputError: A backslash in it was taken for another character.
     """
-    kind, colon, place = name.partition(":")
-    if not colon or without_path(name) == name:
-        return name
-    if re.match(r"[A-Za-z][\w+.-]+://", place):
-        raise InvalidInputError(f"{path}: data.name takes only files: download it first; given {shown(name)}")
     here = path.parent / place
-    if not place or not os.path.exists(here) or (os.path.exists(place) and os.path.samefile(here, place)):
-        return name  # in the working directory, then: workers on other machines may have it in another one
-    return f"{kind}:{os.path.abspath(here)}"
+    if re.search(r"[\x00-\x1f]", place) and not (os.path.exists(here) or os.path.exists(place)):
+        raise InvalidInputError(
+            f"{path}: the path {shown(place)} has control characters, which \\n and \\t mean in double quotes; write "
+            "it in single quotes or with /"
+        )
+    if not os.path.exists(here) or (os.path.exists(place) and os.path.samefile(here, place)):
+        return place
+    return os.path.abspath(here)
 
 
 def _figures_of(declared: Any, path: Path) -> list[FigureSpec]:

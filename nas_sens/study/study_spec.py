@@ -40,12 +40,12 @@ class SearchSpec:
     Args:
         sampler: ``auto``, ``random``, ``qmc``, ``tpe``, ``nsga2``, ``gp`` or ``enumerate``.
         n_candidates: Number of unique feasible candidates to score.
-        seed: Seed of everything but the data split.
+        seed: Seed of everything but the data split, below 2³².
     """
 
     sampler: SamplerName = "auto"
     n_candidates: Annotated[int, Field(ge=1)] = 500
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # what NumPy's generators take
 
 
 @declared(frozen=True, kw_only=True, config=_CONFIG)

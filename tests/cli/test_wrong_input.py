@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nas_sens.cli.main import main
+from tests.fuzz.command_lines import listing
 
 STUDY = """
 name = "study"
@@ -149,6 +150,22 @@ COMMAND_CASES = [
     (["export", "study"], ["--output"]),
     (["export", "study", "-o", "net", "--rank", "0"], ["--rank"]),
     (["list"], ["spaces"]),
+    (["list", "things"], ["things"]),
+    (["status", "study"], ["no database"]),
+    (["worker", "study"], ["no database"]),
+    (["dashboard"], ["no database"]),
+    (["migrate", "study"], ["no database"]),
+    (["replay", "study"], ["no database"]),
+    (["replay", "none.csv"], ["none.csv"]),
+    (["replay", "study", "--budgets", "x"], ["no database"]),
+    (["measure", "fc:depth=1", "--data", "digits"], ["width"]),
+    (["measure", "fc:depth=1,width=4", "--data", "npz:none.npz"], ["none.npz"]),
+    (["measure", "fc:depth=1,width=4", "--data", "npz:data.npz", "--metrics", "luck"], ["luck"]),
+    (["measure", "fc:depth=1,width=4", "--data", "npz:data.npz", "--seeds", "99999"], ["--seeds"]),
+    (["data", "npz:none.npz"], ["none.npz"]),
+    (["data", "folder:https://example.org/a"], ["addresses cannot be read"]),
+    (["search", "study.toml", "-o", "/dev/null/r.html"], ["the report must be a new file"]),
+    (["search", "study.toml", "--artifacts", "/dev/null/a"], ["artifacts"]),
 ]
 
 
@@ -172,7 +189,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def check(folder: Path, arguments: list[str], texts: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    before = sorted(p.name for p in folder.rglob("*"))
+    before = listing(folder)
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
     out, err = capsys.readouterr()
@@ -182,7 +199,7 @@ def check(folder: Path, arguments: list[str], texts: list[str], capsys: pytest.C
     assert len(errors) == 1, err
     for text in texts:
         assert text in err
-    assert sorted(p.name for p in folder.rglob("*")) == before
+    assert listing(folder) == before
 
 
 def write(folder: Path, study: str = STUDY, space: str = SPACE) -> None:

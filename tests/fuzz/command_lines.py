@@ -107,13 +107,20 @@ VALID = {
 }  # fmt: skip
 
 
+def _commands() -> dict[str, click.Command]:
+    context = click.Context(cli)
+    found = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+COMMANDS = _commands()  # imported here: some libraries draw random numbers then, which no strategy may
+
+
 @st.composite
 def command_lines(draw: st.DrawFn) -> list[str]:
     """Return a strategy of arguments of the command line, of which one or two are wrong in most."""
-    context = click.Context(cli)
-    name = draw(st.sampled_from(cli.list_commands(context)))
-    command = cli.get_command(context, name)
-    assert command is not None
+    name = draw(st.sampled_from(sorted(COMMANDS)))
+    command = COMMANDS[name]
     parameters = [p for p in command.params if p.nargs == 1]
     wrong = draw(st.lists(st.sampled_from(parameters), min_size=0, max_size=2))
     arguments = [name]
