@@ -294,7 +294,7 @@ def test_a_table_that_decompresses_beyond_the_limit_is_refused_and_the_limit_can
 
 
 def test_a_url_is_refused(tmp_path):
-    with pytest.raises(InvalidInputError, match="only files can be read; download it first"):
+    with pytest.raises(InvalidInputError, match="addresses cannot be read; give a path: download it first"):
         load_data(DataSpec(name="csv:https://example.org/iris.csv", target="y"))
 
 
