@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from itertools import pairwise
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -21,22 +22,29 @@ _VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD", "MYSQL
 _URL_VARIABLES = ("OPTUNA_STORAGE",)
 _LONG = 4  # characters of what is hidden wherever it stands; what is shorter, only where it can be nothing else
 
-_URL = re.compile(r"([A-Za-z][\w+.-]*):/{1,2}(?!/)(.*)", re.DOTALL)
+_URL = r"(?s)([A-Za-z][\w+.-]*):/{1,2}(?!/)(.*)"
+# As they are mistyped: quoted, without slashes or the colon before them, with one more, without a scheme.
+_DATABASE = r"(?:postgres\w*|mysql|mariadb|mssql|oracle|redis|mongodb)(?:\+\w+)?"
+_STORAGE = (
+    rf"(?s)([\s'\"]*(?:{_DATABASE}(?::/*|//)|(?!sqlite)[A-Za-z][\w+.-]*:/+|sqlite[\w+]*:/{{1,2}}(?!/)"
+    r"|(?![A-Za-z][\w+.-]*:/)))(.*)"
+)
 _KEYS = r"[\w.-]*(?:password|passwd|passphrase|(?<![a-z])pass|pwd|secret|token|access_key)[\w.-]*"
-_OPTION = re.compile(rf"(?i)([?&;]{_KEYS}=)([^&;\s'\"]*)")
-_ANY_URL = re.compile(r"([A-Za-z][\w+.-]*:/{1,2}[^\s:/@'\"]*:)[^\s'\"]*@")  # the last @, whatever stands before
+# Compiled when one is looked for: nearly all commands are told none, and ``--help`` takes 50 ms.
+_OPTION = rf"(?i)((?:^|[?&;\s'\"]){_KEYS}=)([^&;\s'\"]*)"
+_ANY_URL = r"([A-Za-z][\w+.-]*:/{1,2}[^\s:/@'\"]*:)[^\s'\"]*@"  # the last @, whatever stands before
 
 
 def hide_password(url: str) -> str:
     """Return a URL without its passwords, though it may be malformed."""
     user, password, rest = _parts(url)
-    return _OPTION.sub(rf"\1{HIDDEN}", f"{user}{HIDDEN}@{rest}" if password is not None else url)
+    return re.sub(_OPTION, rf"\1{HIDDEN}", f"{user}{HIDDEN}@{rest}" if password is not None else url)
 
 
 def passwords_of(url: str) -> list[str]:
     """Return all that may be a password in a URL, or a part of one: libraries cut a malformed one at its first @."""
     _, password, _ = _parts(url)
-    found = [value for _, value in _OPTION.findall(url)]
+    found = [value for _, value in re.findall(_OPTION, url)]
     if password is not None:
         found += [password, *(re.split("@", password) if "@" in password else ())]
     return [word for word in dict.fromkeys(found) if word]
@@ -44,7 +52,7 @@ def passwords_of(url: str) -> list[str]:
 
 def _parts(url: str) -> tuple[str, str | None, str]:
     """Return a URL up to its password, the password, if it has one, and what stands behind it."""
-    match = _URL.fullmatch(url)
+    match = re.fullmatch(_STORAGE, url)
     if match is None:
         return url, None, ""
     head, at, rest = match.group(2).rpartition("@")
@@ -77,7 +85,7 @@ def _hider(urls: tuple[str, ...], words: tuple[str, ...], is_data: bool = False)
         for form, hidden in shown:
             text = text.replace(form, hidden)
         if ":/" in text:
-            text = _OPTION.sub(rf"\1{HIDDEN}", _ANY_URL.sub(rf"\1{HIDDEN}@", text))
+            text = re.sub(_OPTION, rf"\1{HIDDEN}", re.sub(_ANY_URL, rf"\1{HIDDEN}@", text))
         for pattern in patterns:
             text = pattern.sub(HIDDEN, text)
         return text
@@ -136,8 +144,13 @@ def hidden_passwords(arguments: Iterable[str] = ()) -> Iterator[Any]:
     Yields:
         What hides them in a text that goes elsewhere.
     """
-    given = [*arguments, *(os.environ.get(name, "") for name in _URL_VARIABLES)]
-    urls = tuple(dict.fromkeys(u for a in given for u in (a, a.partition("=")[2]) if _URL.fullmatch(u)))
+    variables = [os.environ.get(name, "") for name in _URL_VARIABLES]
+    given = [*arguments, *variables]
+    storages = [*variables, *(b for a, b in pairwise(given) if a == "--storage")]
+    storages += [a.partition("=")[2] for a in given if a.startswith("--storage=")]
+    urls = tuple(
+        dict.fromkeys(u for a in given for u in (a, a.partition("=")[2]) if re.fullmatch(_URL, u) or u in storages)
+    )
     words = tuple(w for name in _VARIABLES if (w := os.environ.get(name, "")))
     if not words and all(hide_password(u) == u for u in urls):
         yield lambda text: text

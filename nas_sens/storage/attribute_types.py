@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from ..core.boundary import reading
@@ -43,8 +44,7 @@ _LARGEST = 10**300  # of whole numbers, which are computed with as floats
 _NUMBERS = ("measures",)  # tables of numbers
 _TEXTS = ("digest", "architecture", "status", "estimator", "reason", "chosen_by")
 _LISTS = ("curves", "measure_curves")  # tables of lists of numbers
-# Classes with names and types of attributes that were looked at, to the names of whole numbers.
-_sound: dict[tuple[Any, ...], tuple[str, ...]] = {}
+_MEASURED = ("log10_sensitivity", "params", "flops")  # of a candidate that may be trained
 
 
 def check_attributes(cls: type, number: int, attributes: Mapping[str, Any]) -> None:
@@ -60,33 +60,72 @@ def check_attributes(cls: type, number: int, attributes: Mapping[str, Any]) -> N
     """
     # Nearly all trials of a study have the same names and types: a million are looked at in a second.
     signature = (cls, tuple(attributes), tuple(map(type, attributes.values())))
-    if signature not in _sound:
+    known = _known.get(signature)
+    if known is None:
         _check(cls, number, attributes)
-        _sound[signature] = tuple(k for k, v in attributes.items() if type(v) is int)
-    for name in _sound[signature]:
+        known = _known[signature] = _Known.of(cls, attributes)
+    if known.lacks and attributes.get("status", STATUS_OK) == STATUS_OK and attributes.get("feasible", True):
+        raise StorageError(f"trial {number} has no {known.lacks}, which nas_sens writes; {ADVICE}")
+    for name in known.whole:
         if not -_LARGEST < attributes[name] < _LARGEST:
             raise StorageError(f"{name} of trial {number} is too large: {shown(attributes[name])}; {ADVICE}")
-    if cls is ScoredCandidate and attributes.get("status", STATUS_OK) == STATUS_OK and attributes.get("feasible", True):
-        for name in ("log10_sensitivity", "params", "flops"):
-            if attributes.get(name) is None:
-                raise StorageError(f"trial {number} has no {name}, which nas_sens writes; {ADVICE}")
-    for name in _TEXTS:
-        value = attributes.get(name) or ""
-        if not value.isascii() and value.encode("utf-8", "replace").decode() != value:  # half of a surrogate
-            raise StorageError(f"{name} of trial {number} must be text; found {shown(value)}; {ADVICE}")
+    if not "".join(known.texts(attributes)).isascii():
+        _check_texts(number, attributes)
     text = attributes["architecture"]
     if not (text.startswith("{") and text.endswith("}") and '"family":"' in text):
         raise StorageError(f"architecture of trial {number} must be JSON text; found {shown(text)}; {ADVICE}")
-    for name in _NUMBERS:
-        for value in (attributes.get(name) or {}).values():
+    for name in known.numbers:
+        for value in attributes[name].values():
             if type(value) is not float and not _is_number(value):
                 raise StorageError(f"{name} of trial {number} must be numbers; found {shown(value)}; {ADVICE}")
-    for name in _LISTS:
-        for values in (attributes.get(name) or {}).values():
+    for name in known.lists:
+        for values in attributes[name].values():
             if type(values) is not list or any(type(v) is not float and not _is_number(v) for v in values):
                 raise StorageError(
                     f"{name} of trial {number} must be lists of numbers; found {shown(values)}; {ADVICE}"
                 )
+
+
+def _check_texts(number: int, attributes: Mapping[str, Any]) -> None:
+    for name in _TEXTS:
+        value = attributes.get(name) or ""
+        if value.encode("utf-8", "replace").decode() != value:  # half of a surrogate
+            raise StorageError(f"{name} of trial {number} must be text; found {shown(value)}; {ADVICE}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is left to look at in attributes whose names and types are known.
+
+    Attributes:
+        lacks: A number that a candidate lacks, which only one that is infeasible or failed may.
+        whole: Names of whole numbers; so the others.
+        texts: Returns the texts, two at least.
+        numbers: Tables of numbers.
+        lists: Tables of lists of numbers.
+    """
+
+    lacks: str | None
+    whole: tuple[str, ...]
+    texts: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    numbers: tuple[str, ...]
+    lists: tuple[str, ...]
+
+    @classmethod
+    def of(cls, record: type, attributes: Mapping[str, Any]) -> _Known:
+        """Return it for attributes of a class of records."""
+        needed = _MEASURED if record is ScoredCandidate else ()
+        return cls(
+            lacks=next((name for name in needed if attributes.get(name) is None), None),
+            whole=tuple(k for k, v in attributes.items() if type(v) is int),
+            texts=itemgetter(*(name for name in _TEXTS if attributes.get(name) is not None)),
+            numbers=tuple(name for name in _NUMBERS if attributes.get(name) is not None),
+            lists=tuple(name for name in _LISTS if attributes.get(name) is not None),
+        )
+
+
+# By class and by names and types of attributes.
+_known: dict[tuple[Any, ...], _Known] = {}
 
 
 def check_study(name: str, attributes: Mapping[str, Any]) -> None:

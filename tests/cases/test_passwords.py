@@ -47,6 +47,16 @@ URLS = [
     ("http://u:hunter2@127.0.0.1:1/d", ["hunter2"]),
     ("postgresql+asyncpg://u:hunter2@127.0.0.1:1/d", ["hunter2"]),
     ("postgresql://:hunter2@127.0.0.1:1/d", ["hunter2"]),
+    (" postgresql://u:hunter2@127.0.0.1:1/d", ["hunter2"]),
+    ("'postgresql://u:hunter2@127.0.0.1:1/d'", ["hunter2"]),
+    ("postgresql:u:hunter2@127.0.0.1:1/d", ["hunter2"]),
+    ("postgresql//u:hunter2@127.0.0.1:1/d", ["hunter2"]),
+    ("postgresql:///u:hunter2@127.0.0.1:1/d", ["hunter2"]),
+    ("u:hunter2@127.0.0.1:1/d", ["hunter2"]),
+    ("u:hunter:two@127.0.0.1:1/d", ["hunter", "two@"]),
+    ("host=127.0.0.1 user=u password=hunter2", ["hunter2"]),
+    ("jdbc:postgresql://127.0.0.1:1/d?user=u&password=hunter2", ["hunter2"]),
+    ("mysql+pymysql:u:hunter2@127.0.0.1/d", ["hunter2"]),
 ]  # fmt: skip
 COMMANDS = (
     ["rank", "study"], ["--debug", "status", "study"], ["search", "study.toml"], ["worker", "study"],
