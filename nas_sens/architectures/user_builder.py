@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from functools import partial
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, cast, get_type_hints
 
 import torch
 from pydantic import TypeAdapter
@@ -85,8 +86,9 @@ def family_of(function: Callable[..., nn.Module], *, name: str | None = None, **
     Raises:
         InvalidInputError: It does not take these arguments.
     """
-    if not methods and isinstance(known := getattr(function, _MARK, None), type) and name in (None, known.family):
-        return known
+    known: Any = getattr(function, _MARK, None)
+    if not methods and known is not None and name in (None, known.family):
+        return cast("type[BuiltSpec]", known)
     family = name or f"{function.__module__}:{function.__qualname__}"
     namespace: dict[str, Any] = {
         "__doc__": inspect.getdoc(function) or "A function of the user.",
@@ -102,11 +104,9 @@ def family_of(function: Callable[..., nn.Module], *, name: str | None = None, **
         if keyword.default is not keyword.empty:
             namespace[keyword.name] = keyword.default
     made = type(f"{function.__name__}_spec", (BuiltSpec,), namespace)
-    found: type[BuiltSpec] = dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)(made)
-    try:
+    found: type[BuiltSpec] = cast(Any, dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)(made))
+    with suppress(AttributeError):  # of what is no plain function
         setattr(function, _MARK, found)
-    except AttributeError:  # of what is no plain function
-        pass
     return found
 
 
@@ -120,7 +120,9 @@ def imported_family(name: str) -> type[ArchitectureSpec]:
     if isinstance(found, type) and issubclass(found, ArchitectureSpec) and hasattr(found, "family"):
         return found
     if not callable(found):
-        raise InvalidInputError(f"{name} must be a function that returns a torch.nn.Module; it is {type(found).__name__}")
+        raise InvalidInputError(
+            f"{name} must be a function that returns a torch.nn.Module; it is {type(found).__name__}"
+        )
     return family_of(found, name=name)
 
 
@@ -148,8 +150,8 @@ def _keywords(function: Callable[..., Any], family: str) -> dict[str, inspect.Pa
     named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(named) < 2 or any(p.kind is p.VAR_POSITIONAL for p in parameters):
         raise InvalidInputError(
-            f"{family} must take (input_shape, n_outputs, *, …), the shape of one input and the number of outputs first; "
-            f"it takes {inspect.signature(function)}"
+            f"{family} must take (input_shape, n_outputs, *, …), the shape of one input and the number of outputs "
+            f"first; it takes {inspect.signature(function)}"
         )
     declared = [*named[2:], *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]
     if taken := [p.name for p in declared if p.name in _BASE]:

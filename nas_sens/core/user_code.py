@@ -68,7 +68,7 @@ def user_module(module: str, needed: str) -> ModuleType:
 
     Raises:
         InvalidInputError: There is none, or it fails while it is imported.
-    """
+    """  # noqa: DOC501 - `_failed` makes the error
     try:
         with _own_folders_first():
             return importlib.import_module(module)

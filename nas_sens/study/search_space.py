@@ -44,9 +44,10 @@ class SearchSpace:
 
     Args:
         name: Its name.
-        families: Family, by its name or as a function of the user (see :func:`nas_sens.family`), to parameters; a parameter is a fixed value, a list of choices, a table in Optuna's short
-            form or an Optuna distribution. Several families form a union, in which parameters are prefixed by their
-            family, as ``fc.depth``, and the parameter ``family`` chooses.
+        families: Family, by its name or as a function of the user (:func:`nas_sens.family`), to parameters; a parameter
+            is a fixed value, a list of choices, a table in Optuna's short form or an Optuna distribution. Several
+            families form a union, in which parameters are prefixed by their family, as ``fc.depth``, and the parameter
+            ``family`` chooses.
         constraints: ``params``, ``flops`` or any declared numeric parameter to ``{"min": …, "max": …}``, inclusive.
         training: Keys of ``[train]`` that are searched with the architecture, such as ``learning_rate``, to parameters
             as above; in a trial they are called ``training.learning_rate``. ``together`` is a list of tables, one of
