@@ -14,7 +14,7 @@ from .architectures.timm import TimmSpec
 from .architectures.vgg import VGGSpec
 from .core.errors import InfeasibleArchitectureError, InvalidInputError, NasSensError, StorageError
 from .core.init_schemes import INIT_SCHEMES
-from .data import DataSpec, Splits, load_data
+from .data import Data, DataSpec, Splits, load_data
 from .metrics import Metric
 from .metrics.bias_variance import bias_variance
 from .metrics.closed_form.expectation import NoClosedFormError, closed_form_sensitivity
@@ -53,6 +53,7 @@ __all__ = [
     "CNNSpec",
     "Candidate",
     "Choice",
+    "Data",
     "DataSpec",
     "FCSpec",
     "FigureSpec",
