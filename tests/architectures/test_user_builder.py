@@ -106,6 +106,23 @@ def test_its_own_initialisation_is_what_the_function_draws():
     assert float(model.net[1].weight.detach().std()) == pytest.approx(bound / np.sqrt(3), rel=0.2)
 
 
+def xavier(input_shape, n_outputs, *, width: int):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(24, width), nn.ReLU(), nn.Linear(width, n_outputs))
+    for layer in (model[1], model[3]):
+        nn.init.xavier_uniform_(layer.weight)
+    return model
+
+
+def test_what_the_function_draws_has_no_closed_form_and_a_scheme_has():
+    spec = family_of(xavier)(width=5)
+    x = torch.rand(8, *SHAPE)
+    with pytest.raises(ns.NoClosedFormError, match="it draws its weights by itself"):
+        ns.closed_form_sensitivity(spec, x, noise_std=0.1, init="torch_default", n_outputs=3)
+    assert ns.closed_form_sensitivity(spec, x, noise_std=0.1, init="he_normal", n_outputs=3) > 0
+    weight = spec.build(SHAPE, 3, generator=torch.Generator().manual_seed(0)).net[1].weight.detach()
+    assert float(weight.abs().max()) > 1 / np.sqrt(24), "xavier's bound is larger than that of PyTorch's default"
+
+
 def test_the_global_random_state_is_left_alone():
     before = torch.get_rng_state()
     MLP(width=7).build(SHAPE, 3, generator=torch.Generator().manual_seed(5))
