@@ -166,7 +166,7 @@ def closed_form(
         NoClosedFormError: A module has no rule, or none for the way it is used; the message names it.
         InvalidInputError: An argument cannot be used, or the network does not fit the input.
         InfeasibleArchitectureError: The architecture does not fit the input.
-    """
+    """  # noqa: DOC501 - `no_rule` makes the error
     moments = x if isinstance(x, InputMoments) else InputMoments.from_inputs(x, noise_std)
     draw = Draw(init, init_scale)
     if isinstance(model, ArchitectureSpec):
