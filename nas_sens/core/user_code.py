@@ -55,8 +55,8 @@ def user_object(text: str, expected: str) -> Any:
         own = _names_in(sys.modules[module])
         if module == "__main__":
             raise InvalidInputError(
-                f"{text} was defined in a script or notebook, and is known in that process alone; call nas_sens there, or "
-                "put it into a module"
+                f"{text} was defined in a script or notebook, and is known in that process alone; call nas_sens there, "
+                "or put it into a module"
             ) from error
         raise InvalidInputError(
             f"{text} must name {expected} in that module; {file} has no {name!r}, but {own or 'nothing of its own'}"

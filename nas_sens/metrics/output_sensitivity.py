@@ -79,7 +79,7 @@ def output_sensitivity(
     if not x.is_floating_point():
         raise InvalidInputError(f"noise needs floating-point inputs; given {x.dtype}; convert them first")
     source = generator or _global_stream(x.device)
-    before = source.get_state() if source is not None else None
+    before = None if source is None else source.get_state()
 
     def in_type(network: nn.Module, dtype: torch.dtype) -> float:
         with evaluation_mode(network):
@@ -91,7 +91,7 @@ def output_sensitivity(
         return float(output_noise_variance(clean.repeat(n_noise, 1), torch.cat(noisy), after_softmax=after_softmax))
 
     value = in_type(model, x.dtype)
-    if math.isfinite(value) or source is None or not (_is_single(model, x) and has_float64(x.device)):
+    if math.isfinite(value) or source is None or before is None or not (_is_single(model, x) and has_float64(x.device)):
         return value
     # Deep networks of standard-normal weights overflow float32 long before float64; a copy, as the network is the
     # caller's, and the same noise again.
