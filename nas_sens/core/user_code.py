@@ -12,8 +12,9 @@ from types import ModuleType
 from typing import Any
 
 from .errors import InvalidInputError, first_line
-from .messages import shown
+from .text import printable
 
+_LONGEST = 300  # characters of what foreign code says
 FOLDERS = "NAS_SENS_CODE"  # the environment variable by which processes hand these folders on, as PATH is written
 
 
@@ -94,8 +95,9 @@ def _failed(module: str, error: BaseException) -> InvalidInputError:
 
 
 def error_text(error: BaseException) -> str:
-    """Return what foreign code raised, in one line."""
-    return shown(f"{type(error).__name__}: {first_line(error)}")[1:-1]
+    """Return the kind of a foreign exception and the first line of what it says, without control characters."""
+    text, name = printable(first_line(error)), type(error).__name__
+    return (name if text == name else f"{name}: {text}")[:_LONGEST]
 
 
 def _names_in(code: ModuleType) -> str:
