@@ -1,5 +1,9 @@
 """Every public name, imported from where it is defined; ``nas_sens`` itself hands them out when one is asked for."""
 
+from optuna.distributions import CategoricalDistribution as Choice
+from optuna.distributions import FloatDistribution as Float
+from optuna.distributions import IntDistribution as Int
+
 from .architectures import ArchitectureSpec, load_spec
 from .architectures.alexnet import AlexNetSpec
 from .architectures.cnn import CNNSpec
@@ -10,7 +14,7 @@ from .architectures.timm import TimmSpec
 from .architectures.vgg import VGGSpec
 from .core.errors import InfeasibleArchitectureError, InvalidInputError, NasSensError, StorageError
 from .core.init_schemes import INIT_SCHEMES
-from .data import DataSpec, Splits, load_data
+from .data import Data, DataSpec, Splits, load_data
 from .metrics import Metric
 from .metrics.bias_variance import bias_variance
 from .metrics.closed_form.expectation import NoClosedFormError, closed_form_sensitivity
@@ -33,6 +37,7 @@ from .results.search_result import SearchResult
 from .selection import Candidate, Pick, select
 from .study.figure_spec import FigureSpec
 from .study.load import load_study
+from .study.own_family import family
 from .study.register import register
 from .study.score_spec import ScoreSpec
 from .study.search_space import SearchSpace, load_space
@@ -47,10 +52,14 @@ __all__ = [
     "ArchitectureSpec",
     "CNNSpec",
     "Candidate",
+    "Choice",
+    "Data",
     "DataSpec",
     "FCSpec",
     "FigureSpec",
+    "Float",
     "InfeasibleArchitectureError",
+    "Int",
     "InvalidInputError",
     "Measurement",
     "Metric",
@@ -75,6 +84,7 @@ __all__ = [
     "closed_form_sensitivity",
     "critical_length",
     "export_model",
+    "family",
     "gradient_cosines",
     "initialize_",
     "jacobian_against_loss",

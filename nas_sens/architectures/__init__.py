@@ -12,8 +12,18 @@ from ..core.errors import InvalidInputError
 from ..core.messages import shown
 from ..core.registry import Registry
 from .base import ArchitectureSpec, count_flops, count_params
+from .user_builder import BuiltSpec, family_of, imported_family
 
-__all__ = ["FAMILIES", "ArchitectureSpec", "count_flops", "count_params", "families", "load_spec"]
+__all__ = [
+    "FAMILIES",
+    "ArchitectureSpec",
+    "BuiltSpec",
+    "count_flops",
+    "count_params",
+    "families",
+    "family_of",
+    "load_spec",
+]
 
 
 def _is_family(value: Any) -> bool:
@@ -33,6 +43,7 @@ FAMILIES: Registry[type[ArchitectureSpec]] = Registry(
     things_in=_families_in,
     accepts=_is_family,
     name_of=lambda family: family.family,
+    by_code=imported_family,
 )
 
 

@@ -78,7 +78,7 @@ def initialize_(
     for owner in module.modules():
         if isinstance(owner, SelfInitialized):
             inside.update(owner.modules())
-            if scheme == "torch_default" or not all(map(_has_rule, owner.modules())):
+            if scheme == "torch_default" or not has_rules(owner):
                 owner.reset_(generator)
     # What lies inside a parametrisation is set through it.
     inner = {m for p in module.modules() if isinstance(p, parametrize.ParametrizationList) for m in p.modules()}
@@ -145,6 +145,11 @@ def _set_weight(layer: Any, name: str, weight: torch.Tensor, generator: torch.Ge
             f"no initialisation rule for {type(layer).__name__} (layer {name!r}): its parametrisation does not take a "
             f"drawn weight: {first_line(error)}"
         ) from error
+
+
+def has_rules(module: nn.Module) -> bool:
+    """Return whether every scheme draws all parameters of a module, so that none is left to the module itself."""
+    return all(map(_has_rule, module.modules()))
 
 
 def _has_rule(layer: nn.Module) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import difflib
 import json
-from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Annotated, Any, ClassVar
 
@@ -16,14 +15,13 @@ import torch
 from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
-from torch import fx, nn
+from torch import nn
 
 from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError, first_line
 from ..core.identity import canonical_json
-from ..core.random_state import global_stream
 from .base import SPEC_CONFIG, ArchitectureSpec, require_images
-from .initialization import SelfInitialized
+from .built_network import BuiltNetwork
 
 # Arguments of timm.create_model that are not the architecture's: given by the data, or about stored weights.
 _NOT_ARCHITECTURE = (
@@ -110,62 +108,13 @@ def _skeleton(model: str, kwargs: str, input_shape: tuple[int, int, int], n_outp
     return network
 
 
-class TimmNetwork(SelfInitialized):
-    """A network of timm that can be built on the meta device and draw its own initial weights from a generator.
+class TimmNetwork(BuiltNetwork):
+    """A network of timm, which draws its own initial weights."""
 
-    Args:
-        make: Returns the network on the current default device; must make the same layers at every call.
-    """
-
-    def __init__(self, make: Callable[[], nn.Module]) -> None:
-        super().__init__()
-        self._make = make
-        with global_stream(None):
-            try:
-                self.net = make()
-            except RuntimeError as error:
-                if "meta" not in str(error):
-                    raise
-                with torch.device("cpu"):  # a model that looks at values while it is put together
-                    self.net = make().to("meta")
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the logits (n, n_outputs) for images ``x`` (n, channels, height, width)."""
-        if issubclass(type(x), fx.Proxy):
-            # The closed form traces by fx, and would take weights for drawn by a scheme that the model itself drew.
-            raise NotImplementedError("a timm network initialises itself")
-        return self.net(x)
-
-    def to_empty(self, *, device: torch.device | str | int | None, recurse: bool = True) -> TimmNetwork:
-        """Move to ``device`` without the values of parameters; buffers get theirs, since they are no weights.
-
-        Position tables and the like are computed while a model is put together: no scheme and no stored weights
-        (they are seldom part of a state dict) would ever give them back.
-
-        Returns:
-            The network itself, changed in place.
-        """
-        super().to_empty(device=device, recurse=recurse)
-        for module in self.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.reset_running_stats()
-        is_statistic = ("running_mean", "running_var", "num_batches_tracked")
-        if any(name.rpartition(".")[2] not in is_statistic for name, _ in self.net.named_buffers()):
-            _copy_(dict(self._twin(0).named_buffers()), dict(self.net.named_buffers()))
-        return self
-
-    def reset_(self, generator: torch.Generator | None) -> None:
-        """Draw all parameters as timm does, and put buffers back, in place."""
-        device = None if generator is None else generator.device
-        seed = int(torch.randint(2**62, (), generator=generator, device=device or "cpu"))
-        twin = self._twin(seed)
-        _copy_(dict(twin.named_parameters()), dict(self.net.named_parameters()))
-        _copy_(dict(twin.named_buffers()), dict(self.net.named_buffers()))
-
-    def _twin(self, seed: int) -> nn.Module:
-        # On the CPU whatever the device: the same generator gives the same weights everywhere.
-        with torch.device("cpu"), global_stream(seed):
-            return self._make()
+    @property
+    def is_drawn_by_rule(self) -> bool:
+        """Whether a scheme draws all parameters; of timm's networks, which draw theirs with care, never."""
+        return False
 
 
 def _create(model: str, kwargs: str, input_shape: tuple[int, int, int], n_outputs: int) -> nn.Module:
@@ -208,9 +157,3 @@ def _misfit(network: TimmNetwork, input_shape: tuple[int, int, int], n_outputs: 
         given = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
         return f"its output must be of shape (1, {n_outputs}), but is {given}"
     return None
-
-
-@torch.no_grad()
-def _copy_(source: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> None:
-    for name, tensor in target.items():
-        tensor.copy_(source[name])

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from .declarations import find
 from .errors import InvalidInputError
 from .messages import shown
+from .user_code import is_name
 
 T = TypeVar("T")
 
@@ -31,6 +32,7 @@ class Registry(Generic[T]):
         things_in: The things that a module holds.
         accepts: Whether something is one of them.
         name_of: Its name.
+        by_code: Returns what a name such as ``module:name`` stands for, which is in no folder; None if none does.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Registry(Generic[T]):
         things_in: Callable[[ModuleType], Iterable[T]],
         accepts: Callable[[Any], bool],
         name_of: Callable[[T], str],
+        by_code: Callable[[str], T] | None = None,
     ) -> None:
         self.kind, self.package, self.group, self.expected = kind, package, f"nas_sens.{group}", expected
         self.accepts = accepts
-        self._things_in, self._name_of = things_in, name_of
+        self._things_in, self._name_of, self._by_code = things_in, name_of, by_code
         self._table: dict[str, T] | None = None
         self._registered: dict[str, T] = {}
+        self._coded: dict[str, T] = {}
 
     def table(self) -> dict[str, T]:
         """Return all of them by name, in alphabetical order.
@@ -81,6 +85,10 @@ class Registry(Generic[T]):
         Raises:
             InvalidInputError: There is none; the message names the nearest one.
         """
+        if self._by_code is not None and name not in self.table() and is_name(name):
+            if name not in self._coded:
+                self._coded[name] = self._by_code(name)
+            return self._coded[name]
         return find(self.table(), name, self.kind)
 
     def register(self, thing: T) -> None:

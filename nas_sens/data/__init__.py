@@ -9,12 +9,15 @@ from dataclasses import fields
 from ..core.errors import InvalidInputError
 from ..core.messages import shown
 from ..core.registry import Registry
+from ..core.user_code import is_name
 from ._dataset import Dataset, datasets_in
+from .own import Data, own_samples
 from .samples import LoadOptions, Samples, Task
 from .splits import DataSpec, Splits, split
 
 __all__ = [
     "DATASETS",
+    "Data",
     "DataSpec",
     "Dataset",
     "Samples",
@@ -71,6 +74,8 @@ def read_samples(spec: DataSpec) -> Samples:
         InvalidInputError: The data set is unknown, missing or unusable.
     """
     name, _, argument = spec.name.partition(":")
+    if name not in DATASETS.table() and is_name(spec.name):
+        return _own(spec)
     dataset = DATASETS.get(name)
     if (dataset.argument is not None) != bool(argument):
         wanted = name if dataset.argument is None else f"{name}:{dataset.argument}"
@@ -99,4 +104,20 @@ def read_samples(spec: DataSpec) -> Samples:
     samples = dataset.load(options)
     if spec.task not in ("auto", samples.task):
         raise InvalidInputError(f"data set {name!r} is for {samples.task}; given task = {spec.task!r}")
+    return samples
+
+
+def _own(spec: DataSpec) -> Samples:
+    """Return the samples of a user's function, which says itself all that options would.
+
+    Raises:
+        InvalidInputError: An option was given, or the function cannot be used.
+    """
+    unset = {f.name: f.default for f in fields(DataSpec)}
+    for key in ("target", "image_size", "drop", "csv", "layout"):
+        if getattr(spec, key) != unset[key]:
+            raise InvalidInputError(f"data of a function ({spec.name}) take no {key}; remove it")
+    samples = own_samples(spec.name)
+    if spec.task not in ("auto", samples.task):
+        raise InvalidInputError(f"the data of {spec.name} are for {samples.task}; given task = {spec.task!r}")
     return samples

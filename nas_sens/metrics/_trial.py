@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from ..core.device import memory_guard
-from ..core.errors import InvalidInputError, OutOfMemoryError, first_line
+from ..core.errors import InvalidInputError, OutOfMemoryError
 from ..core.module_mode import evaluation_mode
+from ..core.user_code import error_text
 
-_LONGEST = 300  # characters of what a foreign module says
 _FOREIGN = (("torch.nn.modules.module", "_call_impl"), ("torch.autograd.function", "apply"))
 
 
@@ -37,14 +37,7 @@ def network_problem(model: nn.Module, x: torch.Tensor) -> str:
 
 def failure(error: Exception, x: torch.Tensor) -> str:
     """Return in one line what a network raised on inputs (n, *input_shape)."""
-    return f"the network fails on inputs (n, {', '.join(map(str, x.shape[1:]))}): {what(error)}"
-
-
-def what(error: BaseException) -> str:
-    """Return the kind of a foreign exception and the first line of what it says, without control characters."""
-    text = "".join(c if c.isprintable() else " " for c in first_line(error))
-    name = type(error).__name__
-    return (name if text == name else f"{name}: {text}")[:_LONGEST]
+    return f"the network fails on inputs (n, {', '.join(map(str, x.shape[1:]))}): {error_text(error)}"
 
 
 def output_problem(output: Any, n: int) -> str:

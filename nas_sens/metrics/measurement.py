@@ -19,10 +19,11 @@ from ..core.errors import InfeasibleArchitectureError, InvalidInputError, OutOfM
 from ..core.identity import make_generator
 from ..core.init_schemes import InitScheme
 from ..core.random_state import CPU, global_stream
+from ..core.user_code import error_text
 from . import Metric
 from . import metrics as all_metrics
 from ._left_as_found import left_as_found, surroundings_as_found
-from ._trial import checked_outputs, failure, has_lazy_layers, is_of_the_network, network_problem, what
+from ._trial import checked_outputs, failure, has_lazy_layers, is_of_the_network, network_problem
 from ._weights import copy_of
 
 __all__ = ["Measurement", "measure"]
@@ -194,7 +195,7 @@ def _attempt(
         is_of_torch = isinstance(error, (RuntimeError, ValueError))
         if not is_of_torch and not is_of_the_network(error):
             raise
-        value, problem = None, network_problem(model, x) or (what(error) if is_of_torch else failure(error, x))
+        value, problem = None, network_problem(model, x) or (error_text(error) if is_of_torch else failure(error, x))
     return value, time.perf_counter() - start, problem
 
 

@@ -13,10 +13,13 @@ Behind a softmax the K outputs sum to 1, so that their mean never moves and eq. 
 
 from __future__ import annotations
 
+import copy
+import math
+
 import torch
 from torch import nn
 
-from ..core.device import in_double
+from ..core.device import has_float64, in_double
 from ..core.errors import InvalidInputError
 from ..core.module_mode import evaluation_mode
 
@@ -51,7 +54,8 @@ def output_sensitivity(
         batch_size: Inputs per forward pass; None for all at once.
 
     Returns:
-        S_θ, a float; 0.0 for a dead network, inf or nan where the outputs are not finite.
+        S_θ, a float; 0.0 for a dead network, inf or nan where the outputs are not finite in float64 either, which is
+        tried where they are not in float32.
 
     Raises:
         InvalidInputError: ``noise_std`` is not positive, there are fewer than two inputs, or they are integers.
@@ -74,13 +78,25 @@ def output_sensitivity(
         )
     if not x.is_floating_point():
         raise InvalidInputError(f"noise needs floating-point inputs; given {x.dtype}; convert them first")
-    with evaluation_mode(model):
-        clean = _outputs(model, x, batch_size)
-        noisy = []
-        for _ in range(n_noise):
-            noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-            noisy.append(_outputs(model, noise.mul_(noise_std).add_(x), batch_size))
+    source = generator or _global_stream(x.device)
+    before = None if source is None else source.get_state()
+
+    def in_type(network: nn.Module, dtype: torch.dtype) -> float:
+        with evaluation_mode(network):
+            clean = _outputs(network, x.to(dtype), batch_size)
+            noisy = []
+            for _ in range(n_noise):
+                noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+                noisy.append(_outputs(network, noise.mul_(noise_std).add_(x).to(dtype), batch_size))
         return float(output_noise_variance(clean.repeat(n_noise, 1), torch.cat(noisy), after_softmax=after_softmax))
+
+    value = in_type(model, x.dtype)
+    if math.isfinite(value) or source is None or before is None or not (_is_single(model, x) and has_float64(x.device)):
+        return value
+    # Deep networks of standard-normal weights overflow float32 long before float64; a copy, as the network is the
+    # caller's, and the same noise again.
+    source.set_state(before)
+    return in_type(copy.deepcopy(model).double(), torch.float64)
 
 
 def output_noise_variance(clean: torch.Tensor, noisy: torch.Tensor, *, after_softmax: bool) -> torch.Tensor:
@@ -110,6 +126,16 @@ def _noise(clean: torch.Tensor, noisy: torch.Tensor, after_softmax: bool) -> tup
 
 def _variance(noise: torch.Tensor, after_softmax: bool) -> torch.Tensor:
     return noise.var(dim=0).mean() / noise.shape[1] if after_softmax else noise.mean(dim=1).var()
+
+
+def _is_single(model: nn.Module, x: torch.Tensor) -> bool:
+    parameter = next(model.parameters(), None)
+    return x.dtype == torch.float32 and parameter is not None and parameter.dtype == torch.float32
+
+
+def _global_stream(device: torch.device) -> torch.Generator | None:
+    """Return the global generator that noise on a device is drawn from; None where it cannot be put back."""
+    return torch.default_generator if device.type == "cpu" else None
 
 
 def _outputs(model: nn.Module, x: torch.Tensor, batch_size: int | None) -> torch.Tensor:

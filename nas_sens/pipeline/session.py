@@ -23,6 +23,7 @@ from ..storage.attribute_types import declared_in, of_study
 from ..storage.study_storage import StudyStorage
 from ..storage.url import storage_url
 from ..study.load import from_dict
+from ..study.own_family import sources_of
 from ..study.resume import check_resumable
 from ..study.sampler import AUTO
 from ..study.study_spec import StudySpec
@@ -101,6 +102,7 @@ def enter(
         attributes = _study_attributes(spec, prepared) | database.remember_artifacts(spec.name, there)
         if there is not None:
             attributes |= _threads(there, spec.name, told)
+            attributes |= _code(there, spec, told)
         database.create(spec.name, attributes, objective=spec.select.target)
         objective = database.objective(spec.name)
     if objective != spec.select.target:
@@ -185,6 +187,18 @@ def _threads(there: Mapping[str, Any], name: str, progress: Progress) -> dict[st
     return {} if begun is None else {"n_threads": begun}
 
 
+def _code(there: Mapping[str, Any], spec: StudySpec, progress: Progress) -> dict[str, Any]:
+    """Return the digests of the functions that a study was begun with, and tell which have changed."""
+    begun: Mapping[str, str] = there.get("code", {})
+    changed = [name for name, now in sources_of(spec.search_space).items() if begun.get(name, now) != now]
+    if changed:
+        progress.message(
+            f"the source of {', '.join(changed)} changed since study {spec.name!r} was begun: earlier candidates are "
+            "of the earlier function; if it builds other networks now, start a new study with --name"
+        )
+    return {"code": dict(begun)} if begun else {}
+
+
 def _fingerprint(table: TrainingTable | None) -> str:
     return "none" if table is None else table.fingerprint
 
@@ -198,6 +212,7 @@ def _study_attributes(spec: StudySpec, prepared: Prepared) -> dict[str, Any]:
         "data_fingerprint": splits.fingerprint,
         "score_inputs": _SCORE_INPUTS,
         "n_threads": torch.get_num_threads(),
+        **({"code": sources} if (sources := sources_of(spec.search_space)) else {}),
         "input_shape": list(splits.input_shape),
         "n_outputs": splits.n_outputs,
         "task": splits.task,

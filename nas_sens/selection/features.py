@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-from ..architectures import families
+from ..architectures import FAMILIES
 from ..core.candidates import ScoredCandidate
 from . import Candidate
 
@@ -24,7 +24,7 @@ def selection_features(candidate: ScoredCandidate) -> Candidate:
     if candidate.log10_relative_sensitivity is not None:
         features["log10_relative_sensitivity"] = candidate.log10_relative_sensitivity
     features |= dict(candidate.measures)
-    features |= families()[values["family"]].structure(values)
+    features |= FAMILIES.get(values["family"]).structure(values)
     numbers = {k: v for k, v in candidate.training.items() if isinstance(v, (bool, int, float))}
     features |= {f"training_{k}": float(v) for k, v in numbers.items()}
     return Candidate(candidate.digest, features, values["family"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from ..architectures import families
+from ..architectures import FAMILIES
 from ..core.errors import InvalidInputError
 from ..core.identity import digest
 from ..core.messages import shown
@@ -66,7 +66,7 @@ def _check_figures(spec: StudySpec) -> None:
     space = spec.search_space
     check_figures(
         spec.figures,
-        parameters=sorted({f.name for family in space.families for f in fields(families()[family]) if f.init}),
+        parameters=sorted({f.name for family in space.families for f in fields(FAMILIES.get(family)) if f.init}),
         training=space.training_names,
         measures=spec.train.measured,
         epochs=(None, *spec.train.recording_epochs),

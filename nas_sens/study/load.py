@@ -13,6 +13,7 @@ from ..core.declarations import locate, validate
 from ..core.errors import InvalidInputError
 from ..core.messages import shown
 from ..core.toml_reader import read_toml
+from ..core.user_code import look_beside
 from ..data import DATASETS, DataSpec
 from .consistency import check_declaration
 from .figure_spec import FigureSpec
@@ -58,6 +59,7 @@ def read_study(source: str | Path | StudySpec, *, full: bool = False) -> tuple[S
             raise InvalidInputError(f"the study {source.name!r} is no file, so it has no table [full]; leave full out")
         return source, ""
     path = locate(source, "studies")
+    look_beside(path.parent)
     table = read_toml(path)
     larger = table.pop("full", None)
     if full and larger is None:

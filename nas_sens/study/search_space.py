@@ -14,12 +14,13 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import RandomSampler
 
-from ..architectures import FAMILIES, ArchitectureSpec, families
+from ..architectures import FAMILIES, ArchitectureSpec, families, family_of
 from ..core.declarations import locate, nearest, validate
 from ..core.errors import InvalidInputError
 from ..core.identity import digest
 from ..core.messages import shown
 from ..core.toml_reader import read_toml
+from ..core.user_code import is_name, look_beside
 from .distributions import (
     FAMILY,
     TRAINING,
@@ -43,9 +44,10 @@ class SearchSpace:
 
     Args:
         name: Its name.
-        families: Family name to parameters; a parameter is a fixed value, a list of choices, a table in Optuna's short
-            form or an Optuna distribution. Several families form a union, in which parameters are prefixed by their
-            family, as ``fc.depth``, and the parameter ``family`` chooses.
+        families: Family, by its name or as a function of the user (:func:`nas_sens.family`), to parameters; a parameter
+            is a fixed value, a list of choices, a table in Optuna's short form or an Optuna distribution. Several
+            families form a union, in which parameters are prefixed by their family, as ``fc.depth``, and the parameter
+            ``family`` chooses.
         constraints: ``params``, ``flops`` or any declared numeric parameter to ``{"min": …, "max": …}``, inclusive.
         training: Keys of ``[train]`` that are searched with the architecture, such as ``learning_rate``, to parameters
             as above; in a trial they are called ``training.learning_rate``. ``together`` is a list of tables, one of
@@ -132,7 +134,7 @@ class SearchSpace:
         values = {
             k: params[prefix + k] if isinstance(v, BaseDistribution) else v for k, v in self.families[family].items()
         }
-        return validate(families()[family], values, source=self.source, where=family)
+        return validate(FAMILIES.get(family), values, source=self.source, where=family)
 
     def training_of(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keys of ``[train]`` that a trial's parameters mean; fixed values are filled in."""
@@ -232,6 +234,7 @@ def load_space(source: str | Path | SearchSpace, *, beside: Path | None = None) 
     if isinstance(source, SearchSpace):
         return source
     path = locate(source, "search_spaces", beside=beside)
+    look_beside(path.parent)
     return space_of_table(read_toml(path), name=path.stem, source=str(path))
 
 
@@ -247,11 +250,14 @@ def space_of_table(table: Mapping[str, Any], *, name: str, source: str) -> Searc
         InvalidInputError: The declaration is wrong.
     """
     known = families()
-    tables = {k: v for k, v in table.items() if k in known}
+    tables = {k: v for k, v in table.items() if k in known or is_name(k)}
     allowed = ["name", "description", "constraints", "training", *known]
     for key in table:
-        if key not in allowed:
-            raise InvalidInputError(f"{source}: unknown key {key!r}; {nearest(key, allowed)}")
+        if key not in allowed and key not in tables:
+            raise InvalidInputError(
+                f"{source}: unknown key {key!r}; {nearest(key, allowed)}; a function of your own is a family as "
+                '["module:function"]'
+            )
     return SearchSpace(
         name=table.get("name", name),
         description=table.get("description", ""),
@@ -266,6 +272,7 @@ def _parse_families(declared: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(declared, Mapping) or not declared:
         raise InvalidInputError(f"at least one family table is required; valid: {', '.join(families())}")
     parsed: dict[str, dict[str, Any]] = {}
+    declared = {_family_name(key): parameters for key, parameters in declared.items()}
     for name in sorted(declared, key=str):  # so that what samplers see does not depend on the order of the declaration
         family, parameters = FAMILIES.get(name), declared[name]
         if not isinstance(parameters, Mapping):
@@ -280,6 +287,17 @@ def _parse_families(declared: Any) -> dict[str, dict[str, Any]]:
         example = {k: next(iter(_some_value(v))) for k, v in parsed[name].items()}
         validate(family, example, source="the space", where=name)
     return parsed
+
+
+def _family_name(key: Any) -> Any:
+    """Return the name of a family that is given by its name, as a function or as a class; functions are registered."""
+    if isinstance(key, type) and issubclass(key, ArchitectureSpec):
+        return key.family
+    if not callable(key):
+        return key
+    family = family_of(key)
+    FAMILIES.register(family)
+    return family.family
 
 
 def _parse_training(declared: Any) -> dict[str, Any]:

@@ -194,5 +194,5 @@ def test_scores_are_finite_and_repeatable(generator, same_global_rng):
 
 def test_no_closed_form_is_claimed():
     # The variances of "torch_default" are not those of timm's own initialisation.
-    with pytest.raises(NoClosedFormError, match="a timm network initialises itself"):
+    with pytest.raises(NoClosedFormError, match="draws parameters by itself that no scheme has a rule for"):
         closed_form(TimmSpec(model="test_resnet"), torch.rand(4, *SHAPE), n_outputs=10)

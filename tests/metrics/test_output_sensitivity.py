@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ from scipy import stats
 from torch import nn
 
 from nas_sens.architectures.fc import FCSpec
+from nas_sens.architectures.initialization import initialize_
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.core.identity import make_generator
 from nas_sens.core.module_mode import evaluation_mode
@@ -160,7 +162,7 @@ def test_dead_and_overflowing_networks():
     x = inputs(10, 4).float()
     model[1].weight.data.zero_()
     assert output_sensitivity(model, x, generator=seeded()) == 0.0
-    model = FCSpec(depth=2, width=9, init="standard_normal", init_scale=1e20).build((4,), 3, generator=seeded())
+    model = FCSpec(depth=9, width=9, init="standard_normal", init_scale=1e35).build((4,), 3, generator=seeded())
     assert not math.isfinite(output_sensitivity(model, x, generator=seeded()))
 
 
@@ -226,3 +228,23 @@ def test_metrics_are_listed_with_a_description():
     assert {"output_sensitivity", "predicted_loss"} <= set(names)
     assert names["output_sensitivity"].startswith("Output sensitivity S: variance of")
     assert not [n for n in names if n.startswith("_")]
+
+
+def test_outputs_beyond_float32_are_taken_in_float64_and_the_network_is_left_as_it_was():
+    g = torch.Generator().manual_seed(0)
+    layers = [layer for _ in range(30) for layer in (torch.nn.Linear(64, 64), torch.nn.ReLU())]
+    model = torch.nn.Sequential(*layers, torch.nn.Linear(64, 3))
+    initialize_(model, "standard_normal", scale=4.0, generator=g)
+    x = torch.rand(32, 64, generator=g)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1)) * 0.1
+    twin = copy.deepcopy(model).double()
+    with torch.no_grad():
+        moved = (twin((x + noise).double()) - twin(x.double())).mean(dim=1)
+        assert not torch.isfinite(model(x)).all()
+    found = output_sensitivity(model, x, noise_std=0.1, generator=torch.Generator().manual_seed(1))
+    assert found == pytest.approx(float(moved.var()), rel=1e-6)
+    assert found > 1e60
+    assert all(torch.equal(v, before[k]) and v.dtype == torch.float32 for k, v in model.state_dict().items())
+    torch.manual_seed(1)
+    assert output_sensitivity(model, x, noise_std=0.1) == pytest.approx(found, rel=1e-6)

@@ -33,6 +33,7 @@ from torch import nn
 
 from ...architectures.base import ArchitectureSpec
 from ...architectures.fc import FCSpec
+from ...architectures.initialization import SelfInitialized
 from ...core.errors import InvalidInputError
 from .draws import Draw, NoClosedFormError, WeightDraw
 from .fc import fc_walk
@@ -165,7 +166,7 @@ def closed_form(
         NoClosedFormError: A module has no rule, or none for the way it is used; the message names it.
         InvalidInputError: An argument cannot be used, or the network does not fit the input.
         InfeasibleArchitectureError: The architecture does not fit the input.
-    """
+    """  # noqa: DOC501 - `no_rule` makes the error
     moments = x if isinstance(x, InputMoments) else InputMoments.from_inputs(x, noise_std)
     draw = Draw(init, init_scale)
     if isinstance(model, ArchitectureSpec):
@@ -174,6 +175,8 @@ def closed_form(
         if init == "current":
             raise InvalidInputError('init="current" needs a module with weights; an ArchitectureSpec has none')
         model = model.skeleton(moments.input_shape, n_outputs).eval()
+    if init == "torch_default" and isinstance(model, SelfInitialized):
+        raise no_rule("model", type(model).__name__, "it draws its weights by itself, in a way that is not known")
     steps = steps_of(model)
     if needs_cross_at_input(steps) and len(moments.input_shape) == 3:
         starts = moments.with_pixels()
