@@ -142,7 +142,7 @@ def test_it_is_known_by_its_qualified_name_and_keywords():
     [
         ({"width": 0.5}, "mlp.width must be a valid integer; given 0.5"),
         ({"width": 4, "act": ["relu", "gelu"]}, "act must be 'relu' or 'tanh'; given 'gelu'"),
-        ({"width": 4, "bais": True}, "unknown key .*mlp.bais'; did you mean 'bias'"),
+        ({"width": 4, "biases": True}, "unknown key .*mlp.biases'; did you mean 'bias'"),
         ({"act": "relu"}, "width.* is required"),
     ],
 )
@@ -260,7 +260,7 @@ def test_workers_find_the_functions_too(folder: Path) -> None:
         ("my_nas:lstm", "your_nas:lstm", "there is no module 'your_nas' in .* put your_nas.py there"),
         ("my_nas:lstm", "my_nas:gru", "has no 'gru', but conv1d, Recurrent, lstm, broken"),
         ("my_nas:lstm", "lstm", "unknown key .lstm.; .*a function of your own is a family as .*module:function"),
-        ("hidden =", "hiden =", "unknown key 'my_nas:lstm.hiden'; did you mean 'hidden'"),
+        ("hidden =", "hiddn =", "unknown key 'my_nas:lstm.hiddn'; did you mean 'hidden'"),
         ("hidden = [2, 3, 4]", 'hidden = ["a"]', "my_nas:lstm.hidden must be a valid integer"),
     ],
 )
