@@ -13,6 +13,29 @@ FC = {
     "init": "he_normal",
 }
 
+STUDY = """
+name = "study"
+search_space = "space.toml"
+[data]
+name = "npz:data.npz"
+[score]
+n_inputs = 8
+seeds = 1
+[search]
+n_candidates = 2
+[select]
+top_k = 1
+control = 0
+[train]
+epochs = 1
+seeds = 1
+"""
+SPACE = """
+[fc]
+depth = 1
+width = { type = "int", low = 2, high = 8 }
+"""
+
 
 def tiny(**changes: object) -> ns.StudySpec:
     values = {

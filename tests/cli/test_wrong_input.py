@@ -9,29 +9,7 @@ import pytest
 
 from nas_sens.cli.main import main
 from tests.fuzz.command_lines import listing
-
-STUDY = """
-name = "study"
-search_space = "space.toml"
-[data]
-name = "npz:data.npz"
-[score]
-n_inputs = 8
-seeds = 1
-[search]
-n_candidates = 2
-[select]
-top_k = 1
-control = 0
-[train]
-epochs = 1
-seeds = 1
-"""
-SPACE = """
-[fc]
-depth = 1
-width = { type = "int", low = 2, high = 8 }
-"""
+from tests.tiny_study import SPACE, STUDY
 
 # (text in the study, what stands there instead, what the message must say)
 STUDY_CASES = [

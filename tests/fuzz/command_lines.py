@@ -18,33 +18,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 from nas_sens.cli.main import cli, main
+from tests import tiny_study
 from tests.fuzz.contract import Hang, deadline, fault_of_message, name_of
 
 DEADLINE = 30.0  # seconds of one command
 
-STUDY = """
-name = "study"
-search_space = "space.toml"
-[data]
-name = "npz:data.npz"
-[score]
-n_inputs = 8
-seeds = 1
-[search]
-n_candidates = 2
-[select]
-rule = "lowest"
-top_k = 1
-control = 0
-[train]
-epochs = 1
-seeds = 1
-"""
-SPACE = """
-[fc]
-depth = 1
-width = { type = "int", low = 2, high = 8 }
-"""
+STUDY = tiny_study.STUDY.replace("[select]\n", '[select]\nrule = "lowest"\n')
 ODD = (
     "", " ", "-", "--", ".", "..", "/", "//", "~", "./none/", "data.npz", "study.toml", "folder", "nas_sens.db",
     "space.toml", "report.html/x", "a\x00b", "\x1b[31mred", "\udcff\udcfe", "é☃", "\u202eabc", "a/train", "x" * 10_000,
@@ -85,7 +64,7 @@ def prepared() -> Path:
     """Return a folder with a study that is searched, its declaration and its data."""
     folder = Path(tempfile.mkdtemp(prefix="nas_sens_fuzz_"))
     (folder / "study.toml").write_text(STUDY)
-    (folder / "space.toml").write_text(SPACE)
+    (folder / "space.toml").write_text(tiny_study.SPACE)
     (folder / "folder").mkdir()
     rng = np.random.default_rng(0)
     np.savez(folder / "data.npz", x=rng.random((60, 4)), y=np.arange(60) % 2)
