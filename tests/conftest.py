@@ -18,6 +18,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from nas_sens.core import user_code
 from nas_sens.data import DataSpec, Splits, load_data
 from tests.shared_study import Undisturbed, search_undisturbed
 
@@ -45,6 +46,17 @@ def digits() -> Splits:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """What one process alone finds in the study that others share."""
     return search_undisturbed(tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.fixture(autouse=True)
+def own_code_is_forgotten():
+    """Forget the folders beside the studies of a test, in which its process would look for modules from then on."""
+    before = os.environ.get(user_code.FOLDERS)
+    yield
+    if before is None:
+        os.environ.pop(user_code.FOLDERS, None)
+    else:
+        os.environ[user_code.FOLDERS] = before
 
 
 @pytest.fixture
