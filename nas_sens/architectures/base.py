@@ -61,6 +61,9 @@ class ArchitectureSpec(ABC):
 
         Raises:
             InfeasibleArchitectureError: A layer has more weights than PyTorch can count.
+            RuntimeError: The layers cannot be made; as are the other two.
+            TypeError: See above.
+            OverflowError: See above.
         """
         try:
             with torch.device("meta"), _NoInitialValues():
