@@ -26,6 +26,8 @@ from .initialization import initialize_
 SPEC_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Count = Annotated[int, Field(ge=1)]
 Count0 = Annotated[int, Field(ge=0)]
+Layers = Annotated[int, Field(ge=1, le=10_000)]  # more take minutes to put together, or the memory
+Layers0 = Annotated[int, Field(ge=0, le=10_000)]
 
 
 @dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)
@@ -55,9 +57,21 @@ class ArchitectureSpec(ABC):
         """
 
     def skeleton(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
-        """Return the network on the meta device: shapes without memory. See :meth:`layers` for the arguments."""
-        with torch.device("meta"), _NoInitialValues():
-            return self.layers(tuple(input_shape), n_outputs)
+        """Return the network on the meta device: shapes without memory. See :meth:`layers` for the arguments.
+
+        Raises:
+            InfeasibleArchitectureError: A layer has more weights than PyTorch can count.
+            RuntimeError: The layers cannot be made; as are the other two.
+            TypeError: See above.
+            OverflowError: See above.
+        """
+        try:
+            with torch.device("meta"), _NoInitialValues():
+                return self.layers(tuple(input_shape), n_outputs)
+        except (RuntimeError, TypeError, OverflowError) as error:
+            if "overflow" not in str(error).lower():
+                raise
+            raise InfeasibleArchitectureError("a layer would have more than 2^63 bytes of weights") from error
 
     def blank(self, input_shape: tuple[int, ...], n_outputs: int, *, device: torch.device | str) -> nn.Module:
         """Return the network on a device with memory for its parameters, but without values: these are to be drawn."""

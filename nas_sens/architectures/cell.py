@@ -18,7 +18,7 @@ from torch import nn
 
 from ..core.declarations import validate
 from ..core.errors import InfeasibleArchitectureError, InvalidInputError
-from .base import SPEC_CONFIG, ArchitectureSpec, Count, require_images
+from .base import SPEC_CONFIG, ArchitectureSpec, Count, Layers, require_images
 from .cell_isomorphism import EDGES, N_NODES, is_dead, leads_to_output, representative
 from .cell_paths import path_counts
 
@@ -58,7 +58,7 @@ class CellSpec(ArchitectureSpec):
     op_3_1: Operation
     op_3_2: Operation
     channels: Count = 16
-    cells_per_stage: Count = 5
+    cells_per_stage: Layers = 5
 
     @classmethod
     def from_string(cls, arch: str, **options: Any) -> CellSpec:

@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ..core.errors import InfeasibleArchitectureError
-from .base import SPEC_CONFIG, Count, Count0, LayeredSpec, require_images
+from .base import SPEC_CONFIG, Count, Count0, LayeredSpec, Layers, require_images
 
 
 @dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)
@@ -16,7 +16,7 @@ class CNNSpec(LayeredSpec):
     """A plain convolutional network.
 
     Args:
-        depth: Number of convolution layers.
+        depth: Number of convolution layers, at most 10,000.
         channels: Channels of every convolution layer.
         kernel: Side of the square kernel, in pixels.
         padding: Zero padding on every side, in pixels.
@@ -27,7 +27,7 @@ class CNNSpec(LayeredSpec):
 
     family: ClassVar[str] = "cnn"
 
-    depth: Count
+    depth: Layers
     channels: Count
     kernel: Count = 3
     padding: Count0 = 0

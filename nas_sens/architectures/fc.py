@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ..core.errors import InfeasibleArchitectureError
-from .base import SPEC_CONFIG, Count, Count0, LayeredSpec
+from .base import SPEC_CONFIG, Count, LayeredSpec, Layers0
 
 _MAX_UNITS = 2**31  # of a layer; far beyond any memory, and below the overflow of a float
 
@@ -21,7 +21,7 @@ class FCSpec(LayeredSpec):
     """A fully-connected network.
 
     Args:
-        depth: Number of hidden layers; 0 is a linear model.
+        depth: Number of hidden layers, at most 10,000; 0 is a linear model.
         width: Units of the first hidden layer.
         taper: Factor on the width from one hidden layer to the next, so that hidden layer i = 0, 1, … has
             ``max(1, round(width · taper^i))`` units; 1 for equal layers.
@@ -29,7 +29,7 @@ class FCSpec(LayeredSpec):
 
     family: ClassVar[str] = "fc"
 
-    depth: Count0
+    depth: Layers0
     width: Count
     taper: Annotated[float, Field(gt=0)] = 1.0
 

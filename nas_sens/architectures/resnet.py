@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from .activations import make_activation
-from .base import SPEC_CONFIG, Count, LayeredSpec, halved, require_images
+from .base import SPEC_CONFIG, Count, LayeredSpec, Layers, halved, require_images
 
 
 @dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)
@@ -35,7 +35,7 @@ class ResNetSpec(LayeredSpec):
     family: ClassVar[str] = "resnet"
 
     stages: Count
-    blocks: Count
+    blocks: Layers
     width: Count
     shortcut: Literal["identity", "projection", "none"] = "identity"
     pre_activation: bool = False

@@ -179,5 +179,6 @@ def known_outcomes(storage: StudyStorage, name: str, outcome: str) -> tuple[list
     trained = [t for t in result.trials if t.is_ok]
     if outcome not in OUTCOMES:
         raise InvalidInputError(f"the outcome of a study must be one of {', '.join(OUTCOMES)}; given {outcome!r}")
-    outcomes = {t.digest: float(getattr(t, outcome)) for t in trained}
+    # A training of somebody's own has only the figures that it was told.
+    outcomes = {t.digest: float(figure) for t in trained if (figure := getattr(t, outcome)) is not None}
     return [selection_features(c) for c in result.candidates if c.digest in outcomes], outcomes

@@ -66,9 +66,10 @@ def check_attributes(cls: type, number: int, attributes: Mapping[str, Any]) -> N
         known = _known[signature] = _Known.of(cls, attributes)
     if known.lacks and attributes.get("status", STATUS_OK) == STATUS_OK and attributes.get("feasible", True):
         raise StorageError(f"trial {number} has no {known.lacks}, which nas_sens writes; {ADVICE}")
-    for name in known.whole:
-        if not -_LARGEST < attributes[name] < _LARGEST:
-            raise StorageError(f"{name} of trial {number} is too large: {shown(attributes[name])}; {ADVICE}")
+    for name, low in known.whole:
+        if not low <= attributes[name] <= _LARGEST:
+            bounds = "a number of at most 300 digits" + ("" if low else ", 0 or more")
+            raise StorageError(f"{name} of trial {number} must be {bounds}; found {shown(attributes[name])}; {ADVICE}")
     if not "".join(known.texts(attributes)).isascii():
         _check_texts(number, attributes)
     text = attributes["architecture"]
@@ -99,14 +100,14 @@ class _Known:
 
     Attributes:
         lacks: A number that a candidate lacks, which only one that is infeasible or failed may.
-        whole: Names of whole numbers; so the others.
+        whole: Names of whole numbers, with the smallest value of each.
         texts: Returns the texts, two at least.
-        numbers: Tables of numbers.
-        lists: Tables of lists of numbers.
+        numbers: Names of tables of numbers.
+        lists: Names of tables of lists of numbers.
     """
 
     lacks: str | None
-    whole: tuple[str, ...]
+    whole: tuple[tuple[str, int], ...]
     texts: Callable[[Mapping[str, Any]], tuple[str, ...]]
     numbers: tuple[str, ...]
     lists: tuple[str, ...]
@@ -114,10 +115,12 @@ class _Known:
     @classmethod
     def of(cls, record: type, attributes: Mapping[str, Any]) -> _Known:
         """Return it for attributes of a class of records."""
+        types, _ = _declared(record)
+        counts = {name for name, kinds in types.items() if int in kinds and float not in kinds}
         needed = _MEASURED if record is ScoredCandidate else ()
         return cls(
             lacks=next((name for name in needed if attributes.get(name) is None), None),
-            whole=tuple(k for k, v in attributes.items() if type(v) is int),
+            whole=tuple((k, 0 if k in counts else -_LARGEST) for k, v in attributes.items() if type(v) is int),
             texts=itemgetter(*(name for name in _TEXTS if attributes.get(name) is not None)),
             numbers=tuple(name for name in _NUMBERS if attributes.get(name) is not None),
             lists=tuple(name for name in _LISTS if attributes.get(name) is not None),

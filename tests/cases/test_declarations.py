@@ -134,3 +134,27 @@ def test_a_family_without_docstring_has_no_description() -> None:
     assert first_line_of(type("Family", (dict,), {"__doc__": "  \n"})) == ""
     assert first_line_of(type("Family", (), {"__doc__": "One line.\n\nMore."})) == "One line."
     assert first_line_of(type("Family", (dict,), {})) == "", "that of another class is not its own"
+
+
+@pytest.mark.parametrize(
+    ("space", "text"),
+    [
+        (
+            '[fc]\ndepth = { type = "int", low = 1, high = 1_000_000_000 }\nwidth = 4\n',
+            "fc.depth must be less than or equal",
+        ),
+        ("[fc]\ndepth = 1_000_000_000\nwidth = 4\n", "fc.depth must be less than or equal"),
+        ("[fc]\ndepth = 1\nwidth = 1_000_000_000_000\n", "more than 2^31"),
+        ("[cnn]\ndepth = 1_000_000_000\nchannels = 4\n", "cnn.depth must be less than or equal"),
+        ("[resnet]\nstages = 1\nblocks = 1_000_000_000\nwidth = 4\n", "resnet.blocks must be less than or equal"),
+        ("[resnet]\nstages = 1\nblocks = 1\nwidth = 1_000_000_000_000\n", "no candidate that is feasible"),
+    ],
+)
+def test_spaces_larger_than_any_machine_are_refused_at_once(space: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "space.toml").write_text(space)
+    (tmp_path / "study.toml").write_text(command_lines.STUDY.replace("npz:data.npz", "digits"))
+    before = command_lines.listing(tmp_path)
+    code, _, err = command_lines.call(["score", "study.toml", "-q"], tmp_path)
+    assert code == 2, err
+    assert text in err
+    assert command_lines.listing(tmp_path) == before
