@@ -12,6 +12,7 @@ from nas_sens.cli.inspect_commands import first_line_of
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.core.toml_reader import read_toml
 from nas_sens.scoring.infeasible import reasons_of
+from tests import tiny_study
 from tests.fuzz import command_lines
 
 TEXT = 'name = "a"\n[data]\nname = "digits"\n'
@@ -74,7 +75,7 @@ def test_byte_order_mark_and_crlf_are_read(content: bytes, tmp_path: Path) -> No
 
 
 def test_a_space_without_candidates_says_why_and_how_near_and_leaves_no_database(tmp_path: Path) -> None:
-    space = command_lines.SPACE + "[constraints]\nparams = { max = 5 }\n"
+    space = tiny_study.SPACE + "[constraints]\nparams = { max = 5 }\n"
     (tmp_path / "space.toml").write_text(space)
     (tmp_path / "study.toml").write_text(command_lines.STUDY.replace("npz:data.npz", "digits"))
     before = command_lines.listing(tmp_path)
@@ -93,7 +94,7 @@ def test_reasons_are_counted_and_the_nearest_is_told() -> None:
 
 
 def test_a_path_whose_backslashes_were_taken_for_other_characters_says_so(tmp_path: Path) -> None:
-    (tmp_path / "space.toml").write_text(command_lines.SPACE)
+    (tmp_path / "space.toml").write_text(tiny_study.SPACE)
     (tmp_path / "study.toml").write_text(command_lines.STUDY.replace("npz:data.npz", r"npz:data\new.npz"))
     code, _, err = command_lines.call(["score", "study.toml", "-q"], tmp_path)
     assert code == 2
@@ -101,7 +102,7 @@ def test_a_path_whose_backslashes_were_taken_for_other_characters_says_so(tmp_pa
 
 
 def test_a_seed_that_no_generator_takes_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "space.toml").write_text(command_lines.SPACE)
+    (tmp_path / "space.toml").write_text(tiny_study.SPACE)
     (tmp_path / "study.toml").write_text(command_lines.STUDY.replace("npz:data.npz", "digits"))
     code, _, err = command_lines.call(["score", "study.toml", "-q", "--seed", str(2**32)], tmp_path)
     assert code == 2

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nas_sens.core.secrets import hidden_passwords, hide_password, redact
+from tests import tiny_study
 from tests.fuzz import command_lines
 
 HOSTS = ("127.0.0.1:1/d", "nowhere.invalid/d", "127.0.0.1:1/d?connect_timeout=1")
@@ -71,7 +72,7 @@ def test_there_are_fifty() -> None:
 @pytest.mark.parametrize(("url", "parts"), URLS, ids=[url for url, _ in URLS])
 def test_no_command_shows_any_part_of_it(url: str, parts: list[str], tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(command_lines.STUDY)
-    (tmp_path / "space.toml").write_text(command_lines.SPACE)
+    (tmp_path / "space.toml").write_text(tiny_study.SPACE)
     (tmp_path / "data.npz").write_bytes((command_lines.prepared() / "data.npz").read_bytes())
     before = command_lines.listing(tmp_path)
     for i, command in enumerate(COMMANDS if URLS.index((url, parts)) % 8 == 0 else COMMANDS[:2]):
@@ -114,7 +115,7 @@ def test_the_environment_is_looked_at_as_well(password: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("place", ["s3://AKIAKEY:hunter2secret@bucket/a", "gs://k:hunter2@bucket", "s3://k:a/b2c3@x/y"])
 def test_credentials_in_the_place_of_artifacts_are_refused(place: str, tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(command_lines.STUDY.replace("npz:data.npz", "digits"))
-    (tmp_path / "space.toml").write_text(command_lines.SPACE)
+    (tmp_path / "space.toml").write_text(tiny_study.SPACE)
     before = command_lines.listing(tmp_path)
     code, out, err = command_lines.call(["search", "study.toml", "-q", "--artifacts", place], tmp_path)
     assert code == 2

@@ -10,6 +10,7 @@ import pytest
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.data import DataSpec, load_data, without_path
 from nas_sens.study.load import load_study
+from tests import tiny_study
 from tests.fuzz import command_lines
 
 DATA = 'name = "npz:data.npz"'
@@ -22,7 +23,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
         (tmp_path / name / "photos").mkdir(parents=True)
         (tmp_path / name / "data.npz").write_bytes(b"")
         (tmp_path / name / "t.csv").write_text("arch\n")
-    (tmp_path / "study" / "space.toml").write_text(command_lines.SPACE)
+    (tmp_path / "study" / "space.toml").write_text(tiny_study.SPACE)
     (tmp_path / "here" / "only_here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("HOME", str(tmp_path / "here"))
