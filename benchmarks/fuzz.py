@@ -32,6 +32,7 @@ def fuzzers(folder: Path) -> dict[str, tuple[Any, Callable[[Any], str | None]]]:
     lines, files, declared = (
         importlib.import_module(f"tests.fuzz.{name}") for name in ("command_lines", "damaged_files", "declarations")
     )
+    lines.prepared()  # imports what is slow to import, which no deadline may cut in two
     return {
         "declarations": (declared.declared_files(), lambda content: declared.run(content, folder)),
         "command lines": (lines.command_lines(), lines.run),
