@@ -61,6 +61,8 @@ def check_attributes(cls: type, number: int, attributes: Mapping[str, Any]) -> N
     # Nearly all trials of a study have the same names and types: a million are looked at in a second.
     signature = (cls, tuple(attributes), tuple(map(type, attributes.values())))
     known = _known.get(signature)
+    if type(number) is not int:  # SQLite keeps whatever is written into a column
+        raise StorageError(f"the number of a trial must be a whole number; found {shown(number)}; {ADVICE}")
     if known is None:
         _check(cls, number, attributes)
         known = _known[signature] = _Known.of(cls, attributes)

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from sqlalchemy import func
 
 from ..core.errors import StorageError
+from ..core.messages import shown
 from .attribute_types import ADVICE
 
 _ROWS = 10_000  # that are fetched together
@@ -121,6 +122,17 @@ def _decoded(text: str, n: int) -> list[Any]:
     return values
 
 
+def _number(stored: Any) -> Any:
+    """Return what stands in a column of numbers, in which SQLite keeps whatever somebody writes; None for NaN.
+
+    Raises:
+        StorageError: It is no number.
+    """
+    if not isinstance(stored, (int, float, type(None))):
+        raise StorageError(f"a value of a trial must be a number; found {shown(stored)}; {ADVICE}")
+    return stored
+
+
 def read_intermediate_values(storage: RDBStorage, trial_ids: Iterable[int]) -> dict[int, dict[int, float]]:
     """Return the intermediate values of trials: identifier of the trial to step to value."""
     model = models.TrialIntermediateValueModel
@@ -133,7 +145,7 @@ def read_intermediate_values(storage: RDBStorage, trial_ids: Iterable[int]) -> d
                 sqlalchemy.select(*columns).where(value.c.trial_id.in_(ids)).order_by(value.c.trial_id, value.c.step)
             )
             for i, step, stored, kind in connection.execute(query):
-                found.setdefault(i, {})[step] = model.stored_repr_to_intermediate_value(stored, kind)
+                found.setdefault(i, {})[_number(step)] = model.stored_repr_to_intermediate_value(_number(stored), kind)
     return found
 
 
@@ -146,7 +158,7 @@ def read_values(storage: RDBStorage, trial_ids: Iterable[int]) -> dict[int, floa
         for ids in portions(trial_ids):
             query = sqlalchemy.select(value.c.trial_id, value.c.value, value.c.value_type)
             for i, stored, kind in connection.execute(query.where(value.c.trial_id.in_(ids), value.c.objective == 0)):
-                found[i] = model.stored_repr_to_value(stored, kind)
+                found[i] = model.stored_repr_to_value(_number(stored), kind)
     return found
 
 

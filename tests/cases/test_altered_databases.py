@@ -39,3 +39,22 @@ def test_is_told(key: str, value: str, command: list[str], text: str, tmp_path: 
     assert code in (1, 2), err
     assert text in err.splitlines()[-1]
     assert "fault of nas_sens" not in err
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("UPDATE trials SET number = 'x' WHERE number = 1", "the number of a trial must be a whole number"),
+        ("UPDATE trial_intermediate_values SET intermediate_value = ''", "a value of a trial must be a number"),
+        ("UPDATE trial_intermediate_values SET step = 'x'", "a value of a trial must be a number"),
+    ],
+)
+def test_a_column_of_numbers_that_holds_text_is_told(change: str, text: str, tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    shutil.copytree(command_lines.prepared(), folder)
+    with contextlib.closing(sqlite3.connect(folder / "nas_sens.db")) as connection:
+        assert connection.execute(change).rowcount
+        connection.commit()
+    code, _, err = command_lines.call(["report", "study"], folder)
+    assert code == 1
+    assert text in err.splitlines()[-1]
