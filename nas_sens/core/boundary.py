@@ -55,6 +55,8 @@ def reason(error: BaseException) -> str:
         return "it is nested too deeply"
     if isinstance(error, MemoryError):
         return "it does not fit in memory"
+    if isinstance(error, UnicodeDecodeError):
+        return f"the text is not {error.encoding}; save it as UTF-8, or say its encoding"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, KeyError):

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import bz2
-import csv
 import gzip
 import io
 import lzma
 import warnings
 import zipfile
-import zlib
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .errors import InvalidInputError, first_line
+from .boundary import reading
+from .errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# What the decompressors and pandas raise when a file is damaged; pandas' ParserError is a ValueError.
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    LookupError,
-    OverflowError,
-    RuntimeError,  # of zipfile: encrypted
-    NotImplementedError,
-    MemoryError,
-    csv.Error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 _COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}  # whatever the name says
 _HEAD_BYTES = 2**18
 
@@ -51,23 +37,21 @@ def read_csv(
 
     Raises:
         InvalidInputError: It cannot be read.
-    """  # noqa: DOC501 - `_refusal` makes the error
+    """
     import pandas as pd  # takes half a second, and few commands need it
 
-    try:
-        with _opened(path, source) as file, warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # of fields that would be lost
-            stream: Any = io.BufferedReader(_Bounded(file, max_bytes, source))
-            if comment_lines:
-                text = io.TextIOWrapper(stream, encoding=options.pop("encoding", "utf-8"), newline="")
-                stream = io.StringIO("".join(line for line in text if not line.startswith(comment_lines)), newline="")
+    with _reading(source), _opened(path, source) as file, warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # of fields that would be lost
+        stream: Any = io.BufferedReader(_Bounded(file, max_bytes, source))
+        if comment_lines:
+            text = io.TextIOWrapper(stream, encoding=options.pop("encoding", "utf-8"), newline="")
+            stream = io.StringIO("".join(line for line in text if not line.startswith(comment_lines)), newline="")
+        try:
             return pd.read_csv(stream, **options)
-    except InvalidInputError:
-        raise
-    except pd.errors.EmptyDataError as error:
-        raise InvalidInputError(f"{source}: a header line and at least one row are required; it is empty") from error
-    except _UNREADABLE as error:
-        raise _refusal(error, source) from error
+        except pd.errors.EmptyDataError as error:
+            raise InvalidInputError(
+                f"{source}: a header line and at least one row are required; it is empty"
+            ) from error
 
 
 def head_of(path: str | Path, *, source: str) -> tuple[bytes, bool]:
@@ -75,25 +59,14 @@ def head_of(path: str | Path, *, source: str) -> tuple[bytes, bool]:
 
     Raises:
         InvalidInputError: It cannot be read.
-    """  # noqa: DOC501 - `_refusal` makes the error
-    try:
-        with _opened(path, source) as file:
-            head = file.read(_HEAD_BYTES + 1)
-    except _UNREADABLE as error:
-        if isinstance(error, InvalidInputError):
-            raise
-        raise _refusal(error, source) from error
+    """
+    with _reading(source), _opened(path, source) as file:
+        head = file.read(_HEAD_BYTES + 1)
     return head[:_HEAD_BYTES], len(head) <= _HEAD_BYTES
 
 
-def _refusal(error: Exception, source: str) -> InvalidInputError:
-    if isinstance(error, UnicodeDecodeError):
-        reason = f"the text is not {error.encoding}; save it as UTF-8, or say its encoding"
-    elif isinstance(error, MemoryError):
-        reason = "it does not fit in memory"
-    else:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
-    return InvalidInputError(f"{source}: cannot be read as a table of comma-separated values: {reason}")
+def _reading(source: str) -> AbstractContextManager[None]:
+    return reading(f"{source}: cannot be read as a table of comma-separated values")
 
 
 def _opened(path: str | Path, source: str) -> IO[bytes]:
@@ -103,18 +76,18 @@ def _opened(path: str | Path, source: str) -> IO[bytes]:
     with path.open("rb") as file:
         beginning = file.read(6)
     opener: Any = next((o for magic, o in _COMPRESSED.items() if beginning.startswith(magic)), None)
-    opener = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": _only_member}.get(
+    opener = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": partial(_only_member, source=source)}.get(
         path.suffix.lower(), opener
     )
     return opener(path) if opener else path.open("rb")
 
 
-def _only_member(path: Path) -> IO[bytes]:
+def _only_member(path: Path, source: str) -> IO[bytes]:
     archive = zipfile.ZipFile(path)
     names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX")
              and not n.rpartition("/")[2].startswith(".")]  # fmt: skip
     if len(names) != 1:
-        raise ValueError(f"the archive must hold one file; it holds {len(names)}")
+        raise InvalidInputError(f"{source}: the archive must hold one file; it holds {len(names)}")
     return archive.open(names[0])
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import lzma
 import re
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import InvalidInputError, first_line
+from ..core.boundary import reading
+from ..core.errors import InvalidInputError
 from ._twins import twin_notes
 from .bounds import check_size, max_decompressed
 from .samples import LoadOptions, Samples, Task, make_samples
@@ -30,11 +28,6 @@ _PARTS = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-# What NumPy and the decompressors raise when an archive is damaged, encrypted or compressed in a way they do not know.
-_UNREADABLE = (
-    OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, RuntimeError, NotImplementedError, OverflowError,
-    MemoryError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
-)  # fmt: skip
 
 
 def load(options: LoadOptions) -> Samples:
@@ -48,13 +41,8 @@ def load(options: LoadOptions) -> Samples:
         InvalidInputError: The file cannot be read, is too large, or lacks the arrays.
     """
     source = f"npz:{options.argument}"
-    try:
+    with reading(f"{source}: cannot be read as a NumPy archive without pickles"):
         arrays, notes = _read(Path(options.argument).expanduser(), source)
-    except InvalidInputError:
-        raise
-    except _UNREADABLE as error:
-        reason = "it does not fit in memory" if isinstance(error, MemoryError) else first_line(error)
-        raise InvalidInputError(f"{source}: cannot be read as a NumPy archive without pickles: {reason}") from error
     pairs = {}
     for part in ("val", "test"):
         given = [key for key in (f"x_{part}", f"y_{part}") if key in arrays]
