@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -92,6 +92,25 @@ def user_module(module: str, needed: str) -> ModuleType:
 
 def _failed(module: str, error: BaseException) -> InvalidInputError:
     return InvalidInputError(f"the module {module} cannot be imported: {error_text(error)}; repair it")
+
+
+def called(function: Callable[..., Any], name: str, **arguments: Any) -> Any:
+    """Return what a function of the user returns.
+
+    Args:
+        function: The function.
+        name: ``module:name``, for the message.
+        arguments: What it is given.
+
+    Raises:
+        InvalidInputError: It fails.
+    """
+    try:
+        return function(**arguments)
+    except InvalidInputError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever foreign code raises
+        raise InvalidInputError(f"{name} fails: {error_text(error)}") from error
 
 
 def error_text(error: BaseException) -> str:

@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 
+_OPTIONS = ("target", "image_size", "drop", "csv", "layout")  # of `Dataset.options`
+
 DATASETS: Registry[Dataset] = Registry(
     "data set",
     package=__name__,
@@ -83,9 +85,8 @@ def read_samples(spec: DataSpec) -> Samples:
     if re.match(r"[A-Za-z][\w+.-]+:/", argument):
         what = "a name of the hub, as in hf:NAME" if name == "hf" else "a path: download it first, and unpack archives"
         raise InvalidInputError(f"{shown(spec.name)}: addresses cannot be read; give {what}")
-    unset = {f.name: f.default for f in fields(DataSpec)}
-    for key in ("target", "image_size", "drop", "csv", "layout"):
-        if getattr(spec, key) != unset[key] and key not in dataset.options:
+    for key in _options_given(spec):
+        if key not in dataset.options:
             raise InvalidInputError(
                 f"data set {name!r} takes no {key}; given {key} = {getattr(spec, key)!r}; remove it"
             )
@@ -113,11 +114,14 @@ def _own(spec: DataSpec) -> Samples:
     Raises:
         InvalidInputError: An option was given, or the function cannot be used.
     """
-    unset = {f.name: f.default for f in fields(DataSpec)}
-    for key in ("target", "image_size", "drop", "csv", "layout"):
-        if getattr(spec, key) != unset[key]:
-            raise InvalidInputError(f"data of a function ({spec.name}) take no {key}; remove it")
+    for key in _options_given(spec):
+        raise InvalidInputError(f"data of a function ({spec.name}) take no {key}; remove it")
     samples = own_samples(spec.name)
     if spec.task not in ("auto", samples.task):
         raise InvalidInputError(f"the data of {spec.name} are for {samples.task}; given task = {spec.task!r}")
     return samples
+
+
+def _options_given(spec: DataSpec) -> list[str]:
+    """Return which of the keys were set that only some data sets take."""
+    return [f.name for f in fields(DataSpec) if f.name in _OPTIONS and getattr(spec, f.name) != f.default]

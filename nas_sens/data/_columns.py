@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT_VALUES = 50
 DAY = 86_400e6  # microseconds
+LIKE_IDENTIFIERS = "a different whole number in every row, as identifiers are"
 
 _MANY = 20
 _MISSING = {"", "?", "-", "--", ".", "*", "na", "n/a", "n.a.", "nan", "null", "none", "nil", "missing", "unknown",
@@ -163,7 +164,7 @@ def _numeric(numbers: np.ndarray, name: str, kind: str) -> Understood:
         return Understood(column=column, numbers=numbers, problem=f"must hold finite numbers, but {infinite} are not")
     is_whole = kind == "number" and n_values == len(numbers) >= _MANY and bool((numbers == np.round(numbers)).all())
     if is_whole:
-        column = replace(column, note="a different whole number in every row, as identifiers are")
+        column = replace(column, note=LIKE_IDENTIFIERS)
     return Understood(column=column, numbers=numbers)
 
 

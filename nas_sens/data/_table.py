@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.declarations import nearest
 from ..core.errors import InvalidInputError
-from ._columns import MAX_TEXT_VALUES, Texts, Understood, is_like_missing, understand
+from ._columns import LIKE_IDENTIFIERS, MAX_TEXT_VALUES, Texts, Understood, is_like_missing, understand
 from ._layout import needs_double
 from ._numbers import PLAIN, NumberStyle
 from .bounds import check_size
@@ -117,11 +117,10 @@ def encode_table(
     x, names = _encoded([found[c] for c in features], sum(map(len, frames)), len(frames[0]), source)
     ends = list(accumulate(map(len, frames)))[:-1]
     parts = tuple(zip(np.split(x, ends), np.split(labels, ends), strict=True))
-    notes = [
-        f"column {u.column.name!r}: {u.column.note}"
-        for c, u in found.items()
-        if u.column.note and (c != target or u.column.note.startswith("taken as days") or "is read as" in u.column.note)
-    ]
+    is_told = {c: bool(u.column.note) for c, u in found.items()}
+    if found[target].texts is not None or found[target].column.note == LIKE_IDENTIFIERS:
+        is_told[target] = False  # notes on classes are told where classes are named, and a quantity may be any number
+    notes = [f"column {u.column.name!r}: {u.column.note}" for c, u in found.items() if is_told[c]]
     return EncodedTable(
         parts=parts, task=task, class_names=tuple(classes), feature_names=tuple(names),
         columns=tuple(every), notes=(*target_notes, *_at_most(notes, 8)),

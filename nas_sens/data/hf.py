@@ -45,7 +45,7 @@ def load(options: LoadOptions) -> Samples:
         raise InvalidInputError(f"{source}: one column of images is required, given {', '.join(images)}")
     if images:
         samples = _image_samples(parts, images[0], target, classes, options, source)
-        return replace(samples, notes=(*notes, *samples.notes))
+        return samples.with_notes(notes)
     frames = [part.to_pandas() for part in parts.values()]
     given = LoadOptions(target=target, task="classification" if classes else options.task)
     table = encode_table(frames, given, source=source)
@@ -53,7 +53,7 @@ def load(options: LoadOptions) -> Samples:
         table = _with_labels(table, [f[target].to_numpy() for f in frames], classes)
     pairs = dict(zip(parts, table.parts, strict=True))
     samples = table_samples(table, source=source, test=pairs.get("test"), val=pairs.get("val"))
-    return replace(samples, notes=(*notes, *samples.notes))
+    return samples.with_notes(notes)
 
 
 def _with_labels(table: Any, labels: list[np.ndarray], classes: tuple[str, ...]) -> Any:

@@ -6,7 +6,6 @@ return ns.Data(train=(x, y), val=(x_val, y_val), test=(x_test, y_test), n_output
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 
 from ..core.errors import InvalidInputError
-from ..core.user_code import error_text, user_object
+from ..core.user_code import called, error_text, user_object
 from .bounds import check_size
 from .samples import Samples, Task
 
@@ -52,7 +51,9 @@ def own_samples(name: str) -> Samples:
     """
     found = user_object(name, "a function that returns ns.Data")
     if not isinstance(found, Data):
-        found = _called(found, name)
+        if not callable(found):
+            raise InvalidInputError(f"{name} must be a function that returns ns.Data; it is {type(found).__name__}")
+        found = called(found, name)
     if not isinstance(found, Data):
         raise InvalidInputError(
             f"{name} must return ns.Data(train=…, val=…, test=…); it returned {type(found).__name__}"
@@ -89,18 +90,6 @@ def samples_of(data: Data, *, source: str) -> Samples:
         if task == "classification" and int(labels.max()) >= n_outputs:
             raise InvalidInputError(f"{source}: labels must be from 0 to {n_outputs - 1}; given {int(labels.max())}")
     return Samples(x=x, y=y, n_outputs=n_outputs, task=task, class_names=tuple(data.class_names), **held_out)
-
-
-def _called(function: Any, name: str) -> Any:
-    if not callable(function):
-        raise InvalidInputError(f"{name} must be a function that returns ns.Data; it is {type(function).__name__}")
-    call: Callable[[], Any] = function
-    try:
-        return call()
-    except InvalidInputError:
-        raise
-    except Exception as error:  # whatever foreign code raises
-        raise InvalidInputError(f"{name} fails: {error_text(error)}") from error
 
 
 def _pair(part: Any, what: str) -> tuple[torch.Tensor, torch.Tensor]:

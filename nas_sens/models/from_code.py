@@ -9,7 +9,7 @@ from torch import nn
 
 from ..architectures import families
 from ..core.errors import InvalidInputError
-from ..core.user_code import error_text, user_object
+from ..core.user_code import called, user_object
 
 
 def network_from_code(module: str, name: str, given: dict[str, Any]) -> nn.Module:
@@ -50,7 +50,4 @@ def _called(function: Any, text: str, given: dict[str, Any]) -> Any:
             f"{text} must need no arguments other than {' and '.join(given)}, by name; it needs "
             f"{', '.join(missing) or 'them by position'}; write a function without arguments that calls it"
         )
-    try:
-        return function(**{key: value for key, value in given.items() if key in kinds})
-    except (Exception, SystemExit) as error:  # whatever foreign code raises
-        raise InvalidInputError(f"{text} fails: {error_text(error)}") from error
+    return called(function, text, **{key: value for key, value in given.items() if key in kinds})
