@@ -19,7 +19,7 @@ from .part_names import PARTS, parts_of
 from .samples import LoadOptions, Pair, Samples, make_samples
 
 ARGUMENT = "NAME"
-OPTIONS = ("target", "image_size")
+OPTIONS = ("target", "image_size", "drop")
 
 
 def load(options: LoadOptions) -> Samples:
@@ -44,10 +44,12 @@ def load(options: LoadOptions) -> Samples:
     if len(images) > 1:
         raise InvalidInputError(f"{source}: one column of images is required, given {', '.join(images)}")
     if images:
+        if options.drop:
+            raise InvalidInputError(f"{source}: holds pictures, of which there is no column to drop; remove drop")
         samples = _image_samples(parts, images[0], target, classes, options, source)
         return samples.with_notes(notes)
     frames = [part.to_pandas() for part in parts.values()]
-    given = LoadOptions(target=target, task="classification" if classes else options.task)
+    given = replace(options, target=target, task="classification" if classes else options.task)
     table = encode_table(frames, given, source=source)
     if classes:  # the labels as they are, so that they keep their place in the list of names
         table = _with_labels(table, [f[target].to_numpy() for f in frames], classes)

@@ -177,6 +177,8 @@ def test_hugging_face_images(tmp_path):
     np.testing.assert_allclose(s.x_test, pixels[20:].transpose(0, 3, 1, 2) / 255, atol=1e-6)
     assert s.y_test.tolist() == [i % 3 for i in range(20, 30)]
     assert load_data(DataSpec(name=f"hf:{tmp_path}/d", image_size=4)).input_shape == (3, 4, 4)
+    with pytest.raises(InvalidInputError, match="holds pictures, of which there is no column to drop"):
+        load_data(DataSpec(name=f"hf:{tmp_path}/d", drop=["a"]))
 
 
 def hub_pictures(hf, contents, **feature):
@@ -242,6 +244,7 @@ def test_hugging_face_tables(tmp_path):
     s = load_data(DataSpec(name=f"hf:{tmp_path}/d", target="price"))
     assert (s.task, s.feature_names) == ("regression", ("a", "b=x", "b=y"))
     torch.testing.assert_close(s.y_train[:, 0], s.x_train[:, 0] * 3)
+    assert load_data(DataSpec(name=f"hf:{tmp_path}/d", target="price", drop=["b"])).feature_names == ("a",)
     with pytest.raises(InvalidInputError, match=r"column to predict is required, .*columns: a, b, price"):
         load_data(DataSpec(name=f"hf:{tmp_path}/d"))
     with pytest.raises(InvalidInputError, match="has no column 'z'"):
