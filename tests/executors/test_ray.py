@@ -16,7 +16,6 @@ from tests.databases.servers import free_port
 from tests.executors.searches import (
     ROOT,
     check_whole,
-    declared,
     in_the_middle,
     search_alone,
     searching,
@@ -50,18 +49,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     with short:
         yield cluster
         cluster.shutdown()
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
-    """What one process alone comes to."""
-    return search_alone(tmp_path_factory.mktemp("alone"))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    declared(tmp_path)
-    return tmp_path
 
 
 def test_actors_train_each_candidate_once(cluster: Any, tmp_path: Path) -> None:

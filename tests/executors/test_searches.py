@@ -31,18 +31,6 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pr
 NEVER = 3600  # seconds of grace: whoever waits for them does not end in time
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
-    """What one process alone comes to."""
-    return search_alone(tmp_path_factory.mktemp("alone"))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    declared(tmp_path)
-    return tmp_path
-
-
 def test_two_workers_train_each_candidate_once(tmp_path: Path) -> None:
     expected = search_alone(tmp_path, epochs=5)
     with searching(tmp_path) as search:

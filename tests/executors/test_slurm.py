@@ -12,7 +12,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tests.executors.searches import (
     check_whole,
-    declared,
     in_the_middle,
     search_alone,
     searching,
@@ -32,18 +31,6 @@ def cluster() -> Iterator[Cluster]:
     pytest.importorskip("submitit", reason="needs the extra nas-sens[slurm]")
     with slurm() as cluster:
         yield cluster
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
-    """What one process alone comes to."""
-    return search_alone(tmp_path_factory.mktemp("alone"))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    declared(tmp_path)
-    return tmp_path
 
 
 def job_of(cluster: Cluster, folder: Path, trial: FrozenTrial) -> str:
