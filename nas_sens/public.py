@@ -38,6 +38,7 @@ from .selection import Candidate, Pick, select
 from .study.figure_spec import FigureSpec
 from .study.load import load_study
 from .study.own_family import family
+from .study.own_trainer import dataset, trainer
 from .study.register import register
 from .study.score_spec import ScoreSpec
 from .study.search_space import SearchSpace, load_space
@@ -45,6 +46,7 @@ from .study.select_spec import SelectSpec
 from .study.study_spec import SearchSpec, StudySpec
 from .study.train_spec import TrainSpec
 from .training import Outcome, train
+from .training.job import Job
 
 __all__ = [
     "INIT_SCHEMES",
@@ -61,6 +63,7 @@ __all__ = [
     "InfeasibleArchitectureError",
     "Int",
     "InvalidInputError",
+    "Job",
     "Measurement",
     "Metric",
     "NasSensError",
@@ -83,6 +86,7 @@ __all__ = [
     "class_stiffness",
     "closed_form_sensitivity",
     "critical_length",
+    "dataset",
     "export_model",
     "family",
     "gradient_cosines",
@@ -113,5 +117,6 @@ __all__ = [
     "stiffness",
     "temperature",
     "train",
+    "trainer",
     "transitions",
 ]

@@ -51,9 +51,12 @@ def show_trained(trials: Sequence[TrainedCandidate], form: str, title: str) -> N
         columns = dict.fromkeys(k for row in flat for k in row)
         show_rows([{k: row.get(k) for k in columns} for row in flat], form=form)
         return
+    own = dict.fromkeys(name for t in trials for name in t.figures)
+    usual = [f.name for f in HEADLINES if not own or any(t.figure(f.name) is not None for t in trials)]
+    shown = [*own, *usual]
     rows = [
         {"rank": i, "architecture": t.description, "params": t.params, "chosen_by": t.chosen_by}
-        | {f.name.replace("log10_sensitivity", "log10 S"): getattr(t, f.name) for f in HEADLINES}
+        | {name.replace("log10_sensitivity", "log10 S"): t.figure(name) for name in shown}
         for i, t in enumerate((t for t in trials if t.is_ok), 1)
     ]
     show_rows(rows, form=form, title=title, wide=WIDE)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from ..results.search_result import RANK_BY, read_result
+from ..core.figures import RANK_BY, Direction
+from ..results.search_result import read_result
 from ..storage.bulk_read import no_collection
 from .display import print_out
 from .options import format_option, storage_options
@@ -16,16 +17,19 @@ from .output import open_storage, show_scored, show_trained, title_of, write_rep
 
 @click.command()
 @click.argument("name")
-@click.option("--by", type=click.Choice(RANK_BY),
-              help="Figure to rank by, smallest first.  [default: the study's [select] final]")  # fmt: skip
+@click.option("--by", metavar="FIGURE",
+              help=f"Figure to rank by: {', '.join(RANK_BY)}, or one of the study's own trainer.  "
+                   "[default: the study's [select] final]")  # fmt: skip
+@click.option("--direction", type=click.Choice(["minimize", "maximize"]),
+              help="Which way a figure of the study's own trainer goes.")  # fmt: skip
 @click.option("--scored", is_flag=True, help="Show the scored candidates instead of the trained ones.")
 @click.option("-n", type=click.IntRange(min=1), help="Show only the first so many.")
 @storage_options
 @format_option
-def rank(name: str, by: str | None, scored: bool, n: int | None, storage: str | None, artifacts: str | None,
-         form: str) -> None:  # fmt: skip
+def rank(name: str, by: str | None, direction: Direction | None, scored: bool, n: int | None, storage: str | None,
+         artifacts: str | None, form: str) -> None:  # fmt: skip
     """Show the trained candidates of the study NAME, best first, or the scored ones if none is trained."""
-    result = read_result(open_storage(storage, artifacts), name, by=by)
+    result = read_result(open_storage(storage, artifacts), name, by=by, direction=direction)
     if scored or not result.trials:
         show_scored(result, form, n)
     else:

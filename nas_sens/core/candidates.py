@@ -11,14 +11,19 @@ from typing import Any
 
 from .boundary import reading
 from .errors import StorageError
+from .figures import sd_name
 from .messages import shown
 
 STATUS_OK = "ok"
+FAILED_IN = "failed in"  # how the status begins of a training whose own trainer failed
 PRUNED = "pruned"  # how the status of a pruned training begins
 EPOCH_CURVES = ("val_loss", "train_loss", "train_error", "val_error")  # figures after each epoch of a training
 # Long fields of a TrainedCandidate.
-CURVES = ("curve", "curve_epochs", "curves", "measured_epochs", "measure_curves", "records")
+CURVES = ("curve", "curve_of", "curve_epochs", "curves", "measured_epochs", "measure_curves", "records")
+# Fields of a TrainedCandidate whose entries are columns of their own.
+TABLES = ("measures", "training", "figures", "figure_sds")
 CONTROL = "control"
+USUAL_CURVE = "val_loss"
 ON_TRAIN = "_on_train"  # how the names of measures end that are taken on training inputs beside validation inputs
 
 
@@ -135,15 +140,20 @@ class TrainedCandidate:
         val_error_sd: See ``val_loss_sd``.
         test_loss_sd: See ``val_loss_sd``.
         test_error_sd: See ``val_loss_sd``.
-        curve: Mean validation loss after each epoch.
+        figures: Figures of a trainer of the user's own by the names that it gives them, means over seeds.
+        figure_sds: Their sample standard deviations over seeds; empty with one seed.
+        curve: Mean of ``curve_of`` after each epoch.
+        curve_of: The figure that ``curve`` shows, which is the validation loss unless a trainer of the user's own
+            reports another.
         curve_epochs: Epochs of ``curves``, evenly spaced if there are many.
-        curves: Mean ``train_loss``, ``train_error`` and ``val_error`` at these epochs (see `Outcome`).
+        curves: Means of further figures at these epochs, such as ``train_loss`` and ``val_error`` (see `Outcome`).
         measures: Means of what ``[train] metrics`` says of the trained networks, by name, where all are finite.
         measured_epochs: Epochs after which it was measured, 0 for before training.
         measure_curves: Means of what it said then, by name; None where there is none.
         records: What ``[train] recordings`` keeps, of all seeds as each recording says (`nas_sens.recordings`): name to
             epoch to field to nested tuples of numbers, None where there is none. Epoch 0 is before training.
         seconds: Wall-clock time of all trainings together.
+        code: Digest of the file of the user's own trainer; None for the tool's own training.
         status: "ok", or the reason why it is never ranked.
         number: Number of its trial; None before it is stored.
     """
@@ -176,6 +186,9 @@ class TrainedCandidate:
     val_error_sd: float | None = None
     test_loss_sd: float | None = None
     test_error_sd: float | None = None
+    figures: Mapping[str, float] = field(default_factory=dict, hash=False)
+    figure_sds: Mapping[str, float] = field(default_factory=dict, hash=False)
+    curve_of: str = USUAL_CURVE
     curve: tuple[float, ...] = ()
     curve_epochs: tuple[int, ...] = ()
     curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict, hash=False)
@@ -184,6 +197,7 @@ class TrainedCandidate:
     measure_curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict, hash=False)
     records: Mapping[str, Mapping[int, Mapping[str, Any]]] = field(default_factory=dict, hash=False, repr=False)
     seconds: float | None = None
+    code: str | None = None
     status: str = STATUS_OK
     number: int | None = None
 
@@ -198,10 +212,26 @@ class TrainedCandidate:
         return self.status.startswith(PRUNED)
 
     def flat(self) -> dict[str, Any]:
-        """Return everything but the curves as numbers and texts: ``training_NAME``, ``measure_NAME``."""
-        values = {k: v for k, v in vars(self).items() if k not in (*CURVES, "measures", "training")}
+        """Return all but the curves as numbers and texts: ``training_NAME``, ``measure_NAME``, own figures by name."""
+        values = {k: v for k, v in vars(self).items() if k not in (*CURVES, *TABLES, "code")}
         training = {f"training_{name}": value for name, value in self.training.items()}
-        return values | training | {f"measure_{name}": value for name, value in self.measures.items()}
+        measures = {f"measure_{name}": value for name, value in self.measures.items()}
+        return values | self.own_figures() | training | measures
+
+    def own_figures(self) -> dict[str, float]:
+        """Return the figures of a user's own trainer and their standard deviations, by name."""
+        return {**self.figures, **{sd_name(name): value for name, value in self.figure_sds.items()}}
+
+    def figure(self, name: str) -> float | None:
+        """Return a figure by its name; None if it is not there."""
+        if name in self.figures:
+            return self.figures[name]
+        value = getattr(self, name, None)
+        return float(value) if isinstance(value, (int, float)) else None
+
+    def figure_sd(self, name: str) -> float | None:
+        """Return the standard deviation of a figure over seeds; None if there is none."""
+        return self.figure_sds.get(name, getattr(self, sd_name(name), None))
 
     @property
     def description(self) -> str:

@@ -1,11 +1,13 @@
 """The table of a training's figures: what a training comes to, one row a number.
 
 Everything that summarises, looks up, ranks, draws, prints or describes trainings reads it. A new figure is a row here,
-and a field of `training.outcome.Outcome` and `core.candidates.TrainedCandidate`; a test holds these together.
+and a field of `training.outcome.Outcome` and `core.candidates.TrainedCandidate`; a test holds these together. Trainers
+of the user's own have figures of other names beside these.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,9 +64,46 @@ FIGURES: tuple[Figure, ...] = (
     ),
 )
 BY_NAME = {figure.name: figure for figure in FIGURES}
+KNOWN = frozenset(BY_NAME)
 OUTCOMES = tuple(f.name for f in FIGURES if f.seeds == "mean_and_sd")  # losses and errors of what is not trained on
 HEADLINES = tuple(f for f in FIGURES if f.is_headline)
 RANK_BY = ("val_loss", "val_error", "predicted_loss", "log10_sensitivity_after", "params")  # smaller is better
+
+
+Direction = Literal["minimize", "maximize"]  # as Optuna calls them
+_OWN = re.compile(r"[A-Za-z][A-Za-z0-9_.@/-]{0,59}")  # names of figures of a user's own
+
+
+def is_figure_name(name: object) -> bool:
+    """Return whether a figure of a user's own may have this name."""
+    return isinstance(name, str) and _OWN.fullmatch(name) is not None
+
+
+def is_of_test(name: str) -> bool:
+    """Return whether a figure is of the test set, by its name: it is for the report, and decides nothing."""
+    return re.match(r"test(?![a-z])", name, re.IGNORECASE) is not None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A figure by which trainings are compared.
+
+    Attributes:
+        name: The figure.
+        is_maximized: Whether larger is better.
+    """
+
+    name: str
+    is_maximized: bool = False
+
+    def as_loss(self, value: float) -> float:
+        """Return a number that is smaller for what is better, and a value again for such a number."""
+        return -value if self.is_maximized else value
+
+    @property
+    def direction(self) -> Direction:
+        """The direction as Optuna calls it."""
+        return "maximize" if self.is_maximized else "minimize"
 
 
 def sd_name(name: str) -> str:

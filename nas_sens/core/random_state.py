@@ -1,11 +1,13 @@
-"""The global random state, for code that takes no generator: seeded for a while, and put back."""
+"""The global random states, for code that takes no generator: seeded for a while, and put back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 
 CPU = torch.device("cpu")
@@ -30,6 +32,33 @@ def global_stream(seed: int | None, device: torch.device = CPU) -> Iterator[None
         yield
     finally:
         set_stream_state(device, before)
+
+
+@contextmanager
+def foreign_streams(seed: int) -> Iterator[None]:
+    """Seed the global random states of Python and NumPy inside the ``with`` block; they are put back afterwards."""
+    before = foreign_state()
+    try:
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 - foreign code draws from it
+        yield
+    finally:
+        set_foreign_state(before)
+
+
+def foreign_state() -> list[Any]:
+    """Return the global random states of Python and NumPy, in lists, numbers and texts."""
+    version, words, gauss = random.getstate()
+    state: Any = np.random.get_state()  # noqa: NPY002
+    kind, keys, *rest = state
+    return [[version, list(words), gauss], [kind, keys.tolist(), *rest]]
+
+
+def set_foreign_state(state: Sequence[Any]) -> None:
+    """Put back what :func:`foreign_state` returned."""
+    (version, words, gauss), (kind, keys, place, has_gauss, cached) = state
+    random.setstate((version, tuple(words), gauss))
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), place, has_gauss, cached))  # noqa: NPY002
 
 
 def stream_state(device: torch.device) -> list[torch.Tensor]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from .errors import InvalidInputError, first_line
 from .text import printable
 
 _LONGEST = 300  # characters of what foreign code says
+_named: dict[str, Any] = {}  # what was defined in this process, such as the cell of a notebook
 FOLDERS = "NAS_SENS_CODE"  # the environment variable by which processes hand these folders on, as PATH is written
 
 
@@ -30,8 +33,25 @@ def folders() -> list[str]:
     return [f for f in os.environ.get(FOLDERS, "").split(os.pathsep) if f]
 
 
+def named(given: Any) -> Any:
+    """Return the name ``module:name`` of a function, by which this process finds it from now on; or what else it is.
+
+    Raises:
+        ValueError: It can be called, but has no name.
+    """
+    if not callable(given):
+        return given
+    if not hasattr(given, "__qualname__"):
+        raise ValueError("must be a function with a name")
+    name = f"{given.__module__}:{given.__qualname__}"
+    _named[name] = given
+    return name
+
+
 def is_name(text: object) -> bool:
-    """Return whether a text is written ``package.module:name``."""
+    """Return whether a text is written ``package.module:name``, or names what this process was given."""
+    if isinstance(text, str) and text in _named:
+        return True
     module, _, name = str(text).partition(":")
     return all(part.isidentifier() for part in (*module.split("."), *name.split(".")))
 
@@ -46,6 +66,8 @@ def user_object(text: str, expected: str) -> Any:
     Raises:
         InvalidInputError: There is no such module or name, or the module cannot be imported.
     """
+    if text in _named:
+        return _named[text]
     module, _, name = text.partition(":")
     found: Any = user_module(module, f"{text} must name {expected}")
     file = str(getattr(found, "__file__", None) or module)
@@ -117,6 +139,20 @@ def error_text(error: BaseException) -> str:
     """Return the kind of a foreign exception and the first line of what it says, without control characters."""
     text, name = printable(first_line(error)), type(error).__name__
     return (name if text == name else f"{name}: {text}")[:_LONGEST]
+
+
+def code_digest(name: str) -> str:
+    """Return a digest of the file that ``module:function`` is in, or of its source where there is no file."""
+    found = user_object(name, "a function")
+    file = inspect.getsourcefile(found) if inspect.isroutine(found) or inspect.isclass(found) else None
+    if file is not None and found.__module__ != "__main__" and Path(file).is_file():
+        text = Path(file).read_bytes()
+    else:
+        try:
+            text = inspect.getsource(found).encode()
+        except (OSError, TypeError):
+            return ""
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _names_in(code: ModuleType) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.candidates import CONTROL, TrainedCandidate
-from ..core.figures import HEADLINES, sd_name
+from ..core.figures import BY_NAME, HEADLINES, sd_name
 from ..core.text import markdown_code, markdown_text
 from ..results.search_result import SearchResult, read_result
 from ..storage.study_storage import StudyStorage
+from ..study.select_spec import objective_of
 from .saved_notes import PLOT, save_notes
 
 N_WINNERS = 3
@@ -28,7 +29,7 @@ _READING = (
 def annotate(storage: StudyStorage, name: str) -> None:
     """Save notes and plot of a study as it is now; cheap, and without effect if nothing changed."""
     result = read_result(storage, name)
-    save_notes(storage, name, notes(result), {PLOT: scatter(result.trials)})
+    save_notes(storage, name, notes(result), {PLOT: scatter(result.trials, _figure_of(result))})
 
 
 def notes(result: SearchResult) -> dict[int | None, str]:
@@ -38,9 +39,10 @@ def notes(result: SearchResult) -> dict[int | None, str]:
     return texts | {t.number: _winner_note(result.name, rank, t) for rank, t in enumerate(winners, 1)}
 
 
-def scatter(trials: Sequence[TrainedCandidate]) -> dict[str, Any]:
-    """Return a Plotly figure of validation loss against log10 S before training, as JSON-like values."""
-    ok = [t for t in trials if t.is_ok and None not in (t.log10_sensitivity_before, t.val_loss)][:_MOST_POINTS]
+def scatter(trials: Sequence[TrainedCandidate], figure: str = "val_loss") -> dict[str, Any]:
+    """Return a Plotly figure of a figure of trainings against log10 S before training, as JSON-like values."""
+    label = BY_NAME[figure].label if figure in BY_NAME else figure
+    ok = [t for t in trials if t.is_ok and None not in (t.log10_sensitivity_before, t.figure(figure))][:_MOST_POINTS]
     groups = {
         "selected": [t for t in ok if t.chosen_by != CONTROL],
         "control (random)": [t for t in ok if t.chosen_by == CONTROL],
@@ -52,17 +54,23 @@ def scatter(trials: Sequence[TrainedCandidate]) -> dict[str, Any]:
             "name": group,
             "marker": {"size": 10, "symbol": "circle" if group == "selected" else "square"},
             "x": [round(t.log10_sensitivity_before or 0.0, 4) for t in members],
-            "y": [float(f"{t.val_loss:.5g}") for t in members],
+            "y": [float(f"{t.figure(figure):.5g}") for t in members],
             "text": [f"trial {t.number}: {t.description}" for t in members],
         }
         for group, members in groups.items()
     ]
     layout = {
-        "title": {"text": "Sensitivity before training against validation loss"},
+        "title": {"text": f"Sensitivity before training against {label}"},
         "xaxis": {"title": {"text": "log10 S before training"}},
-        "yaxis": {"title": {"text": "validation loss"}},
+        "yaxis": {"title": {"text": label}},
     }
     return {"data": data, "layout": layout}
+
+
+def _figure_of(result: SearchResult) -> str:
+    """Return the figure that is shown: the validation loss, unless a trainer of the user's own has another target."""
+    target = objective_of(result.protocol).name
+    return "val_loss" if target in BY_NAME else target
 
 
 def _study_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> str:
@@ -74,10 +82,10 @@ def _study_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> st
         f"{len(result.candidates) - ok} more are infeasible or dead (state FAIL, reason in the user attribute "
         f"`status`). {_READING}",
         f"**Trainings** are trials of their own, {len(result.trials)} finished here: WAITING, RUNNING, COMPLETE. Their "
-        "value is what the rule makes small, the mean over training seeds, and their curve the validation loss after "
-        "each epoch; weights are among the artifacts. `chosen_by` says whether the rule or the random control group "
-        "chose it, `candidate` is the number of the candidate's trial. Test figures are for reading only: nothing is "
-        "selected by them.",
+        "value is what the rule makes better, the mean over training seeds, and their curve the validation loss, or "
+        "what their trainer reports, after each epoch; weights are among the artifacts. `chosen_by` says whether the "
+        "rule or the random control group chose it, `candidate` is the number of the candidate's trial. Test figures "
+        "are for reading only: nothing is selected by them.",
         _best_line(result.name, winners),
         _protocol(result.protocol),
     ]
@@ -92,6 +100,7 @@ def _best_line(name: str, winners: Sequence[TrainedCandidate]) -> str:
 
 def _winner_note(name: str, rank: int, trial: TrainedCandidate) -> str:
     figures = {f.label: (getattr(trial, f.name), getattr(trial, sd_name(f.name), None)) for f in HEADLINES}
+    figures |= {markdown_text(name): (value, trial.figure_sd(name)) for name, value in trial.figures.items()}
     rows = [f"| {k} | {_number(v, sd)} |" for k, (v, sd) in figures.items() if v is not None]
     return "\n".join(
         [

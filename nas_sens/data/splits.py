@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as declared
 
 from ..core.errors import InvalidInputError
+from ..core.user_code import named
 from ._layout import Layout
 from .csv_spec import CsvSpec
 from .samples import Samples, Task
@@ -31,7 +32,8 @@ class DataSpec:
 
     Args:
         name: A data set, as ``nas-sens list data`` shows them, or one with an argument: ``npz:PATH``, ``csv:PATH``,
-            ``folder:PATH``, ``hf:NAME``. A path is no part of a study's protocol, which the data's fingerprint is.
+            ``folder:PATH``, ``hf:NAME``; or a function of one's own that returns ``ns.Data``, as ``module:function`` or
+            the function itself. A path is no part of a study's protocol, which the data's fingerprint is.
         target: Column to predict (``csv``, ``hf``); None where the data set knows it.
         task: What is to be learnt: ``classification``, ``regression``, or ``auto`` to tell from the data. In tables,
             ``auto`` takes a target of text or truth values, or of at most 20 different whole numbers, for classes, and
@@ -57,7 +59,7 @@ class DataSpec:
         seed: Seed of the split.
     """
 
-    name: str
+    name: Annotated[str, BeforeValidator(named)]
     target: str | None = None
     task: Literal["auto", "classification", "regression"] = "auto"
     image_size: Positive | Annotated[tuple[Positive, Positive], Field(strict=False)] | None = None

@@ -42,6 +42,8 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
     arguments, preparation = config["model_args"], config["pretrained_cfg"]
     found = config["nas_sens"]
     study, figures = found.get("study", {}), found.get("figures", {})
+    sds = {sd_name(name): value for name, value in figures.get("figure_sds", {}).items()}
+    own = {**figures.get("figures", {}), **sds}  # of a trainer of the user's own
     data = study.get("data", {})
     unit_norm = ", then divided by the Euclidean norm of the whole input" if data.get("unit_norm") else ""
     architecture = json.dumps(arguments["architecture"], sort_keys=True)
@@ -67,10 +69,11 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
         "## Figures",
         "",
         f"Means over {figures.get('n_seeds', '?')} trainings, ± the standard deviation between them if there is one. "
-        "The weights are those of the training with the smallest validation loss.",
+        "The weights are those of the best training.",
         "",
         "| figure | value |",
         "|---|---|",
+        *(f"| {markdown_text(name)} | {_with_sd(own, name)} |" for name in figures.get("figures", {})),
         *(f"| {f.label} | {_with_sd(figures, f.name)} |" for f in HEADLINES if f.name in figures),
         f"| parameters | {figures.get('params', '?')} |",
         f"| FLOPs of one input | {figures.get('flops', '?')} |",

@@ -1,4 +1,4 @@
-"""What a rule that learns is told of trainings: smaller is better, infinite where training failed."""
+"""What a rule that learns is told of trainings, in the unit of its target; infinitely bad where training failed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..core.candidates import TrainedCandidate
+from ..core.figures import Objective
 
 
 class LearntOutcomes:
@@ -16,12 +17,12 @@ class LearntOutcomes:
 
     Args:
         trained: The trainings.
-        target: The figure that the rule makes small.
+        objective: The figure that the rule makes better.
     """
 
-    def __init__(self, trained: Sequence[TrainedCandidate], target: str) -> None:
-        self._target = target
-        self._finished = [t for t in trained if t.is_ok and getattr(t, target) is not None]
+    def __init__(self, trained: Sequence[TrainedCandidate], objective: Objective) -> None:
+        self._objective = objective
+        self._finished = [t for t in trained if t.is_ok and t.figure(objective.name) is not None]
         self._at_epoch = lru_cache(maxsize=None)(self._compared_at)  # thousands are pruned, after few different epochs
 
     def of(self, trial: TrainedCandidate) -> float:
@@ -29,25 +30,36 @@ class LearntOutcomes:
 
         A pruned training counts as the finished one that had its rank among them when it was pruned.
         """
+        return self._objective.as_loss(self._loss_of(trial))
+
+    def _loss_of(self, trial: TrainedCandidate) -> float:
+        """Return the outcome, with the sign changed where the objective is made large."""
         if trial.is_ok:
-            value: float | None = getattr(trial, self._target)
-            return math.inf if value is None else value
+            return self._outcome(trial)
         if not trial.is_pruned or not trial.curve:
             return math.inf
-        losses, outcomes = self._at_epoch(len(trial.curve))
+        losses, outcomes = self._at_epoch(trial.curve_of, len(trial.curve))
         if not losses.size:
             return math.inf
-        last = trial.curve[-1]
+        last = self._on_curve(trial, -1)
         n_better = 0 if math.isnan(last) else int(np.searchsorted(losses, last, side="left"))
         return float(np.quantile(outcomes, n_better / losses.size))
 
-    def _compared_at(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def _outcome(self, trial: TrainedCandidate) -> float:
+        value = trial.figure(self._objective.name)
+        return math.inf if value is None else self._objective.as_loss(value)
+
+    def _on_curve(self, trial: TrainedCandidate, place: int) -> float:
+        value = trial.curve[place]
+        return self._objective.as_loss(value) if trial.curve_of == self._objective.name else value
+
+    def _compared_at(self, name: str, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the losses after epoch n of those that got so far, sorted, and their outcomes, in any order."""
-        there = [t for t in self._finished if len(t.curve) >= n]
-        return np.sort([t.curve[n - 1] for t in there]), np.array([getattr(t, self._target) for t in there])
+        there = [t for t in self._finished if t.curve_of == name and len(t.curve) >= n]
+        return np.sort([self._on_curve(t, n - 1) for t in there]), np.array([self._outcome(t) for t in there])
 
 
 def standard_error(trial: TrainedCandidate, target: str) -> float | None:
     """Return the standard error of an outcome over seeds; None with one seed."""
-    sd: float | None = getattr(trial, f"{target}_sd")
+    sd = trial.figure_sd(target)
     return None if sd is None else sd / math.sqrt(trial.n_seeds)

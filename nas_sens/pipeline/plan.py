@@ -125,13 +125,14 @@ def _picks(
     pending: Sequence[str] = (),
 ) -> list[Pick]:
     """Return what a rule that learns chooses, given what came of the ``known`` trainings."""
-    learnt = LearntOutcomes(known, spec.select.target)
+    learnt = LearntOutcomes(known, spec.select.objective)
     return select(
         pool,
         {t.digest: learnt.of(t) for t in known},
         rule=spec.select.rule,
         n=n,
         target=spec.select.target,
+        direction=spec.select.direction,
         cost=spec.select.cost,
         seed=spec.search.seed,
         noise={t.digest: s for t in known if (s := standard_error(t, spec.select.target)) is not None},

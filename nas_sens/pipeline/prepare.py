@@ -56,11 +56,12 @@ def prepare(
     where = resolve_device(device)
     table = None
     if spec.train.table is not None:
-        required = sorted({spec.select.target, spec.select.final})
+        required = sorted({spec.select.target, spec.final})
         table = read_training_table(spec.train.table, required=required)
     splits = load(spec.data)
-    for training in spec.trainings:
-        check_trainable(training, splits)
+    if spec.train.trainer is None:
+        for training in spec.trainings:
+            check_trainable(training, splits)
     _check_task(spec, splits)
     sampler_of(spec.search_space, spec.search.sampler, spec.search.n_candidates)  # can be had, or raises
     check_feasible(spec.search_space, splits, seed=spec.search.seed, device=where)
@@ -80,7 +81,7 @@ def _check_task(spec: StudySpec, splits: Splits) -> None:
             f"after_softmax = true in [score] needs classes, but data {spec.data.name!r} is for regression: softmax "
             "of one output is always 1; set it to false"
         )
-    if spec.select.final == "predicted_loss" and spec.train.loss == "mse" and splits.task == "classification":
+    if spec.final == "predicted_loss" and spec.train.loss == "mse" and splits.task == "classification":
         raise InvalidInputError(
             '[select] final = "predicted_loss" is a cross-entropy, but [train] loss is "mse"; take another final'
         )

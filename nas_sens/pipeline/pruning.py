@@ -1,4 +1,4 @@
-"""Pruning of trainings by Optuna's pruners, on the validation loss after each epoch.
+"""Pruning of trainings by Optuna's pruners, on the validation loss after each epoch or another figure.
 
 Trainings are stored when they are finished, so that pruners are given a study in memory: the finished trainings, in
 the order in which they were finished, and the one that runs. What a pruner says depends on these alone.
@@ -15,6 +15,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import TrialState, create_trial
 
 from ..core.candidates import TrainedCandidate
+from ..core.figures import Direction
 from ..storage.optuna_log import quiet_optuna
 from ..study.train_spec import Pruner
 
@@ -37,9 +38,9 @@ def make_pruner(name: Pruner, *, n_epochs: int) -> BasePruner:
 
 
 def make_judge(
-    name: Pruner, trained: Iterable[TrainedCandidate], *, study: str, n_epochs: int
+    name: Pruner, trained: Iterable[TrainedCandidate], *, study: str, n_epochs: int, direction: Direction = "minimize"
 ) -> Callable[[Sequence[float]], bool]:
-    """Return a function that says whether to prune a training, given its validation loss after each epoch so far.
+    """Return a function that says whether to prune a training, given the curve of its figure so far.
 
     It must be asked after every epoch, with curves of one training.
 
@@ -48,14 +49,13 @@ def make_judge(
         trained: Trainings that are finished, in order; failed ones are left out.
         study: Name of the study; Hyperband deals out its brackets by it.
         n_epochs: Epochs of a full training.
+        direction: Whether smaller values of the curve are better ("minimize") or larger ones.
     """
     pruner = make_pruner(name, n_epochs=n_epochs)
     with quiet_optuna():
-        world = optuna.create_study(
-            study_name=study, direction="minimize", sampler=RandomSampler(seed=0), pruner=pruner
-        )
+        world = optuna.create_study(study_name=study, direction=direction, sampler=RandomSampler(seed=0), pruner=pruner)
     for earlier in trained:
-        if earlier.is_ok or earlier.is_pruned:
+        if (earlier.is_ok or earlier.is_pruned) and earlier.curve:
             _replay(world, earlier, by_rungs=name != "median")
     present = world.ask()
 

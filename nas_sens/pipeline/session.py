@@ -23,11 +23,12 @@ from ..storage.attribute_types import declared_in, of_study
 from ..storage.study_storage import StudyStorage
 from ..storage.url import storage_url
 from ..study.load import from_dict
-from ..study.own_family import sources_of
+from ..study.own_trainer import sources_of
 from ..study.resume import check_resumable
 from ..study.sampler import AUTO
 from ..study.study_spec import StudySpec
 from ..training.outcome_lookup import TrainingTable
+from .failures import failed_in_trainer, tried_again
 from .prepare import Prepared
 from .settings import Settings
 from .waiting import Waiting
@@ -47,6 +48,7 @@ class Session:
         progress: Where progress is reported to.
         table: Outcomes, if they are looked up instead of trained.
         settings: How this process works on it.
+        tried_again: Numbers of trials whose trainings failed in the user's own code, and which are done again.
     """
 
     spec: StudySpec
@@ -56,6 +58,7 @@ class Session:
     progress: Progress
     table: TrainingTable | None = None
     settings: Settings = field(default_factory=Settings)
+    tried_again: frozenset[int | None] = frozenset()
 
 
 def enter(
@@ -103,7 +106,7 @@ def enter(
         if there is not None:
             attributes |= _threads(there, spec.name, told)
             attributes |= _code(there, spec, told)
-        database.create(spec.name, attributes, objective=spec.select.target)
+        database.create(spec.name, attributes, objective=spec.select.target, direction=spec.select.direction)
         objective = database.objective(spec.name)
     if objective != spec.select.target:
         told.message(
@@ -118,6 +121,7 @@ def enter(
         progress=told,
         table=prepared.table,
         settings=chosen,
+        tried_again=frozenset() if there is None else tried_again(spec, database.trained(spec.name)),
     )
     describe_study(session)
     return session
@@ -154,7 +158,7 @@ def _resumed(spec: StudySpec, there: Mapping[str, Any], prepared: Prepared, data
     stored = from_dict(declared_in(spec.name, there))
     if spec.search.sampler == AUTO:
         spec = _with_sampler(spec, stored.search.sampler)
-    is_trained = bool(database.trained(spec.name))
+    is_trained = not all(failed_in_trainer(t) for t in database.trained(spec.name))
     check_resumable(stored, spec, is_trained=is_trained, where=database.shown_url)
     if there.get("score_inputs") != _SCORE_INPUTS:
         raise InvalidInputError(
@@ -190,11 +194,12 @@ def _threads(there: Mapping[str, Any], name: str, progress: Progress) -> dict[st
 def _code(there: Mapping[str, Any], spec: StudySpec, progress: Progress) -> dict[str, Any]:
     """Return the digests of the functions that a study was begun with, and tell which have changed."""
     begun: Mapping[str, str] = there.get("code", {})
-    changed = [name for name, now in sources_of(spec.search_space).items() if begun.get(name, now) != now]
+    changed = [name for name, now in sources_of(spec).items() if begun.get(name, now) != now]
     if changed:
         progress.message(
-            f"the source of {', '.join(changed)} changed since study {spec.name!r} was begun: earlier candidates are "
-            "of the earlier function; if it builds other networks now, start a new study with --name"
+            f"the source of {', '.join(changed)} changed since study {spec.name!r} was begun: what is scored and "
+            "trained already is of the earlier one; if it builds or trains other networks now, start a new study with "
+            "--name"
         )
     return {"code": dict(begun)} if begun else {}
 
@@ -212,7 +217,7 @@ def _study_attributes(spec: StudySpec, prepared: Prepared) -> dict[str, Any]:
         "data_fingerprint": splits.fingerprint,
         "score_inputs": _SCORE_INPUTS,
         "n_threads": torch.get_num_threads(),
-        **({"code": sources} if (sources := sources_of(spec.search_space)) else {}),
+        **({"code": sources} if (sources := sources_of(spec)) else {}),
         "input_shape": list(splits.input_shape),
         "n_outputs": splits.n_outputs,
         "task": splits.task,

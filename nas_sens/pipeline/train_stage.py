@@ -8,7 +8,7 @@ from ..core.errors import InvalidInputError
 from ..core.progress import Stage
 from ..scoring.infeasible import reasons_of
 from ..storage.guard import StorageAwayError
-from ..storage.queue import Job
+from ..storage.queue import Claim
 from .plan import count_left
 from .session import Session, describe_study
 from .training_job import train_one
@@ -54,8 +54,8 @@ class _Training:
         """Return whether all is done."""
         storage, name, most = self._session.storage, self._session.spec.name, self._session.settings.max_trainings
         while most is None or self._n_here < most:
-            if (job := storage.take(name)) is not None:
-                self._train(job)
+            if (claim := storage.take(name)) is not None:
+                self._train(claim)
                 self._waiting.is_over()
                 continue
             filled = self._queue.fill()
@@ -68,14 +68,14 @@ class _Training:
                 self._waiting.wait(f"waiting for {max(n, 1)} trainings of other processes; {grace}")
         return False
 
-    def _train(self, job: Job) -> None:
+    def _train(self, claim: Claim) -> None:
         try:
-            train_one(self._session, job, advance=self._stage.advance)
+            train_one(self._session, claim, advance=self._stage.advance)
         except StorageAwayError:
-            self._session.storage.abandon(job)
+            self._session.storage.abandon(claim)
             raise
         except BaseException:  # another worker, or the next run, shall do it
-            self._session.storage.put_back(job)
+            self._session.storage.put_back(claim)
             raise
         self._n_here += 1
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..core.candidates import CURVES, PRUNED, STATUS_OK, TrainedCandidate
 from ..core.figures import FIGURES, sd_name
+from ..core.user_code import code_digest
 from ..data import Splits
 from ..metrics.predicted_loss import predicted_loss, predicted_mse
 from ..study.study_spec import StudySpec
@@ -45,26 +46,51 @@ def record_of(planned: Planned) -> TrainedCandidate:
 
 def summarize(session: Session, planned: TrainedCandidate, outcomes: Sequence[Outcome]) -> TrainedCandidate:
     """Return the record of a planned training with its outcomes, one a seed; failed or pruned if one of them is."""
-    record = replace(planned, n_seeds=len(outcomes), seconds=sum(o.seconds for o in outcomes))
+    trainer = session.spec.train.trainer
+    code = None if trainer is None else code_digest(trainer)
+    record = replace(planned, n_seeds=len(outcomes), seconds=sum(o.seconds for o in outcomes), code=code)
     failures = [o.status for o in outcomes if o.status != STATUS_OK]
     if failures and failures[0].startswith(PRUNED):
-        return replace(record, status=failures[0], curve=outcomes[0].curve)
+        return replace(record, status=failures[0], curve=outcomes[0].curve, curve_of=outcomes[0].curve_of)
     if failures:
         return replace(record, status=f"{failures[0]} ({len(failures)} of {len(outcomes)} seeds)")
     figures: dict[str, Any] = {}
     for figure in FIGURES:
-        if figure.seeds != "derived":
-            figures[figure.name], sd = mean_and_sd([getattr(o, figure.name) for o in outcomes])
+        values = [] if figure.seeds == "derived" else [getattr(o, figure.name) for o in outcomes]
+        if values and not any(map(math.isnan, values)):  # which a trainer of the user's own need not give
+            figures[figure.name], sd = mean_and_sd(values)
             figures |= {sd_name(figure.name): sd} if figure.seeds == "mean_and_sd" else {}
+    figures |= _own_figures(outcomes)
     if not session.spec.train.temperature_scaling:
         figures["temperature"] = None
     sensitivity = math.fsum(o.sensitivity for o in outcomes) / len(outcomes)
     if sensitivity > 0 and math.isfinite(sensitivity):
         figures["log10_sensitivity_after"] = math.log10(sensitivity)
-        figures["predicted_loss"] = _predicted_loss(session, sensitivity)
+        if session.spec.train.trainer is None:  # of another, nobody knows the loss
+            figures["predicted_loss"] = _predicted_loss(session, sensitivity)
     figures["records"] = combined_records([o.records for o in outcomes])
     figures |= _curves(outcomes, is_measured_in_between=session.spec.train.metrics_every is not None)
-    return replace(record, generalization_gap=figures["test_error"] - figures["train_error"], **figures)
+    if figures.get("test_error") is not None and figures.get("train_error") is not None:
+        figures["generalization_gap"] = figures["test_error"] - figures["train_error"]
+    return replace(record, **figures)
+
+
+def loss_by(spec: StudySpec, outcome: Outcome) -> float:
+    """Return the figure of one training by which a study ranks, smaller being better."""
+    final = "sensitivity" if spec.final == "sensitivity_after" else spec.final
+    if final == "predicted_loss":
+        final = "val_loss"
+    value = outcome.figures.get(final, getattr(outcome, final, math.nan))
+    loss = spec.select.objective.as_loss(value) if final == spec.select.target else value
+    return math.inf if math.isnan(loss) else loss
+
+
+def _own_figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return means and standard deviations of the figures of the user's own that all trainings have."""
+    names = [name for name in outcomes[0].figures if all(name in o.figures for o in outcomes)]
+    found = {name: mean_and_sd([o.figures[name] for o in outcomes]) for name in names}
+    means, sds = {n: m for n, (m, _) in found.items()}, {n: s for n, (_, s) in found.items() if s is not None}
+    return {"figures": means, "figure_sds": sds}
 
 
 def _predicted_loss(session: Session, sensitivity: float) -> float | None:
@@ -78,13 +104,16 @@ def _predicted_loss(session: Session, sensitivity: float) -> float | None:
 
 
 def _curves(outcomes: Sequence[Outcome], *, is_measured_in_between: bool) -> dict[str, Any]:
-    curves = {name: mean_curve([o.curves[name] for o in outcomes]) for name in outcomes[0].curves}
+    outcomes = [o for o in outcomes if o.curve_of == outcomes[0].curve_of]  # of which foreign ones may differ
+    there = [name for name in outcomes[0].curves if all(name in o.curves for o in outcomes)]
+    curves = {name: mean_curve([o.curves[name] for o in outcomes]) for name in there}
     curve_epochs, compacted = compact(curves)
     measured_epochs, measure_curves = mean_measures(
         [o.measured_epochs for o in outcomes], [o.measure_curves for o in outcomes]
     )
     return {
         "curve": mean_curve([o.curve for o in outcomes]),
+        "curve_of": outcomes[0].curve_of,
         "curve_epochs": curve_epochs,
         "curves": compacted,
         "measures": {name: values[-1] for name, values in measure_curves.items() if values[-1] is not None},

@@ -10,19 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from ..architectures import ArchitectureSpec, load_spec
-from ..core.candidates import CONTROL, PRUNED, TrainedCandidate
+from ..core.candidates import CONTROL, FAILED_IN, PRUNED, TrainedCandidate
 from ..core.declarations import changed
 from ..core.device import memory_guard
 from ..core.errors import OutOfMemoryError
+from ..core.figures import Direction
 from ..core.identity import derive_seed, digest
 from ..models import model_folder
-from ..storage.queue import Job
+from ..storage.queue import Claim
 from ..study.study_spec import StudySpec
 from ..training import Outcome, train
 from ..training.checkpoint import Checkpoint
+from ..training.job import TrainingStopped
+from ..training.user_trainer import Following, Goal, train_by
+from .failures import stop_if_hopeless
 from .pruning import make_judge
 from .session import Session
-from .train_summary import provenance, summarize
+from .train_summary import loss_by, provenance, summarize
+from .training_folder import folder_of, remove_folder
 from .training_log import FILENAME, TrainingLog
 
 _TOO_LARGE = "too large: training does not fit in memory"
@@ -30,42 +35,44 @@ Advance = Callable[[int, str], None]  # a number of epochs, and what is trained
 Judge = Callable[[Sequence[float]], bool]
 
 
-def train_one(session: Session, job: Job, *, advance: Advance) -> None:
+def train_one(session: Session, claim: Claim, *, advance: Advance) -> None:
     """Train a candidate with all its seeds, and store what it came to with the best weights.
 
     Nothing is stored if the training was given up meanwhile, as this worker gave no sign of life.
 
     Args:
         session: The study.
-        job: What to train.
+        claim: What to train.
         advance: Called with the number of epochs that are done or saved.
+
+    Raises:
+        InvalidInputError: The study's own trainer has failed in the same way whenever it was called.
     """
-    planned = job.training
+    planned = claim.training
     spec = _with_training(session.spec, planned.training)
     architecture = load_spec(planned.architecture)
     checkpoints = _checkpoints(session, planned.digest)
-    judge = _judge(session, planned)
     outcomes: list[Outcome] = []
     log = TrainingLog(spec.train.seeds)
     log.say(f"{planned.description} on {session.splits.x_train.device}: {planned.reason}")
     try:
         for i, checkpoint in enumerate(checkpoints):
-            on_epoch = _EpochCounter(job, [o.curve for o in outcomes], advance)
             seed = derive_seed("training", spec.search.seed, i)
             log.begin(what := f"training {i + 1} of {spec.train.seeds} (seed {seed})")
-            noted, judged_by = log.after(on_epoch), judge if i == 0 else None
-            outcome = _train(session, spec, architecture, seed, noted, checkpoint, judged_by)
+            epochs = _Epochs(claim, [o.curve for o in outcomes], advance, log, n_units=spec.train.n_epochs)
+            judged = planned if i == 0 else None
+            outcome = _train(session, spec, architecture, seed, epochs, checkpoint, judged)
             log.end(what, outcome)
-            on_epoch.finish(spec.train.n_epochs)
+            epochs.finish()
             outcomes.append(outcome)
             _tell_problems(session, planned, outcome, checkpoint, log)
-            if outcome.status.startswith(PRUNED):
-                advance((spec.train.seeds - 1) * spec.train.n_epochs, planned.description)
+            if outcome.status.startswith((PRUNED, FAILED_IN)):
+                advance((spec.train.seeds - 1 - i) * spec.train.n_epochs, planned.description)
                 break
-        is_stored = _store(session, spec, job, architecture, outcomes, log)
+        record = _store(session, spec, claim, architecture, outcomes, log)
     except _LostError:
-        is_stored = False
-    if not is_stored:
+        record = None
+    if record is None:
         session.progress.message(
             f"{planned.description} was given to another worker, as this one gave no sign of life for "
             f"{session.settings.grace_seconds:.0f} s; nothing is stored twice"
@@ -73,32 +80,63 @@ def train_one(session: Session, job: Job, *, advance: Advance) -> None:
         return
     for checkpoint in checkpoints:
         checkpoint.remove()
+    if spec.train.trainer is not None:
+        remove_folder(session, planned.digest)
+        stop_if_hopeless(session, record, outcomes[-1])
 
 
-class _LostError(Exception):
+class _LostError(TrainingStopped):
     """The training was given up meanwhile."""
 
 
-class _EpochCounter:
-    """What is called after every epoch of one training, with its validation losses so far."""
+class _Epochs:
+    """What is told of one training while it runs.
 
-    def __init__(self, job: Job, earlier: Sequence[Sequence[float]], advance: Advance) -> None:
-        self._job, self._earlier, self._advance = job, earlier, advance
-        self._n = self._n_reported = 0
+    Args:
+        claim: Where it runs.
+        earlier: Curves of the candidate's trainings with other seeds.
+        advance: Called with the number of epochs that are done, of ``n_units`` in all.
+        log: Its log.
+        n_units: See ``advance``.
+    """
 
-    def __call__(self, curve: Sequence[float]) -> None:
-        if self._job.is_lost:
-            raise _LostError
-        self._n += 1
-        self._advance(1, self._job.training.description)
-        for i in range(self._n_reported, len(curve)):
-            values = [c[min(i, len(c) - 1)] for c in self._earlier]  # one that stopped early keeps its last value
-            self._job.report(i + 1, math.fsum([*values, curve[i]]) / (len(values) + 1))
-        self._n_reported = len(curve)
+    def __init__(
+        self, claim: Claim, earlier: Sequence[Sequence[float]], advance: Advance, log: TrainingLog, *, n_units: int
+    ) -> None:
+        self._claim, self._earlier, self._advance, self.log = claim, earlier, advance, log
+        self._n_units, self._n_advanced, self._n_reported = n_units, 0, 0
 
-    def finish(self, n_epochs: int) -> None:
+    def of_own(self, curve: Sequence[float]) -> None:
+        """Tell of an epoch of the tool's own training."""
+        self.curve(curve)
+        self._forward(self._n_advanced + 1)
+
+    def epoch(self, n_done: int, n: int) -> None:
+        """Tell that so many of ``n`` epochs are done; fewer than were told of are none."""
+        self._check()
+        self._forward(min(self._n_units, n_done * self._n_units // max(1, n)))
+
+    def curve(self, values: Sequence[float]) -> None:
+        """Report the values so far of the figure that is shown."""
+        self._check()
+        self.log.note_time()
+        for i in range(self._n_reported, len(values)):
+            earlier = [c[min(i, len(c) - 1)] for c in self._earlier if c]  # one that stopped early keeps its last value
+            self._claim.report(i + 1, math.fsum([*earlier, values[i]]) / (len(earlier) + 1))
+        self._n_reported = len(values)
+
+    def finish(self) -> None:
         """Count the epochs that the training saved by stopping early."""
-        self._advance(n_epochs - self._n, self._job.training.description)
+        self._forward(self._n_units)
+
+    def _check(self) -> None:
+        if self._claim.is_lost:
+            raise _LostError
+
+    def _forward(self, n: int) -> None:
+        if n > self._n_advanced:
+            self._advance(n - self._n_advanced, self._claim.training.description)
+            self._n_advanced = n
 
 
 def _train(
@@ -106,24 +144,48 @@ def _train(
     spec: StudySpec,
     architecture: ArchitectureSpec,
     seed: int,
-    on_epoch: Callable[[Sequence[float]], None],
+    epochs: _Epochs,
     checkpoint: Checkpoint,
-    judge: Judge | None,
+    judged: TrainedCandidate | None,
 ) -> Outcome:
+    sensitivity = session.probe.mean_sensitivity
     try:
+        if spec.train.trainer is not None:
+            return train_by(
+                architecture,
+                session.splits,
+                spec.train,
+                goal=goal_of(spec),
+                seed=seed,
+                folder=folder_of(session, architecture.digest, seed),
+                device=session.probe.device,
+                sensitivity=sensitivity,
+                checkpoint=checkpoint,
+                following=Following(
+                    on_epoch=epochs.epoch,
+                    on_curve=epochs.curve,
+                    prune=None if judged is None else _LateJudge(session, judged),
+                    say=epochs.log.say,
+                ),
+            )
         with memory_guard():
             return train(
                 architecture,
                 session.splits,
                 spec.train,
                 seed=seed,
-                sensitivity=session.probe.mean_sensitivity,
-                on_epoch=on_epoch,
+                sensitivity=sensitivity,
+                on_epoch=epochs.of_own,
                 checkpoint=checkpoint,
-                prune=judge,
+                prune=None if judged is None else _judge(session, judged, n_epochs=spec.train.n_epochs),
             )
     except OutOfMemoryError:
         return Outcome(status=_TOO_LARGE)
+
+
+def goal_of(spec: StudySpec) -> Goal:
+    """Return what a study wants of a training."""
+    return Goal(objective=spec.select.objective, final=spec.final)
 
 
 def _tell_problems(
@@ -135,6 +197,9 @@ def _tell_problems(
     if checkpoint.unused:
         log.say(text := f"{planned.description} was trained anew, its checkpoint was not used: {checkpoint.unused}")
         session.progress.message(text)
+    if outcome.traceback:
+        session.progress.message(f"{planned.description}: {outcome.status}")
+        log.add(outcome.traceback)
     for name, problem in outcome.measure_problems.items():
         log.say(text := f"{name} could not be measured on {planned.description}: {problem}")
         session.progress.detail(text)
@@ -143,21 +208,23 @@ def _tell_problems(
 def _store(
     session: Session,
     spec: StudySpec,
-    job: Job,
+    claim: Claim,
     architecture: ArchitectureSpec,
     outcomes: Sequence[Outcome],
     log: TrainingLog,
-) -> bool:
-    """Return whether it is stored what the trainings came to."""
-    record = summarize(session, job.training, outcomes)
-    verdict = f"val_loss {record.val_loss:.4g}, val_error {record.val_error:.4g}" if record.is_ok else record.status
+) -> TrainedCandidate | None:
+    """Return what the trainings came to, stored; None if they were given up meanwhile."""
+    record = summarize(session, claim.training, outcomes)
+    shown = dict.fromkeys((spec.final, spec.select.target))
+    figures = ", ".join(f"{name} {value:.4g}" for name in shown if (value := record.figure(name)) is not None)
+    verdict = figures if record.is_ok else record.status
     session.progress.detail(f"trained {record.description} in {record.seconds:.1f} s: {verdict} ({record.reason})")
     log.say(verdict)
     with tempfile.TemporaryDirectory() as folder:
         artifacts = _artifacts(session, spec, record, architecture, outcomes, Path(folder)) if record.is_ok else {}
         artifacts[FILENAME] = Path(folder) / FILENAME
         artifacts[FILENAME].write_text(log.text(), encoding="utf-8")
-        return session.storage.finish(spec.name, job, record, artifacts) is not None
+        return session.storage.finish(spec.name, claim, record, artifacts)
 
 
 def _artifacts(
@@ -168,8 +235,8 @@ def _artifacts(
     outcomes: Sequence[Outcome],
     folder: Path,
 ) -> dict[str, Path]:
-    """Return the files of the network of the smallest validation loss by name, written into a folder."""
-    splits, best = session.splits, min(outcomes, key=lambda o: o.val_loss)
+    """Return the files of the best network by name, written into a folder."""
+    splits, best = session.splits, min(outcomes, key=lambda o: loss_by(spec, o))
     config = model_folder.model_config(
         architecture,
         input_shape=splits.input_shape,
@@ -187,13 +254,31 @@ def _with_training(spec: StudySpec, training: Mapping[str, Any]) -> StudySpec:
     return replace(spec, train=changed(spec.train, where="training", **training)) if training else spec
 
 
-def _judge(session: Session, planned: TrainedCandidate) -> Judge | None:
-    """Return what prunes a training; None for the control group, which must stay a random sample."""
+def _judge(session: Session, planned: TrainedCandidate, *, n_epochs: int, figure: str = "val_loss") -> Judge | None:
+    """Return what prunes a training by a figure; None for the control group, which must stay a random sample."""
     spec = session.spec
     if spec.train.pruner == "none" or planned.chosen_by == CONTROL:
         return None
-    trained = session.storage.trained(spec.name)
-    return make_judge(spec.train.pruner, trained, study=spec.name, n_epochs=spec.train.n_epochs)
+    objective = spec.select.objective
+    if figure not in ("val_loss", objective.name):
+        return None  # nobody knows which way it goes
+    trained = [t for t in session.storage.trained(spec.name) if t.curve_of == figure]
+    direction: Direction = objective.direction if figure == objective.name else "minimize"
+    return make_judge(spec.train.pruner, trained, study=spec.name, n_epochs=n_epochs, direction=direction)
+
+
+class _LateJudge:
+    """Prunes a training of which only its own trainer knows the number of epochs and what is reported."""
+
+    def __init__(self, session: Session, planned: TrainedCandidate) -> None:
+        self._session, self._planned = session, planned
+        self._judges: dict[str, Judge | None] = {}
+
+    def __call__(self, curve: Sequence[float], n_epochs: int, figure: str) -> bool:
+        if figure not in self._judges:
+            self._judges[figure] = _judge(self._session, self._planned, n_epochs=n_epochs, figure=figure)
+        judge = self._judges[figure]
+        return judge is not None and judge(curve)
 
 
 def _checkpoints(session: Session, candidate: str) -> list[Checkpoint]:

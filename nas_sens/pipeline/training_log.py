@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timezone
 from importlib.metadata import version
 
@@ -45,26 +45,26 @@ class TrainingLog:
         self._times = []
         self.say(f"{what}: begins")
 
-    def after(self, on_epoch: Callable[[Sequence[float]], None]) -> Callable[[Sequence[float]], None]:
-        """Return what is to be called after every epoch: the time is noted, then ``on_epoch`` is called."""
+    def note_time(self) -> None:
+        """Note the time at which an epoch ended."""
+        self._times.append(self._now())
 
-        def noted(curve: Sequence[float]) -> None:
-            self._times.append(self._now())
-            on_epoch(curve)
-
-        return noted
+    def add(self, text: str) -> None:
+        """Add lines as they are, such as a traceback."""
+        self._lines += text.splitlines()
 
     def end(self, what: str, outcome: Outcome) -> None:
         """Note the epochs of a training and what it came to."""
         n = len(outcome.curve)
-        curves = {"val_loss": outcome.curve, **outcome.curves}
+        curves = {outcome.curve_of: outcome.curve, **outcome.curves}
         n_earlier = n - len(self._times)
         if n_earlier > 0:
             self.say(f"{what}: went on from a checkpoint after epoch {n_earlier}")
         step = -(-n // self._n_epoch_lines) if n else 1
         for epoch in range(1, n + 1):
             if epoch % step == 0 or epoch in (1, n):
-                figures = ", ".join(f"{k} {v[epoch - 1]:.6g}" for k, v in curves.items() if epoch <= len(v))
+                at = {name: values[epoch - 1] for name, values in curves.items() if epoch <= len(values)}
+                figures = ", ".join(f"{name} {value:.6g}" for name, value in at.items() if value is not None)
                 time = self._times[epoch - 1 - n_earlier] if epoch > n_earlier else "(before this process)"
                 self._lines.append(f"{time} {what}, epoch {epoch}: {figures}")
         self.say(f"{what}: {outcome.status}, {n} epochs, {outcome.seconds:.3f} s")

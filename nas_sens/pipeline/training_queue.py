@@ -11,6 +11,7 @@ from ..architectures import load_spec
 from ..core.candidates import ScoredCandidate, TrainedCandidate
 from ..storage.queue import MOST_WAITING
 from ..storage.study_database import BEATS_PER_GRACE
+from ..storage.study_storage import Trainings
 from ..training.outcome_lookup import TrainingTable, with_figures
 from .plan import Planned, plan_ahead, plan_training
 from .session import Session
@@ -41,7 +42,7 @@ class TrainingQueue:
 
     def __init__(self, session: Session, candidates: Sequence[ScoredCandidate]) -> None:
         self._session, self._candidates = session, candidates
-        self.seen = session.storage.trainings(session.spec.name)
+        self.seen = self._look()
         self._planned_by: object = None  # what a plan was empty for
         self._looked = -math.inf  # for workers that are gone
 
@@ -52,14 +53,14 @@ class TrainingQueue:
         """
         storage, name = self._session.storage, self._session.spec.name
         self._give_up_stale()
-        self.seen = storage.trainings(name)
+        self.seen = self._look()
         if any(not u.is_running for u in self.seen.underway):
             return Filled.MORE
         if self._state() != self._planned_by:
             with storage.leases.claimed(name, _PLAN) as is_ours:
                 if not is_ours:
                     return Filled.WAIT
-                self.seen = storage.trainings(name)
+                self.seen = self._look()
                 if any(not u.is_running for u in self.seen.underway):
                     return Filled.MORE
                 if plan := self._plan()[:MOST_WAITING]:
@@ -67,6 +68,11 @@ class TrainingQueue:
                     return Filled.MORE
                 self._planned_by = self._state()
         return Filled.WAIT if self.seen.underway else Filled.DONE
+
+    def _look(self) -> Trainings:
+        """Return the trainings that are stored now, without those that are done again."""
+        found, again = self._session.storage.trainings(self._session.spec.name), self._session.tried_again
+        return found._replace(trained=[t for t in found.trained if t.number not in again]) if again else found
 
     def _state(self) -> object:
         """Return what a plan depends on."""

@@ -117,7 +117,7 @@ def render_report(
         "mark": mark(name),
         "protocol": protocol_rows({k: v for k, v in protocol.items() if k != "figures"}),
     }
-    page |= _study(candidates, trained, ranking_figure(protocol)) | _findings(candidates, trained, protocol)
+    page |= _study(candidates, trained, ranking_figure(protocol).name) | _findings(candidates, trained, protocol)
     return environment.get_template("report.html.j2").render(page)
 
 
@@ -184,7 +184,7 @@ def _findings(
         "rule_prediction": rule_text(rule, target, wording.loss_unit) if rule else None,
         "outcome_panels": outcome_panels(trained, table, wording),
         "distribution": distribution_panel(candidates, trained),
-        "curve_panels": curve_panels(trained, wording, ranking_figure(protocol)),
+        "curve_panels": curve_panels(trained, wording, ranking_figure(protocol).name),
         "after_panels": after_panels(trained, table, loss, wording),
         "rule_panel": rule_panel(trained, rule, target, wording) if rule else None,
     }

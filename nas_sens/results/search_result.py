@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..core.candidates import CURVES, ScoredCandidate, TrainedCandidate
+from ..core.candidates import CURVES, TABLES, ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
-from ..core.figures import RANK_BY
+from ..core.figures import RANK_BY, Direction, Objective
+from ..core.messages import shown
 from ..storage.attribute_types import declared_in
 from ..storage.study_storage import StudyStorage
-from ..study.select_spec import ranking_figure
+from ..study.select_spec import objective_of, ranking_figure
 from ..study.stored_names import with_present_names
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ class SearchResult:
         protocol: The study as declared, JSON-like; ``data.task`` is the one that "auto" came to.
         candidates: Every candidate, in the order in which they were stored.
         trials: Every trained candidate, the best first by ``ranked_by``, failed ones last.
-        ranked_by: Figure of a trained candidate, smaller being better.
+        ranked_by: Figure of a trained candidate.
+        direction: "minimize" if less of it is better, or "maximize".
     """
 
     name: str
@@ -35,6 +38,7 @@ class SearchResult:
     candidates: tuple[ScoredCandidate, ...]
     trials: tuple[TrainedCandidate, ...]
     ranked_by: str = "val_loss"
+    direction: Direction = "minimize"
 
     @property
     def best(self) -> TrainedCandidate:
@@ -54,35 +58,59 @@ class SearchResult:
         import pandas as pd
 
         rows = [t.flat() for t in self.trials]
-        plain = [k for k in TrainedCandidate.__dataclass_fields__ if k not in (*CURVES, "measures", "training")]
+        plain = [k for k in TrainedCandidate.__dataclass_fields__ if k not in (*CURVES, *TABLES, "code")]
         return pd.DataFrame(rows, columns=list(dict.fromkeys([*plain, *(k for row in rows for k in row)])))
 
 
-def read_result(storage: StudyStorage, name: str, *, by: str | None = None) -> SearchResult:
+def read_result(
+    storage: StudyStorage, name: str, *, by: str | None = None, direction: Direction | None = None
+) -> SearchResult:
     """Return what is in the database of a study.
 
     Args:
         storage: The database.
         name: The study.
-        by: Figure to rank trained candidates by, smaller first; one of :data:`RANK_BY`, or None for what the study
-            declares as ``[select] final``.
+        by: Figure to rank trained candidates by: one of :data:`RANK_BY`, smaller first, or a figure of the study's own
+            trainer; None for what the study declares as ``[select] final``.
+        direction: Whether larger is better ("maximize") or smaller, where the study does not say.
 
     Raises:
         InvalidInputError: There is no such study, or ``by`` is unknown.
     """
-    if by is not None and by not in RANK_BY:
-        raise InvalidInputError(f"a ranking must be by one of {', '.join(RANK_BY)}; given {by!r}")
     attributes = storage.attributes(name)
     protocol = with_present_names(declared_in(name, attributes))
     protocol.setdefault("data", {})["task"] = attributes.get("task", "classification")  # older studies lack it
-    if by is None:
-        by = ranking_figure(protocol)
-    trained = sorted(storage.trained(name), key=lambda t: (not t.is_ok, _key(getattr(t, by)), t.digest))
-    return SearchResult(name, protocol, tuple(storage.scored(name)), tuple(trained), by)
+    found = storage.trained(name)
+    ranking = ranking_figure(protocol) if by is None else _ranking_by(by, direction, protocol, found)
+
+    def key(t: TrainedCandidate) -> tuple[bool, float, str]:
+        value = t.figure(ranking.name)
+        return not t.is_ok, math.inf if value is None else ranking.as_loss(value), t.digest
+
+    trained = tuple(sorted(found, key=key))
+    return SearchResult(name, protocol, tuple(storage.scored(name)), trained, ranking.name, ranking.direction)
 
 
-def _key(value: float | None) -> float:
-    return math.inf if value is None else value
+def _ranking_by(
+    name: str, direction: Direction | None, protocol: Mapping[str, Any], trained: Sequence[TrainedCandidate]
+) -> Objective:
+    """Return what is ranked by.
+
+    Raises:
+        InvalidInputError: There is no such figure, or nobody knows which way it goes.
+    """
+    objective = objective_of(protocol)
+    own = sorted({figure for t in trained for figure in t.figures})
+    if name not in RANK_BY and name not in own:
+        valid = ", ".join([*RANK_BY, *own])
+        raise InvalidInputError(f"a ranking must be by one of {valid}; given {shown(name)}")
+    if direction is not None:
+        return Objective(name, direction == "maximize")
+    if name == objective.name or name in RANK_BY:
+        return objective if name == objective.name else Objective(name)
+    raise InvalidInputError(
+        f"a ranking by {name} must say which way it goes; give --direction minimize, or maximize where more is better"
+    )
 
 
 def trial_of_rank(result: SearchResult, rank: int) -> TrainedCandidate:

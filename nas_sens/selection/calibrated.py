@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import numpy as np
 
 from ..core.errors import InvalidInputError
+from ..core.figures import Objective
 from ..core.identity import derive_seed
 from .acquisition import expected_hypervolume_improvement, expected_improvement, farthest_first
 from .calibration import MIN_OUTCOMES, Calibration, Predicted, calibrate, checked_outcomes
@@ -31,7 +32,7 @@ def calibrated(
     pool: Sequence[Candidate],
     outcomes: Mapping[str, float],
     *,
-    target: str,
+    objective: Objective,
     seed: int,
     noise: Mapping[str, float] | None,
     cost: str | None,
@@ -41,8 +42,8 @@ def calibrated(
 
     Args:
         pool: Candidates in the order of their digests, the trained ones among them.
-        outcomes: Digest to outcome.
-        target: Name of the outcome.
+        outcomes: Digest to outcome, smaller being better.
+        objective: Their name, and whether they are those of a figure that is made large, with the sign changed.
         seed: Seed of the first pick.
         noise: Digest to standard error of the outcome.
         cost: Feature that shall be small as well: improvement is then that of the front of the two. None for outcome
@@ -66,11 +67,11 @@ def calibrated(
         return
     worth = _improvement(calibration) if costs is None else _front_improvement(calibration, costs[trained], costs[free])
     predicted = calibration.predict([pool[i] for i in free])
-    what = target if cost is None else f"the front of {target} and {cost}"
-    slope = _slope_in_words(calibration, target)
+    what = objective.name if cost is None else f"the front of {objective.name} and {cost}"
+    slope = _slope_in_words(calibration, objective)
     first = [j for j, i in enumerate(free) if pool[i].digest in pending]
     for j, gain in _batch(calibration.surrogate, predicted, worth, first):
-        mean, sd = float(predicted.mean[j]), float(predicted.sd[j])
+        mean, sd = objective.as_loss(float(predicted.mean[j])), float(predicted.sd[j])
         gained = f" {gain * calibration.outcomes.unit:.2g}" if cost is None else ""
         reason = f"expected improvement{gained} of {what}; predicted {mean:.3g} ± {sd:.2g}{slope}"
         yield Pick(pool[free[j]].digest, reason, mean, sd)
@@ -166,7 +167,7 @@ def _costs(pool: Sequence[Candidate], cost: str) -> Array:
     return costs
 
 
-def _slope_in_words(calibration: Calibration, target: str) -> str:
+def _slope_in_words(calibration: Calibration, objective: Objective) -> str:
     """Return what to add to a reason: which way the sensitivity, or else the clearest feature, goes."""
     slopes = calibration.slopes
     if not slopes:
@@ -174,6 +175,7 @@ def _slope_in_words(calibration: Calibration, target: str) -> str:
     clearest = max(slopes, key=lambda name: abs(slopes[name].mean) / slopes[name].sd)
     name = "log10_sensitivity" if "log10_sensitivity" in slopes else clearest
     slope, label = slopes[name], "S" if name == "log10_sensitivity" else name.removeprefix("log10_")
-    way = "smaller" if slope.mean < 0 else "larger"
+    mean = objective.as_loss(slope.mean)
+    way = "smaller" if mean < 0 else "larger"
     sure = "goes" if abs(slope.mean) > 2 * slope.sd else "may go"
-    return f"; larger {label} {sure} with {way} {target} here (slope {slope.mean:.2g} ± {slope.sd:.1g} sd)"
+    return f"; larger {label} {sure} with {way} {objective.name} here (slope {mean:.2g} ± {slope.sd:.1g} sd)"

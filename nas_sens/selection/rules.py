@@ -7,6 +7,7 @@ yet. A study that is stopped, resumed or enlarged therefore goes on where it was
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import numpy as np
 from ..core.candidates import CONTROL
 from ..core.declarations import find
 from ..core.errors import InvalidInputError
+from ..core.figures import Direction, Objective
 from ..core.identity import derive_seed
 from .calibrated import calibrated
 from .candidates import Candidate, Pick, in_fixed_order
@@ -28,8 +30,8 @@ class Known:
     """What a rule may look at besides the candidates.
 
     Attributes:
-        outcomes: Digest to target of the trained candidates.
-        target: Name of the target.
+        outcomes: Digest to target of the trained candidates, smaller being better.
+        objective: The target.
         seed: Seed of the rule.
         noise: Digest to standard error of the target.
         cost: Feature that shall be small as well.
@@ -37,7 +39,7 @@ class Known:
     """
 
     outcomes: Mapping[str, float]
-    target: str
+    objective: Objective
     seed: int
     noise: Mapping[str, float] | None
     cost: str | None
@@ -51,6 +53,7 @@ def select(
     rule: str,
     n: int,
     target: str = "val_error",
+    direction: Direction = "minimize",
     seed: int = 0,
     noise: Mapping[str, float] | None = None,
     cost: str | None = None,
@@ -62,11 +65,12 @@ def select(
 
     Args:
         candidates: All scored candidates that may be trained, in any order, and the trained ones.
-        outcomes: Digest to target of those that are trained already, smaller being better, infinite if the training
-            failed; they are not picked again. Only ``calibrated`` looks at the values.
+        outcomes: Digest to target of those that are trained already, infinitely bad if the training failed; they are
+            not picked again. Only ``calibrated`` looks at the values.
         rule: One of ``calibrated``, ``pareto``, ``lowest``, ``highest``, ``params``, ``random``.
         n: How many.
         target: Name of the outcome, for the reasons that ``calibrated`` gives.
+        direction: ``minimize``, or ``maximize`` where larger outcomes are better.
         seed: Seed of ``random``, and of the first pick of ``calibrated``.
         noise: Digest to standard error of the outcome, as far as known; for ``calibrated``.
         cost: A feature that shall be small as well, such as ``log10_params``: ``calibrated`` then improves the front
@@ -75,10 +79,12 @@ def select(
             that they come out as it predicts.
 
     Raises:
-        InvalidInputError: The rule is unknown, ``n`` is negative, two candidates have the same digest, another rule
-            than ``calibrated`` is given a cost, or what ``calibrated`` looks at cannot be used.
+        InvalidInputError: The rule or direction is unknown, ``n`` is negative, two candidates have the same digest,
+            another rule than ``calibrated`` is given a cost, or what ``calibrated`` looks at cannot be used.
     """
     order = find(RULES, rule, "selection rule")
+    if direction not in ("minimize", "maximize"):
+        raise InvalidInputError(f"the direction must be 'minimize' or 'maximize'; given {direction!r}")
     if n < 0:
         raise InvalidInputError(f"the number of picks must be at least 0; given {n}")
     if cost is not None and rule != "calibrated":
@@ -86,7 +92,9 @@ def select(
     fixed = in_fixed_order(candidates)
     if not fixed:
         return []
-    known = Known(outcomes=outcomes, target=target, seed=seed, noise=noise, cost=cost, pending=pending)
+    objective = Objective(target, is_maximized := direction == "maximize")
+    losses = {d: math.inf if v == -math.inf else -v for d, v in outcomes.items()} if is_maximized else outcomes
+    known = Known(outcomes=losses, objective=objective, seed=seed, noise=noise, cost=cost, pending=pending)
     begun = {*outcomes, *pending}
     return list(itertools.islice((p for p in order(fixed, known) if p.digest not in begun), n))
 
@@ -141,7 +149,7 @@ def _calibrated(candidates: Sequence[Candidate], known: Known) -> Iterator[Pick]
     return calibrated(
         candidates,
         known.outcomes,
-        target=known.target,
+        objective=known.objective,
         seed=known.seed,
         noise=known.noise,
         cost=known.cost,

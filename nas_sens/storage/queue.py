@@ -30,7 +30,7 @@ Suggested = dict[int, tuple[dict[str, Any], dict[str, BaseDistribution]]]
 
 
 @dataclass
-class Job:
+class Claim:
     """A training that runs here.
 
     Attributes:
@@ -67,12 +67,12 @@ class Queue:
         is_bulk: Whether Optuna's tables are the known ones.
 
     Attributes:
-        jobs: What runs here.
+        claims: What runs here.
     """
 
     def __init__(self, rdb: RDBStorage, optuna_storage: BaseStorage, *, worker: str, is_bulk: bool) -> None:
         self._rdb, self._optuna_storage, self._worker, self._is_bulk = rdb, optuna_storage, worker, is_bulk
-        self.jobs: list[Job] = []
+        self.claims: list[Claim] = []
 
     def add(
         self, study_id: int, trainings: Sequence[TrainedCandidate], *, lost: Mapping[str, list[int]], newest: int
@@ -105,38 +105,38 @@ class Queue:
             self._optuna_storage.create_new_trial(study_id, trial)
         return len(trials)
 
-    def take(self, reader: StudyReader) -> Job | None:
+    def take(self, reader: StudyReader) -> Claim | None:
         """Return the first waiting training that nobody else has started, running now; None if none waits."""
         for trial_id, trial in sorted(reader.open.items()):
             if trial.state == TrialState.WAITING and self._start(trial_id):
                 waiting = {t.training.number: t.training for t in reader.underway()}
-                job = Job(trial_id, waiting[trial.number])
-                self.jobs.append(job)
-                return job
+                claim = Claim(trial_id, waiting[trial.number])
+                self.claims.append(claim)
+                return claim
         return None
 
-    def finish(self, job: Job, training: TrainedCandidate, objective: str, system_attrs: Mapping[str, Any]) -> bool:
+    def finish(self, claim: Claim, training: TrainedCandidate, objective: str, system_attrs: Mapping[str, Any]) -> bool:
         """Return whether a training is stored; False if it was given up meanwhile."""
         trial = finished_trial(training, objective, system_attrs)  # its parameters are there already
-        is_ours = self._finish(job.trial_id, trial)
-        self.forget(job)
+        is_ours = self._finish(claim.trial_id, trial)
+        self.forget(claim)
         return is_ours
 
-    def put_back(self, job: Job) -> None:
+    def put_back(self, claim: Claim) -> None:
         """Let a training wait again that is not done."""
-        self.forget(job)
+        self.forget(claim)
         if self._is_bulk:
-            running_trials.put_back(self._rdb, job.trial_id)
+            running_trials.put_back(self._rdb, claim.trial_id)
             return
         with suppress(UpdateFinishedTrialError):  # it was given up meanwhile
-            self._optuna_storage.set_trial_state_values(job.trial_id, TrialState.WAITING)
+            self._optuna_storage.set_trial_state_values(claim.trial_id, TrialState.WAITING)
 
     def beat(self, *, only_reported: bool = False) -> None:
         """Show that the trainings here still run, with what they reported since; or only those that reported."""
-        for job in [j for j in self.jobs if not j.is_lost]:
-            values = job.reported()
-            if (values or not only_reported) and not self._beat(job.trial_id, values):
-                job.is_lost = True
+        for claim in [j for j in self.claims if not j.is_lost]:
+            values = claim.reported()
+            if (values or not only_reported) and not self._beat(claim.trial_id, values):
+                claim.is_lost = True
 
     def fail_stale(self, name: str) -> None:
         """Fail the trials of a study whose workers have not been heard of for the grace time."""
@@ -163,9 +163,9 @@ class Queue:
             self._finish(trial_id, optuna.trial.create_trial(state=TrialState.FAIL))
         return len(orphans)
 
-    def forget(self, job: Job) -> None:
+    def forget(self, claim: Claim) -> None:
         """Give no more signs of life of a training, so that others give it up."""
-        self.jobs = [j for j in self.jobs if j is not job]
+        self.claims = [j for j in self.claims if j is not claim]
 
     def _start(self, trial_id: int) -> bool:
         if self._is_bulk:

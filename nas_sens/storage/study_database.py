@@ -17,6 +17,7 @@ import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..core.errors import InvalidInputError, StorageError
+from ..core.figures import Direction
 from ..core.secrets import hide_password
 from . import artifact_places
 from .artifacts import Artifacts
@@ -132,7 +133,7 @@ class StudyDatabase:
 
     def _has_work(self) -> bool:
         """Return whether something runs or is held here."""
-        return bool(self._queue.jobs or self.leases.held)
+        return bool(self._queue.claims or self.leases.held)
 
     def _beat(self) -> None:
         is_due = time.monotonic() - self._beaten >= 0.9 * self._beat_seconds
@@ -171,21 +172,23 @@ class StudyDatabase:
         if "layout" in storage.get_study_user_attrs(study_id):
             return True
         is_untouched = not storage.get_study_user_attrs(study_id) and not storage.get_n_trials(study_id)
-        return is_untouched and storage.get_study_directions(study_id) == [optuna.study.StudyDirection.MINIMIZE]
+        return is_untouched and len(storage.get_study_directions(study_id)) == 1
 
     @patient
-    def create(self, name: str, attributes: Mapping[str, Any], *, objective: str) -> None:
+    def create(
+        self, name: str, attributes: Mapping[str, Any], *, objective: str, direction: Direction = "minimize"
+    ) -> None:
         """Create a study with user attributes, or bring its attributes up to date.
 
         Args:
             name: Its name.
             attributes: User attributes.
-            objective: The figure of a training that is the value of its trial, smaller being better; that of a study
-                that is there stays.
+            objective: The figure of a training that is the value of its trial; that of a study that is there stays.
+            direction: Whether larger is better ("maximize") or smaller; that of a study that is there stays.
         """
         with self.guard(), quiet_optuna():
             storage = self.optuna_storage
-            study = optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
+            study = optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
             there = storage.get_study_user_attrs(study._study_id)
             # The first one says that the study is ours, the last one that it is complete (see ``exists``).
             ordered = sorted(attributes.items(), key=lambda item: item[0] == "space_digest")

@@ -10,7 +10,7 @@ from operator import attrgetter
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
-from ..core.candidates import ScoredCandidate, TrainedCandidate, Underway
+from ..core.candidates import FAILED_IN, ScoredCandidate, TrainedCandidate, Underway
 from . import bulk_read
 from .bulk_read import StoredTrial
 from .trials import is_scored, is_training, to_scored, to_trained, told_outside
@@ -48,6 +48,7 @@ class StudyReader:
         self.open: dict[int, StoredTrial] = {}
         self.lost: dict[str, list[int]] = {}
         self.newest = -1
+        self._failed: dict[str, TrainedCandidate] = {}
 
     def refresh(self) -> None:
         """Read what is new."""
@@ -106,6 +107,10 @@ class StudyReader:
                 record = replace(record, status=f"failed: {len(lost)} workers were lost that trained it")
             elif "status" not in trial.user_attrs:
                 record = told_outside(record, trial.state, values.get(trial.trial_id), self._objective)
+            if (earlier := self._failed.pop(record.digest, None)) is not None:
+                self.trained.remove(earlier)  # it was done again
+            if record.status.startswith(FAILED_IN):
+                self._failed[record.digest] = record
             bisect.insort(self.trained, record, key=attrgetter("number"))
 
     def _read(self) -> list[StoredTrial]:

@@ -21,7 +21,7 @@ from ..core.candidates import ScoredCandidate, TrainedCandidate, Underway
 from . import artifact_places, bulk_write, uploads
 from .artifacts import Artifacts
 from .guard import patient
-from .queue import Job
+from .queue import Claim
 from .study_database import StudyDatabase
 from .trials import scored_trial
 
@@ -112,7 +112,7 @@ class StudyStorage(StudyDatabase):
             return self._queue.add_finished(study_id, trainings, objective, newest=seen.newest)
 
     @patient
-    def take(self, name: str) -> Job | None:
+    def take(self, name: str) -> Claim | None:
         """Return the first training that waits, running here now; None if none waits.
 
         Raises:
@@ -122,45 +122,45 @@ class StudyStorage(StudyDatabase):
         alone = nullcontext() if self._is_bulk else self.leases.hold(name, "take", poll_seconds=0.01)
         try:
             with self.guard(), alone:
-                job = self._queue.take(self._reader(name))
+                claim = self._queue.take(self._reader(name))
         except KeyboardInterrupt:  # which the guard raises at its end: nobody knows yet of what was begun
-            for begun in list(self._queue.jobs):
+            for begun in list(self._queue.claims):
                 self.put_back(begun)
             raise
-        if job is not None:
+        if claim is not None:
             self._heartbeat.start()
-        return job
+        return claim
 
     def finish(
-        self, name: str, job: Job, training: TrainedCandidate, artifacts: Mapping[str, Path]
+        self, name: str, claim: Claim, training: TrainedCandidate, artifacts: Mapping[str, Path]
     ) -> TrainedCandidate | None:
         """Return a training with its number, stored, its artifacts first; None if it was given up meanwhile.
 
         Args:
             name: Name of the study.
-            job: Where it ran.
+            claim: Where it ran.
             training: Its figures.
             artifacts: File name to file.
         """
-        if job.is_lost:
-            self._queue.forget(job)
+        if claim.is_lost:
+            self._queue.forget(claim)
             return None
-        self._note(name, job, ids := Artifacts.new_ids(len(artifacts)))
+        self._note(name, claim, ids := Artifacts.new_ids(len(artifacts)))
         files = self.artifacts_of(name)
         with self.guard():
             attributes = files.write(artifacts, ids) if artifacts else {}
-        stored = replace(training, number=job.training.number)
-        if self._finish(name, job, stored, attributes):
+        stored = replace(training, number=claim.training.number)
+        if self._finish(name, claim, stored, attributes):
             return stored
         files.discard(attributes)
         return None
 
     @patient
-    def _note(self, name: str, job: Job, ids: Sequence[str]) -> None:
+    def _note(self, name: str, claim: Claim, ids: Sequence[str]) -> None:
         """Note what is written for a training (see `uploads`), unless it was given up meanwhile."""
         with self.guard(), suppress(UpdateFinishedTrialError):
             self.study_id(name)
-            uploads.note(self.rdb, job.trial_id, ids)
+            uploads.note(self.rdb, claim.trial_id, ids)
 
     @patient
     def sweep(self, name: str) -> list[str]:
@@ -184,20 +184,20 @@ class StudyStorage(StudyDatabase):
         there = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
         return sorted(number for number, ids in found.items() if not there.issuperset(ids))
 
-    def abandon(self, job: Job) -> None:
+    def abandon(self, claim: Claim) -> None:
         """Leave a training to whoever gives it up, as the database does not answer."""
-        self._queue.forget(job)
+        self._queue.forget(claim)
 
     @patient
-    def _finish(self, name: str, job: Job, training: TrainedCandidate, attributes: Mapping[str, str]) -> bool:
+    def _finish(self, name: str, claim: Claim, training: TrainedCandidate, attributes: Mapping[str, str]) -> bool:
         with self.guard():
-            return self._queue.finish(job, training, self._objective(self.study_id(name)), attributes)
+            return self._queue.finish(claim, training, self._objective(self.study_id(name)), attributes)
 
     @patient
-    def put_back(self, job: Job) -> None:
+    def put_back(self, claim: Claim) -> None:
         """Let a training wait again that this worker does not finish."""
         with self.guard():
-            self._queue.put_back(job)
+            self._queue.put_back(claim)
 
     @patient
     def fail_stale(self, name: str) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from ..core.candidates import NOTHING, PRUNED, STATUS_OK, ScoredCandidate, TrainedCandidate
+from ..core.candidates import NOTHING, PRUNED, STATUS_OK, USUAL_CURVE, ScoredCandidate, TrainedCandidate
+from ..core.figures import KNOWN
 from .array_attributes import from_attributes, to_attributes
 from .attribute_types import check_attributes
 
@@ -131,7 +132,7 @@ def finished_trial(
 
 def objective_of(training: TrainedCandidate, objective: str) -> float | None:
     """Return the value of a training: the objective, or where a table of outcomes lacks it, another figure."""
-    figures = (getattr(training, name) for name in (objective, "val_loss", "val_error"))
+    figures = (training.figure(name) for name in (objective, "val_loss", "val_error"))
     return next((v for v in figures if v is not None), None)
 
 
@@ -158,13 +159,16 @@ def told_outside(
 ) -> TrainedCandidate:
     """Return a training that somebody's own objective did: all that is known of it is its value."""
     if state == TrialState.COMPLETE and value is not None:
-        known: dict[str, Any] = {objective: value}
+        known: dict[str, Any] = {objective: value} if objective in KNOWN else {"figures": {objective: value}}
         return replace(training, **known)
     return replace(training, status=f"{PRUNED} by an objective of the user's own")
 
 
 def _attributes(training: TrainedCandidate) -> dict[str, Any]:
-    return {k: v for k in _TRAINED if (v := getattr(training, k)) is not None and v not in ((), {})}
+    attributes = {k: v for k in _TRAINED if (v := getattr(training, k)) is not None and v not in ((), {})}
+    if training.curve_of == USUAL_CURVE:
+        del attributes["curve_of"]
+    return attributes | training.own_figures()  # as columns of the dashboard, too
 
 
 def _state(training: TrainedCandidate) -> TrialState:

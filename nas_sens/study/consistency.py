@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import fields
 
 from ..architectures import FAMILIES
+from ..core.declarations import nearest
 from ..core.errors import InvalidInputError
+from ..core.figures import KNOWN
 from ..core.identity import digest
 from ..core.messages import shown
 from ..recordings import recordings
+from .own_trainer import check_trainer, check_with_trainer
 from .quantity_names import check_figures
 from .sampler import AUTO, SAMPLERS
+from .select_spec import FINALS
 from .study_spec import StudySpec
 
+_TARGETS = ("val_error", "val_loss")
 _RACING_RULES = ("lowest", "highest", "pareto")  # which S decides
 
 
@@ -41,10 +46,41 @@ def _check(spec: StudySpec) -> None:
     _check_figures(spec)
     _check_racing(spec)
     _check_storable(spec)
-    if spec.train.table is not None and spec.select.final not in ("val_loss", "val_error"):
+    _check_figures_of_training(spec)
+    if spec.train.table is not None and spec.final not in ("val_loss", "val_error"):
         raise InvalidInputError(
-            f"[select] final = {spec.select.final!r} needs trained networks, but [train] table only has their figures; "
+            f"[select] final = {spec.final!r} needs trained networks, but [train] table only has their figures; "
             "take val_error or val_loss"
+        )
+
+
+def _check_figures_of_training(spec: StudySpec) -> None:
+    """Check that a training has the figures that decide.
+
+    Raises:
+        InvalidInputError: It does not, or its trainer is none.
+    """
+    select, trainer = spec.select, spec.train.trainer
+    if trainer is not None:
+        check_trainer(trainer)
+        check_with_trainer(spec.train)
+    if spec.final != select.target:
+        valid = (*FINALS, select.target) if trainer is None else ("val_loss", "val_error", "sensitivity_after")
+        if spec.final not in valid:
+            raise InvalidInputError(
+                f"[select] final must be the target ({select.target}), or one of {', '.join(dict.fromkeys(valid))}; "
+                f"given {shown(spec.final)}; {nearest(spec.final, (*valid, select.target))}"
+            )
+    if trainer is None and select.target not in _TARGETS:
+        raise InvalidInputError(
+            f"[select] target must be {' or '.join(_TARGETS)}, figures of the tool's own training; given "
+            f"{shown(select.target)}; {nearest(select.target, _TARGETS)}; a trainer of your own ([train] trainer = "
+            '"module:function") may return any other'
+        )
+    if select.direction == "maximize" and select.target in KNOWN:
+        raise InvalidInputError(
+            f'[select] direction = "maximize" does not go with target {select.target!r}, of which less is better; '
+            "remove it, or name another target"
         )
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
-from ..architectures import FAMILIES, ArchitectureSpec, BuiltSpec, family_of
-from .search_space import SearchSpace
+from ..architectures import FAMILIES, ArchitectureSpec, family_of
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
 
@@ -59,9 +58,3 @@ def family(function: Any = None, *, structure: Any = None, size: Any = None, can
         return decorated
 
     return register if function is None else register(function)
-
-
-def sources_of(space: SearchSpace) -> dict[str, str]:
-    """Return the digests of the sources of a space's families that are functions of the user, by their names."""
-    found = {name: FAMILIES.get(name) for name in space.families}
-    return {name: f.source for name, f in found.items() if issubclass(f, BuiltSpec)}

@@ -74,6 +74,12 @@ class StudySpec:
     train: TrainSpec = field(default_factory=TrainSpec)
     figures: Annotated[tuple[FigureSpec, ...], Field(strict=False)] = ()
 
+    @property
+    def final(self) -> str:
+        """What trained candidates are ranked by in the end: ``[select] final``, or what it is by default."""
+        by_default = "val_loss" if self.train.trainer is None else self.select.target
+        return self.select.final or by_default
+
     @cached_property
     def trainings(self) -> tuple[TrainSpec, ...]:
         """``[train]`` with all combinations of choices and bounds that the space searches with the architecture.

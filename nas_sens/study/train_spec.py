@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as declared
 
 from ..core.candidates import ON_TRAIN
+from ..core.user_code import named
 from ..data import Task
 from ..data.augmentation import Augmentation
 from ..data.image_transforms import make_transforms
@@ -39,6 +40,10 @@ class TrainSpec:
     """How candidates are trained.
 
     Args:
+        trainer: A function of one's own that trains a network, ``module:function`` or the function itself: it takes
+            the network and a :class:`~nas_sens.training.job.Job`, and returns its figures by name. None for the tool's
+            own training. What else is declared here is then only what its job tells it, but for ``seeds``, ``pruner``,
+            ``metrics`` and what these are taken on.
         epochs: At most so many passes over the training set.
         optimizer: ``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``lbfgs`` (PyTorch's). ``lbfgs`` needs
             ``batch_size = "full"``; its epoch is up to 20 iterations with a line search by the strong Wolfe conditions.
@@ -106,6 +111,7 @@ class TrainSpec:
         checkpoint_seconds: A training that is killed goes on from a state at most so old. No part of the protocol.
     """
 
+    trainer: Annotated[str, BeforeValidator(named)] | None = None
     epochs: Positive = 60
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop", "lbfgs"] = "adam"
     learning_rate: AboveZero = 1e-3

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..core.candidates import STATUS_OK
+from ..core.candidates import STATUS_OK, USUAL_CURVE
 
 Records = Mapping[str, Mapping[int, Mapping[str, torch.Tensor]]]  # name, epoch, field
 
@@ -26,7 +26,9 @@ class Outcome:
     Attributes:
         temperature: What outputs were divided by for losses and ``sensitivity``; 1 without temperature scaling.
         status: "ok", or why there are no figures.
-        curve: Validation loss after each epoch.
+        figures: Figures of a trainer of the user's own, by the names that it gives them.
+        curve: Validation loss after each epoch, or what ``curve_of`` says.
+        curve_of: The figure that ``curve`` shows.
         curves: Further figures of each epoch: ``val_error`` after it; ``train_loss`` and ``train_error``, means over
             its batches as they were trained on, with dropout and augmentation.
         measures: What ``[train] metrics`` says of the trained network, by name, where it is finite.
@@ -34,6 +36,7 @@ class Outcome:
         measure_curves: What it said then, by name; None where it was not finite.
         measure_problems: Why a measure had no value, or a record could not be taken, by name.
         records: What ``[train] recordings`` keeps: name to epoch to arrays by field, float64 on the CPU.
+        traceback: Where a trainer of the user's own failed.
         seconds: Wall-clock time.
         state: The trained weights, on the CPU.
     """
@@ -47,13 +50,16 @@ class Outcome:
     sensitivity: float = math.nan
     temperature: float = 1.0
     status: str = STATUS_OK
+    figures: Mapping[str, float] = field(default_factory=dict)
     curve: tuple[float, ...] = ()
-    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    curve_of: str = USUAL_CURVE
+    curves: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     measures: Mapping[str, float] = field(default_factory=dict)
     measured_epochs: tuple[int, ...] = ()
     measure_curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     measure_problems: Mapping[str, str] = field(default_factory=dict)
     records: Records = field(default_factory=dict, repr=False)
+    traceback: str = field(default="", repr=False)
     seconds: float = 0.0
     state: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 MOST_POINTS = 200  # of a stored curve
 
 Curve = tuple[float | None, ...]
 
 
-def mean_curve(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:
-    """Return the mean over trainings after each epoch; one that stopped early keeps its last value."""
-    length = max(map(len, curves))
-    padded = [[*c, *[c[-1]] * (length - len(c))] for c in curves]
-    return tuple(math.fsum(values) / len(values) for values in zip(*padded, strict=True))
+def mean_curve(curves: Sequence[Sequence[float | None]]) -> tuple[Any, ...]:
+    """Return the mean over trainings after each epoch, None where one has none.
+
+    One that stopped early keeps its last value; one without values is left out.
+    """
+    there = [c for c in curves if c]
+    length = max(map(len, there), default=0)
+    padded = [[*c, *[c[-1]] * (length - len(c))] for c in there]
+    return tuple(_exact_mean(values) for values in zip(*padded, strict=True))
 
 
-def compact(curves: Mapping[str, Sequence[float]]) -> tuple[tuple[int, ...], dict[str, Curve]]:
+def compact(curves: Mapping[str, Sequence[float | None]]) -> tuple[tuple[int, ...], dict[str, Curve]]:
     """Return at most ``MOST_POINTS`` evenly spaced epochs, from 1 to the last, and curves there, of six digits.
 
     Args:
@@ -51,10 +56,14 @@ def mean_measures(
     return tuple(union), means
 
 
+def _exact_mean(values: Sequence[Any]) -> Any:
+    return None if any(v is None for v in values) else math.fsum(values) / len(values)
+
+
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [v for v in values if v is not None]
     return _short(math.fsum(known) / len(known)) if len(known) == len(values) else None
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.6g}")
+def _short(value: Any) -> Any:
+    return None if value is None else float(f"{value:.6g}")

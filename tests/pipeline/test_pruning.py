@@ -8,6 +8,7 @@ import pytest
 
 import nas_sens as ns
 from nas_sens.core.candidates import CONTROL, TrainedCandidate
+from nas_sens.core.figures import Objective
 from nas_sens.pipeline.learnt_outcomes import LearntOutcomes
 from nas_sens.pipeline.pruning import make_judge, make_pruner
 from nas_sens.results.search_result import read_result
@@ -87,10 +88,10 @@ def test_rules_take_a_pruned_training_for_the_finished_one_of_its_rank() -> None
     best, worst = (record(9, (loss,), "pruned: x", val_loss=None) for loss in (-1.0, 7.0))
     middle = record(9, (1.5,), "pruned: x", val_loss=None)
     others = [*finished, best, worst]
-    losses, errors = (LearntOutcomes(others, target) for target in ("val_loss", "val_error"))
+    losses, errors = (LearntOutcomes(others, Objective(target)) for target in ("val_loss", "val_error"))
     assert [losses.of(t) for t in (best, middle, worst)] == pytest.approx([0.0, 0.16, 0.4])
     assert errors.of(middle) == pytest.approx(0.016)
-    assert LearntOutcomes([best], "val_loss").of(middle) == float("inf")
+    assert LearntOutcomes([best], Objective("val_loss")).of(middle) == float("inf")
     assert losses.of(record(9, (1.5,), "diverged: x")) == float("inf")
     assert errors.of(finished[3]) == 0.03
 
@@ -103,8 +104,10 @@ def test_ranks_of_many_pruned_trainings_are_those_of_all_pairs_and_sorted_once_a
     ]
     sorted_at = []
     compared_at = LearntOutcomes._compared_at
-    monkeypatch.setattr(LearntOutcomes, "_compared_at", lambda self, n: sorted_at.append(n) or compared_at(self, n))
-    learnt = LearntOutcomes([*finished, *pruned], "val_loss")
+    monkeypatch.setattr(
+        LearntOutcomes, "_compared_at", lambda self, figure, n: sorted_at.append(n) or compared_at(self, figure, n)
+    )
+    learnt = LearntOutcomes([*finished, *pruned], Objective("val_loss"))
     outcomes = [t.val_loss for t in finished]
     for t in pruned:
         share = np.mean([other.curve[len(t.curve) - 1] < t.curve[-1] for other in finished])

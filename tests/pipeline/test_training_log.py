@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -22,15 +21,11 @@ def clock():
     return lambda: f"T{next(ticks)}"
 
 
-def nothing(curve: Sequence[float]) -> None:
-    pass
-
-
 def test_every_epoch_has_its_time_and_its_losses() -> None:
     log = TrainingLog(1, now=clock())
     log.begin("training 1 of 1")
     for _ in range(2):
-        log.after(nothing)([])
+        log.note_time()
     curves = {"train_loss": (0.9, 0.8, 0.7)}
     log.end("training 1 of 1", Outcome(curve=(3.0, 2.0, 1.5), curves=curves, seconds=1.25))
     assert log.text().splitlines()[1:] == [
@@ -49,7 +44,7 @@ def test_a_long_training_has_a_short_log(n_trainings: int, n_epochs: int) -> Non
     for i in range(n_trainings):
         log.begin(f"training {i}")
         for _ in range(n_epochs):
-            log.after(nothing)([])
+            log.note_time()
         log.end(f"training {i}", Outcome(curve=(1.0,) * n_epochs))
     epochs = re.findall(r"epoch (\d+):", log.text())
     assert len(epochs) <= AT_MOST_EPOCHS + 3 * n_trainings

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nas_sens.core.candidates import TrainedCandidate
 from nas_sens.storage.leases import GRACE_SECONDS
 from nas_sens.storage.optuna_log import expected_experiments
-from nas_sens.storage.queue import Job
+from nas_sens.storage.queue import Claim
 from nas_sens.storage.study_reader import MAX_RETRIES
 from nas_sens.storage.study_storage import StudyStorage
 from tests.stored_candidates import (
@@ -64,10 +64,10 @@ def enqueue(storage: StudyStorage, n: int = 1) -> list[TrainedCandidate]:
     return records
 
 
-def taken(storage: StudyStorage) -> Job:
-    job = storage.take("study")
-    assert job is not None
-    return job
+def taken(storage: StudyStorage) -> Claim:
+    claim = storage.take("study")
+    assert claim is not None
+    return claim
 
 
 def silence(storage: StudyStorage, seconds: float = GRACE_SECONDS + 10) -> None:
@@ -162,8 +162,8 @@ def test_a_training_of_a_table_is_stored_at_once(storage: StudyStorage, another:
 def test_each_is_taken_once_and_in_order(storage: StudyStorage, another: Callable[..., StudyStorage]) -> None:
     enqueue(storage, N)
     storages = [another(worker="one"), another(worker="other")]
-    jobs = [taken(storages[i % 2]) for i in range(N)]
-    assert [j.training.number for j in jobs] == list(range(N, 2 * N))
+    claims = [taken(storages[i % 2]) for i in range(N)]
+    assert [j.training.number for j in claims] == list(range(N, 2 * N))
     assert [s.take("study") for s in storages] == [None, None]
     assert states(storage) == ["RUNNING"] * N
     assert [t.user_attrs["worker"] for t in trainings_in(storage.url)] == ["one", "other", "one", "other", "one"]
@@ -184,8 +184,8 @@ print("ready", flush=True)
 while not os.path.exists(sys.argv[3]):
     time.sleep(0.001)
 numbers = []
-while (job := storage.take("study")) is not None:
-    numbers.append(job.training.number)
+while (claim := storage.take("study")) is not None:
+    numbers.append(claim.training.number)
 print(*numbers)
 """
     command = [sys.executable, "-c", code, storage.url, str(is_bulk), str(tmp_path / "go")]
@@ -199,19 +199,19 @@ print(*numbers)
 
 def test_what_is_put_back_waits_again(storage: StudyStorage, another: Callable[..., StudyStorage]) -> None:
     enqueue(storage)
-    job = taken(storage)
-    storage.put_back(job)
+    claim = taken(storage)
+    storage.put_back(claim)
     assert states(storage) == ["WAITING"]
     assert not storage.trainings("study").underway[0].is_running
     silence(storage)
     another().fail_stale("study")
     assert states(storage) == ["WAITING"], "what waits needs no sign of life"
     again = taken(another())
-    assert again.training == job.training
+    assert again.training == claim.training
     another().fail_stale("study")
     assert states(storage) == ["RUNNING"], "the heartbeat of who had it before is not that of who has it now"
-    storage.put_back(taken_over := Job(job.trial_id, job.training))
-    assert taken_over.training == job.training
+    storage.put_back(taken_over := Claim(claim.trial_id, claim.training))
+    assert taken_over.training == claim.training
     assert storage.finish("study", taken(storage), trained(storage.scored("study")[0]), {}) is not None
 
 
@@ -223,29 +223,29 @@ def test_its_curve_is_seen_while_it_runs(
 ) -> None:
     worker = another(report_seconds=0.05, worker="w")
     enqueue(worker)
-    job = taken(worker)
+    claim = taken(worker)
 
     def curve() -> dict[int, float]:
         return trainings_in(storage.url)[0].intermediate_values
 
-    job.report(1, 3.0)
-    job.report(2, float("inf"))
+    claim.report(1, 3.0)
+    claim.report(2, float("inf"))
     until(lambda: curve() == {1: 3.0, 2: float("inf")})
-    job.report(2, 2.0)  # the mean over seeds becomes another one with each seed
-    job.report(3, 1.0)
+    claim.report(2, 2.0)  # the mean over seeds becomes another one with each seed
+    claim.report(3, 1.0)
     until(lambda: curve() == {1: 3.0, 2: 2.0, 3: 1.0})
     (live,) = storage.trainings("study", live=True).underway
     assert (live.curve, live.worker, live.is_running) == ((3.0, 2.0, 1.0), "w", True)
     final = (2.5, 1.5) if is_bulk else (2.5, 1.5, 0.5)  # Optuna takes no value back
     record = trained(storage.scored("study")[0], curve=final)
-    assert worker.finish("study", job, record, {}) == replace(record, number=N)
+    assert worker.finish("study", claim, record, {}) == replace(record, number=N)
     assert curve() == dict(enumerate(final, 1)), "what is stored at the end is what counts"
 
 
 def test_a_worker_that_lives_keeps_its_training(storage: StudyStorage, another: Callable[..., StudyStorage]) -> None:
     worker, hasty = another(grace_seconds=3.0), another(grace_seconds=3.0)
     enqueue(worker)
-    job = taken(worker)
+    claim = taken(worker)
     silence(storage, 3600)
     until(lambda: not stale(storage, 3))  # by a heartbeat of the worker's thread
     end = time.monotonic() + 4.5
@@ -253,7 +253,7 @@ def test_a_worker_that_lives_keeps_its_training(storage: StudyStorage, another: 
         hasty.fail_stale("study")
         time.sleep(0.2)
     assert states(storage) == ["RUNNING"]
-    assert not job.is_lost
+    assert not claim.is_lost
 
 
 def stale(storage: StudyStorage, seconds: float) -> int:
@@ -286,7 +286,7 @@ def test_what_gives_no_sign_of_life_is_repeated(storage: StudyStorage, another: 
         assert retries(again) == (N, history)
         assert again.system_attrs["fixed_params"] == again.params == {"width": 1}
         assert taken(worker).training.number == number + 1
-    assert storage.finish("study", Job(0, planned(storage)[0], is_lost=True), planned(storage)[0], {}) is None
+    assert storage.finish("study", Claim(0, planned(storage)[0], is_lost=True), planned(storage)[0], {}) is None
     assert another().trainings("study").underway[0].training.number == N + 3
 
 
@@ -313,7 +313,7 @@ def test_who_comes_back_too_late_stores_nothing(
 ) -> None:
     late = another(grace_seconds=FOREVER)
     enqueue(storage)
-    job = taken(late)
+    claim = taken(late)
     silence(storage)
     storage.fail_stale("study")
     enqueue(storage)
@@ -321,13 +321,13 @@ def test_who_comes_back_too_late_stores_nothing(
     (tmp_path / "weights").write_bytes(b"late")
     record = trained(storage.scored("study")[0], curve=(2.0, 1.0))
     for status in ("ok", "diverged"):
-        assert late.finish("study", job, replace(record, status=status), {"w": tmp_path / "weights"}) is None
+        assert late.finish("study", claim, replace(record, status=status), {"w": tmp_path / "weights"}) is None
     failed, running = trainings_in(storage.url)
     assert (failed.state, failed.intermediate_values) == (TrialState.FAIL, {})
     assert not failed.system_attrs.keys() - {"fixed_params"}, "no artifact belongs to it"
     assert "status" not in failed.user_attrs
     assert running.state == TrialState.RUNNING
-    late.put_back(job)
+    late.put_back(claim)
     assert states(storage) == ["FAIL", "RUNNING"]
     stored = storage.finish("study", next_one, record, {})
     assert stored is not None
@@ -339,14 +339,14 @@ def test_a_worker_learns_that_its_training_was_given_up(
 ) -> None:
     worker = another(grace_seconds=FOREVER, report_seconds=0.05)
     enqueue(worker)
-    job = taken(worker)
+    claim = taken(worker)
     silence(storage)
     storage.fail_stale("study")
-    assert not job.is_lost
-    job.report(1, 2.0)
-    until(lambda: job.is_lost)
+    assert not claim.is_lost
+    claim.report(1, 2.0)
+    until(lambda: claim.is_lost)
     assert trainings_in(storage.url)[0].intermediate_values == {}
-    assert worker.finish("study", job, trained(storage.scored("study")[0]), {}) is None
+    assert worker.finish("study", claim, trained(storage.scored("study")[0]), {}) is None
     assert states(storage) == ["FAIL"]
 
 
@@ -388,11 +388,13 @@ def test_what_is_stored_already_is_not_stored_again(
     for i, status in enumerate(("ok", "diverged", "pruned: after epoch 2")):
         record = trained(storage.scored("study")[i], status=status, curve=(3.0, 2.0))
         storage.enqueue("study", [record], seen=storage.trainings("study"))
-        job = taken(storage)
-        first = storage.finish("study", job, record, {"w": tmp_path / "weights"})
+        claim = taken(storage)
+        first = storage.finish("study", claim, record, {"w": tmp_path / "weights"})
         before = trainings_in(storage.url)[-1]
         assert (
-            storage.finish("study", job, record, {"w": tmp_path / "weights"}) == first == replace(record, number=N + i)
+            storage.finish("study", claim, record, {"w": tmp_path / "weights"})
+            == first
+            == replace(record, number=N + i)
         )
         assert trainings_in(storage.url)[-1] == before
     assert states(storage) == ["COMPLETE", "FAIL", "PRUNED"]
