@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from ..core.boundary import reason
-from ..core.errors import InvalidInputError, NasSensError, first_line
+from ..core.errors import InvalidInputError, NasSensError, UserCodeError, first_line
 from ..core.interrupts import INTERRUPTED, raise_again, second_ends_process
 from ..core.messages import one_line, shown
 from ..core.secrets import hidden_passwords
@@ -101,6 +101,8 @@ def _run(given: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except NasSensError as error:
+        if isinstance(error, UserCodeError) and not is_debug:
+            click.echo(error.traceback, err=True)
         return _fail(f"nas-sens: error: {error}", 2 if isinstance(error, InvalidInputError) else 1, is_debug=is_debug)
     except (OSError, MemoryError) as error:  # a full disk, say, which is nobody's fault
         where = getattr(error, "filename", None)

@@ -17,6 +17,19 @@ class InvalidInputError(NasSensError, ValueError):
     """What the user gave cannot be used; the message says what was required, what was given and what to do."""
 
 
+class UserCodeError(InvalidInputError):
+    """Code of the user's own fails whenever it is called.
+
+    Args:
+        text: What was required, what happened and what to do.
+        traceback: Where it failed, many lines.
+    """
+
+    def __init__(self, text: str, traceback: str = "") -> None:
+        super().__init__(text)
+        self.traceback = traceback
+
+
 class InfeasibleArchitectureError(NasSensError):
     """An architecture cannot exist for this input, for example a kernel larger than its feature map."""
 

@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import InvalidInputError, NasSensError
+from ..core.errors import InvalidInputError, NasSensError, UserCodeError
 from ..core.interrupts import INTERRUPTED, end_process, raise_again
 from ..core.secrets import hidden_passwords
 from .base import Task
@@ -48,6 +48,8 @@ def _run(task: Task) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except NasSensError as error:
+        if isinstance(error, UserCodeError):
+            sys.stderr.write(error.traceback)
         sys.stderr.write(f"nas-sens: error: {error}\n")
         return REFUSED if isinstance(error, InvalidInputError) else FAILED
     except Exception:  # told here, where passwords are hidden

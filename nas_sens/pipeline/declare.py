@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ def declare(
     control: int | None = None,
     seed: int | None = None,
     name: str | None = None,
+    trainer: str | Callable[..., Any] | None = None,
 ) -> StudySpec:
     """Return a study with the given values in place of its own.
 
@@ -32,6 +34,7 @@ def declare(
         control: In place of ``[select] control``.
         seed: In place of ``[search] seed``.
         name: In place of the study's name.
+        trainer: In place of ``[train] trainer``.
 
     Raises:
         InvalidInputError: There is no such study, or its declaration or a value is wrong.
@@ -42,6 +45,7 @@ def declare(
         ("search", "seed", seed),
         ("select", "top_k", top_k),
         ("select", "control", control),
+        ("train", "trainer", trainer),
     ]
     for section, key, value in changes:
         if value is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..core.candidates import FAILED_IN, TrainedCandidate
-from ..core.errors import InvalidInputError
+from ..core.errors import UserCodeError
 from ..core.user_code import code_digest
 from ..study.study_spec import StudySpec
 from ..training import Outcome
@@ -39,7 +39,7 @@ def tried_again(spec: StudySpec, trained: Sequence[TrainedCandidate]) -> frozens
 
 
 def stop_if_hopeless(session: Session, record: TrainedCandidate, outcome: Outcome) -> None:
-    """End the search where each of the first candidates failed with the same error; its traceback is shown.
+    """End the search where each of the first candidates failed with the same error.
 
     Args:
         session: The study.
@@ -47,20 +47,19 @@ def stop_if_hopeless(session: Session, record: TrainedCandidate, outcome: Outcom
         outcome: What it came to.
 
     Raises:
-        InvalidInputError: They did.
+        UserCodeError: They did.
     """
     if not failed_in_trainer(record):
         return
     first = [t for t in session.storage.trained(session.spec.name) if t.number not in session.tried_again]
     if len(first) < HOPELESS or any(_kind(t.status) != _kind(record.status) for t in first):
         return
-    for line in outcome.traceback.splitlines():
-        session.progress.message(line)
     reason = outcome.status.removeprefix(FAILED_IN).strip()
-    raise InvalidInputError(
+    raise UserCodeError(
         f"each of the first {len(first)} candidates failed with the same error in {reason}; mend it and run this "
-        "again: what is scored is kept, and these are trained anew"
-    )
+        "again: what is scored is kept, and these are trained anew",
+        outcome.traceback,
+    ) from outcome.error
 
 
 def _kind(status: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,6 +33,7 @@ def search(
     top_k: int | None = None,
     seed: int | None = None,
     name: str | None = None,
+    train: str | Callable[..., Any] | None = None,
     full: bool = False,
     workers: Workers | None = None,
     progress: Progress | None = None,
@@ -48,6 +51,7 @@ def search(
         top_k: See ``n_candidates``.
         seed: See ``n_candidates``.
         name: See ``n_candidates``.
+        train: A function of one's own that trains a network, in place of ``[train] trainer``.
         full: Whether to take the study at the full size that its file declares in ``[full]``.
         workers: Processes that do the work; None for this one alone.
         progress: Where to report progress to.
@@ -59,7 +63,7 @@ def search(
         InvalidInputError: The declaration is wrong, or the study in the database was made with another one.
         StorageError: The database or the artifact store cannot be used.
     """
-    spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
+    spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name, trainer=train)
     session = open_study(
         spec, storage=storage, artifacts=artifacts, device=device, progress=progress, is_shared=workers is not None
     )

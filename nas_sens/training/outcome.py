@@ -37,6 +37,7 @@ class Outcome:
         measure_problems: Why a measure had no value, or a record could not be taken, by name.
         records: What ``[train] recordings`` keeps: name to epoch to arrays by field, float64 on the CPU.
         traceback: Where a trainer of the user's own failed.
+        error: The exception.
         seconds: Wall-clock time.
         state: The trained weights, on the CPU.
     """
@@ -60,6 +61,7 @@ class Outcome:
     measure_problems: Mapping[str, str] = field(default_factory=dict)
     records: Records = field(default_factory=dict, repr=False)
     traceback: str = field(default="", repr=False)
+    error: BaseException | None = field(default=None, repr=False, compare=False)
     seconds: float = 0.0
     state: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+import torch
+
 from ..core.candidates import TrainedCandidate
 from ..core.errors import InvalidInputError
 from ..core.figures import BY_NAME, is_figure_name
@@ -42,7 +44,7 @@ def number_of(name: str, value: Any) -> float:
         InvalidInputError: It is none.
     """
     try:
-        return float(value)
+        return float(value.detach() if isinstance(value, torch.Tensor) else value)
     except Exception as error:  # whatever a foreign object raises
         raise InvalidInputError(f"the figure {name!r} must be a number; {error_text(error)}") from error
 

@@ -134,7 +134,7 @@ def train_by(
             figures = _figures(fit, model, job, goal, spec.trainer)
         except _FailedError as failed:
             status = f"{FAILED_IN} {spec.trainer}: {failed.reason}"
-            return _outcome(job, start, status=status, traceback=failed.text)
+            return _outcome(job, start, status=status, traceback=failed.text, error=failed.__cause__)
     if figures is None:
         return _outcome(job, start, status=f"{PRUNED}: after epoch {len(job.curve)} others had done better")
     if lost := [name for name in goal.required if not math.isfinite(figures[name])]:
