@@ -48,29 +48,44 @@ def in_order(trained: Sequence[TrainedCandidate]) -> list[TrainedCandidate]:
 
 
 def columns(
-    candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], figures: Sequence[ShownFigure]
+    candidates: Sequence[ScoredCandidate],
+    trained: Sequence[TrainedCandidate],
+    figures: Sequence[ShownFigure],
+    *,
+    drops_empty: bool = False,
 ) -> Trained:
-    """Return the measures and outcomes of the networks that were trained successfully."""
+    """Return the measures and outcomes of the networks that were trained successfully.
+
+    Args:
+        candidates: The scored candidates.
+        trained: The trained ones.
+        figures: The outcomes.
+        drops_empty: Whether measures that no network has are left out, but S before training and parameters.
+    """
     ok = in_order(trained)
     digests = {t.digest for t in ok}
     scored = {c.digest: c for c in candidates if c.digest in digests}
     relative = {d: c.log10_relative_sensitivity for d, c in scored.items()}
     further = sorted({name for c in scored.values() for name in c.measures})
     after = sorted({name for t in ok for name in t.measures})
-    return Trained(
-        measures={
-            SENSITIVITY: as_floats([t.log10_sensitivity_before for t in ok]),
-            RELATIVE: as_floats([relative.get(t.digest) for t in ok]),
-            SENSITIVITY_AFTER: as_floats([t.log10_sensitivity_after for t in ok]),
-            PARAMETERS: log10_or_nan([t.params for t in ok]),
-            FLOPS: log10_or_nan([t.flops for t in ok]),
-            PREDICTED: log10_or_nan([t.predicted_loss for t in ok]),
-            **{
-                name: as_floats([c.measures.get(name) if (c := scored.get(t.digest)) else None for t in ok])
-                for name in further
-            },
-            **{f"{name} after training": as_floats([t.measures.get(name) for t in ok]) for name in after},
+    measures = {
+        SENSITIVITY: as_floats([t.log10_sensitivity_before for t in ok]),
+        RELATIVE: as_floats([relative.get(t.digest) for t in ok]),
+        SENSITIVITY_AFTER: as_floats([t.log10_sensitivity_after for t in ok]),
+        PARAMETERS: log10_or_nan([t.params for t in ok]),
+        FLOPS: log10_or_nan([t.flops for t in ok]),
+        PREDICTED: log10_or_nan([t.predicted_loss for t in ok]),
+        **{
+            name: as_floats([c.measures.get(name) if (c := scored.get(t.digest)) else None for t in ok])
+            for name in further
         },
+        **{f"{name} after training": as_floats([t.measures.get(name) for t in ok]) for name in after},
+    }
+    if drops_empty:
+        kept = (SENSITIVITY, PARAMETERS)
+        measures = {name: x for name, x in measures.items() if name in kept or np.isfinite(x).any()}
+    return Trained(
+        measures=measures,
         outcomes={figure.label: figure.scaled(ok) for figure in figures},
         is_control=[t.chosen_by == CONTROL for t in ok],
         n_resamples=int(min(N_RESAMPLES, max(200, _WORK // max(1, min(len(ok), MANY) ** 2)))),

@@ -66,7 +66,7 @@ ONE_HOT = replace(
 OWN = replace(
     CLASSIFICATION,
     loss_unit="",
-    figures="Figures are what the study’s own trainer gives; validation and test errors, if they are shares, in per cent",
+    figures="Figures are what the study’s own training gives, under its names; errors that are shares are in per cent",
 )
 
 
@@ -89,9 +89,14 @@ RANKED_BY = {name: BY_NAME[name].label for name in RANK_BY if name in BY_NAME}
 RANKED_BY["log10_sensitivity_after"] = "sensitivity after training"  # whose order its logarithm shares
 
 
+def ranking_label(by: Objective) -> str:
+    """Return what the figure is called that is ranked by."""
+    return RANKED_BY.get(by.name, by.name)
+
+
 def ranked_by_text(by: Objective) -> str:
     """Return what is ranked by, and which way if that is not what one expects."""
-    return f"{RANKED_BY.get(by.name, by.name)}{', the largest first' if by.is_maximized else ''}"
+    return f"{ranking_label(by)}{', the largest first' if by.is_maximized else ''}"
 
 
 def ranked(trained: Sequence[TrainedCandidate], by: Objective) -> list[TrainedCandidate]:
@@ -135,7 +140,7 @@ def best_text(trained: Sequence[TrainedCandidate], by: Objective, shown: Shown) 
     chooser = "drawn for the control group" if best.chosen_by == CONTROL else f"chosen by {best.chosen_by}"
     seeds = f"mean of {best.n_seeds} seeds" if best.n_seeds > 1 else "one seed"
     name = f"{best.description} ({chooser})"
-    text = f"The best network by {RANKED_BY.get(by.name, by.name)} is {name}: {_figures(best, shown)}, {seeds}."
+    text = f"The best network by {ranking_label(by)} is {name}: {_figures(best, shown)}, {seeds}."
     if shown.is_own:
         return text
     by_error = min((t for t in ranking if t.val_error is not None), key=lambda t: t.val_error or 0.0, default=best)

@@ -15,7 +15,7 @@ from ..statistics.correlations import SIGNIFICANCE, Correlations
 from ..statistics.groups import Difference
 from ..statistics.interval import Interval
 from .numbers_as_text import interval_text, number, number_interval_text, p_text, signed, signed_number
-from .shown_figures import ShownFigure
+from .shown_figures import Shown, ShownFigure
 
 RULES_WITHOUT_S = {"params", "random"}
 
@@ -41,20 +41,32 @@ def verdict_sentence(figure: ShownFigure, d: Difference, fit: Beside, trained: S
     return f"{rule[0].upper() + rule[1:]} {verdict} here: {mean_text(figure, d)}{_carried(name, fit)}."
 
 
+def directions_text(shown: Shown) -> str:
+    """Return which way each figure goes, in words, and of which nobody said so."""
+    by_direction = {
+        "more is better of": [f.label for f in shown.figures if f.is_maximized],
+        "less of": [f.label for f in shown.figures if f.is_maximized is False],
+        "nobody said what is better of": [f.label for f in shown.figures if f.is_maximized is None],
+    }
+    return "; ".join(f"{words} {', '.join(names)}" for words, names in by_direction.items() if names)
+
+
 def group_text(figure: ShownFigure, d: Difference) -> str:
     """Return what the comparison of selected and control shows on one outcome, as a sentence."""
-    name = figure.label if figure.is_usual or not figure.better else f"{figure.label} ({figure.better})"
+    name = f"the {figure.label}" if figure.is_usual else figure.label
+    if figure.better and not figure.is_usual:
+        name = f"{name} ({figure.better})"
     if d.interval is None:
-        return f"On the {name}: too few networks to say ({d.reason})."
+        return f"On {name}: too few networks to say ({d.reason})."
     evidence = f"{mean_text(figure, d)}"
     if figure.is_maximized is not None:
         evidence += f"; {best_difference_text(figure, d)}"
     if d.verdict is None:
-        return f"On the {name}: too few networks to say ({_why_too_few(d)}); {evidence}."
+        return f"On {name}: too few networks to say ({_why_too_few(d)}); {evidence}."
     words = ("better than", "not shown to differ from", "worse than")
     if figure.is_maximized is None:  # nobody said which is better
         words = ("smaller than in", "not shown to differ from", "larger than in")
-    return f"On the {name}: selected networks were {words[d.verdict + 1]} the control group; {evidence}."
+    return f"On {name}: selected networks were {words[d.verdict + 1]} the control group; {evidence}."
 
 
 def in_own_sign(figure: ShownFigure, interval: Interval) -> Interval:
