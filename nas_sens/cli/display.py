@@ -16,6 +16,7 @@ from rich.progress import Progress as RichBars
 from rich.table import Table
 from rich.text import Text
 
+from ..core.figures import ERRORS
 from ..core.messages import one_line
 from ..core.text import printable
 from .long_table import LONG, long_table
@@ -153,7 +154,7 @@ def _cell(name: str, value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        if name.endswith("error"):
+        if name in ERRORS:
             return f"{100 * value:.2f} %" if value < 10 else f"{100 * value:.4g} %"
         return f"{value:.4g}"
     if isinstance(value, int) and not isinstance(value, bool):

@@ -18,6 +18,7 @@ from ..storage.url import storage_url
 from .display import show_rows
 
 WIDE = ("architecture",)
+MOST_OWN = 8  # columns of figures of a trainer of the user's own, in a table
 
 
 def open_storage(storage: str | None, artifacts: str | None) -> StudyStorage:
@@ -44,22 +45,24 @@ def title_of(result: SearchResult) -> str:
     return f"Trained candidates of {result.name!r} by {result.ranked_by}, best first"
 
 
-def show_trained(trials: Sequence[TrainedCandidate], form: str, title: str) -> None:
-    """Print trained candidates in their ranking on stdout; what failed is said on stderr."""
+def show_trained(trials: Sequence[TrainedCandidate], form: str, title: str, *, by: str) -> None:
+    """Print trained candidates in their ranking on stdout, own figure ``by`` first; what failed is said on stderr."""
     if form != "table":
         flat = [t.flat() for t in trials]
         columns = dict.fromkeys(k for row in flat for k in row)
         show_rows([{k: row.get(k) for k in columns} for row in flat], form=form)
         return
-    own = dict.fromkeys(name for t in trials for name in t.figures)
+    own = sorted(dict.fromkeys(name for t in trials for name in t.figures), key=lambda name: name != by)
     usual = [f.name for f in HEADLINES if not own or any(t.figure(f.name) is not None for t in trials)]
-    shown = [*own, *usual]
+    shown = [*own[:MOST_OWN], *usual]
     rows = [
         {"rank": i, "architecture": t.description, "params": t.params, "chosen_by": t.chosen_by}
         | {name.replace("log10_sensitivity", "log10 S"): t.figure(name) for name in shown}
         for i, t in enumerate((t for t in trials if t.is_ok), 1)
     ]
     show_rows(rows, form=form, title=title, wide=WIDE)
+    if len(own) > MOST_OWN:
+        click.echo(f"{len(own) - MOST_OWN} more figures are in --format csv and json", err=True)
     for t in trials:
         if not t.is_ok:
             click.echo(printable(f"{'' if t.is_pruned else 'failed: '}{t.description}: {t.status}"), err=True)

@@ -33,7 +33,7 @@ def rank(name: str, by: str | None, direction: Direction | None, scored: bool, n
     if scored or not result.trials:
         show_scored(result, form, n)
     else:
-        show_trained(result.trials[:n], form, title_of(result))
+        show_trained(result.trials[:n], form, title_of(result), by=result.ranked_by)
 
 
 @click.command()

@@ -63,7 +63,7 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
     complete(session, workers, device=device, artifacts=artifacts)
     result = read_result(session.storage, spec.name)
     path = write_report_of(result, report)
-    show_trained(result.trials, form, title_of(result))
+    show_trained(result.trials, form, title_of(result), by=result.ranked_by)
     progress.message(f"report written to {path}")
     rest, shown_name, size = _storage_again(storage), quote(spec.name), ["--full"] if full else []
     renamed = [] if name is None else ["--name", name]
@@ -158,7 +158,7 @@ def train(name: str, top_k: int | None, control: int | None, storage: str | None
                          settings=Settings(grace_seconds=grace), is_shared=workers is not None)  # fmt: skip
     train_all(session, workers, device=device, artifacts=artifacts)
     result = read_result(session.storage, name)
-    show_trained(result.trials, form, title_of(result))
+    show_trained(result.trials, form, title_of(result), by=result.ranked_by)
 
 
 @click.command()

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 @storage_options
 @format_option
 def status(name: str, watch: bool, seconds: float, storage: str | None, artifacts: str | None, form: str) -> None:
-    """Show how far the study NAME is: scored, waiting, running (where, since, epoch, loss), done, failed, time left."""
+    """Show how far the study NAME is.
+
+    Scored, waiting, running (where, since, epoch, last figure), done, failed, time left.
+    """
     from ..pipeline.overview import overview_of
     from ..pipeline.worker import stored_spec
 
@@ -51,11 +54,15 @@ def status(name: str, watch: bool, seconds: float, storage: str | None, artifact
 
 
 def _row(overview: Overview) -> dict[str, Any]:
-    counts = {k: v for k, v in vars(overview).items() if k not in ("waiting", "running")}
-    return {**counts, "n_waiting": len(overview.waiting), "running": [_running(u) for u in overview.running]}
+    counts = {k: v for k, v in vars(overview).items() if k not in ("waiting", "running", "curve_of")}
+    return {
+        **counts,
+        "n_waiting": len(overview.waiting),
+        "running": [_running(u, overview.curve_of) for u in overview.running],
+    }
 
 
-def _running(underway: Underway) -> dict[str, Any]:
+def _running(underway: Underway, figure: str) -> dict[str, Any]:
     training = underway.training
     return {
         "trial": training.number,
@@ -64,7 +71,7 @@ def _running(underway: Underway) -> dict[str, Any]:
         "worker": underway.worker,
         "since": underway.started.isoformat(timespec="seconds") if underway.started else None,
         "epoch": len(underway.curve),
-        "val_loss": underway.curve[-1] if underway.curve else None,
+        figure: underway.curve[-1] if underway.curve else None,
     }
 
 
@@ -79,13 +86,13 @@ def _page(overview: Overview) -> Group:
     if not o.running:
         return Group(Text(printable(head)))
     table = Table()
-    for column in ("trial", "architecture", "chosen_by", "worker", "since", "epoch", "val_loss"):
+    for column in ("trial", "architecture", "chosen_by", "worker", "since", "epoch", o.curve_of):
         table.add_column(column, overflow="fold")
     now = datetime.now()
     for u in o.running:
-        row = _running(u)
+        row = _running(u, o.curve_of)
         row["since"] = "–" if u.started is None else _duration((now - u.started).total_seconds())
-        row["val_loss"] = "–" if row["val_loss"] is None else f"{row['val_loss']:.4g}"
+        row[o.curve_of] = "–" if row[o.curve_of] is None else f"{row[o.curve_of]:.4g}"
         table.add_row(*(Text(printable(str(v))) for v in row.values()))
     return Group(Text(printable(head)), table)
 

@@ -65,6 +65,7 @@ FIGURES: tuple[Figure, ...] = (
 )
 BY_NAME = {figure.name: figure for figure in FIGURES}
 KNOWN = frozenset(BY_NAME)
+ERRORS = frozenset(f.name for f in FIGURES if f.unit == "error")  # which are printed in per cent
 OUTCOMES = tuple(f.name for f in FIGURES if f.seeds == "mean_and_sd")  # losses and errors of what is not trained on
 HEADLINES = tuple(f for f in FIGURES if f.is_headline)
 RANK_BY = ("val_loss", "val_error", "predicted_loss", "log10_sensitivity_after", "params")  # smaller is better

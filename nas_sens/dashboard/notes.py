@@ -99,8 +99,8 @@ def _best_line(name: str, winners: Sequence[TrainedCandidate]) -> str:
 
 
 def _winner_note(name: str, rank: int, trial: TrainedCandidate) -> str:
-    figures = {f.label: (getattr(trial, f.name), getattr(trial, sd_name(f.name), None)) for f in HEADLINES}
-    figures |= {markdown_text(name): (value, trial.figure_sd(name)) for name, value in trial.figures.items()}
+    figures = {markdown_text(name): (value, trial.figure_sd(name)) for name, value in trial.figures.items()}
+    figures |= {f.label: (getattr(trial, f.name), getattr(trial, sd_name(f.name), None)) for f in HEADLINES}
     rows = [f"| {k} | {_number(v, sd)} |" for k, (v, sd) in figures.items() if v is not None]
     return "\n".join(
         [

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..core.candidates import TrainedCandidate, Underway
+from ..core.candidates import USUAL_CURVE, TrainedCandidate, Underway
 from ..storage.study_storage import StudyStorage
 from ..study.study_spec import StudySpec
 from .plan import count_left
@@ -30,6 +30,8 @@ class Overview:
         n_failed: Number of failed ones.
         n_left: Number of trainings that are neither finished nor run.
         seconds_left: What the rest takes with as many workers as run now; None where that cannot be told.
+        curve_of: The figure that curves of running trainings show: what finished ones reported where the trainer is
+            the user's own, "reported" before one is finished.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Overview:
     n_failed: int
     n_left: int
     seconds_left: float | None
+    curve_of: str = USUAL_CURVE
 
 
 def overview_of(storage: StudyStorage, spec: StudySpec, *, now: datetime | None = None) -> Overview:
@@ -67,7 +70,12 @@ def overview_of(storage: StudyStorage, spec: StudySpec, *, now: datetime | None 
         n_failed=sum(not t.is_ok and not t.is_pruned for t in seen.trained),
         n_left=n_left,
         seconds_left=_seconds_left(seen.trained, running, n_left, now or datetime.now()),
+        curve_of=USUAL_CURVE if spec.train.trainer is None else _reported(seen.trained),
     )
+
+
+def _reported(trained: Sequence[TrainedCandidate]) -> str:
+    return next((t.curve_of for t in reversed(trained) if t.curve), "reported")
 
 
 def _seconds_left(

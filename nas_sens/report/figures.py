@@ -31,6 +31,8 @@ from .figure_style import (
     thinned,
 )
 from .numbers_as_text import compact, number
+from .shown_figures import ShownFigure
+from .text import Wording
 
 FAMILY_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#F0E442", "#D55E00", "#999999")
 FAMILY_MARKERS = "osD^vP*X"
@@ -47,6 +49,7 @@ class Quantity:
         is_log: Whether the axis is logarithmic.
         scale: Factor from the record's unit to the label's.
         to_text: Writes a tick's value on a logarithmic axis.
+        has_zero: Whether nothing is below zero, where bars then end.
     """
 
     label: str
@@ -55,6 +58,7 @@ class Quantity:
     is_log: bool = False
     scale: float = 1.0
     to_text: Callable[[float], str] = lambda value: number(value, 3)
+    has_zero: bool = True
 
     def values(self, trained: Sequence[TrainedCandidate]) -> np.ndarray:
         """Return the values of drawable candidates in the label's unit."""
@@ -77,12 +81,31 @@ LOG10_S_BEFORE = _of_table("log10_sensitivity_before")
 LOG10_S_AFTER = _of_table("log10_sensitivity_after")
 PARAMS = Quantity(label="parameters (log axis)", get=lambda t: float(t.params), is_log=True, to_text=compact)
 TEST_LOSS = _of_table("test_loss", is_log=True)
-TEST_ERROR = _of_table("test_error", scale=100.0)
 
 
 def with_unit(quantity: Quantity, unit: str) -> Quantity:
-    """Return the same axis with the unit in its label."""
-    return replace(quantity, label=f"{quantity.label} ({unit}{', log axis' if quantity.is_log else ''})")
+    """Return the same axis with the unit in its label, as far as there is one."""
+    more = ", ".join([*([unit] if unit else []), *(["log axis"] if quantity.is_log else [])])
+    return replace(quantity, label=f"{quantity.label} ({more})") if more else quantity
+
+
+def quantity_of(figure: ShownFigure, wording: Wording, *, may_be_log: bool = True) -> Quantity:
+    """Return the axis of a figure of trainings.
+
+    Args:
+        figure: The figure.
+        wording: Has the units of losses and errors.
+        may_be_log: Whether a loss has a logarithmic axis.
+    """
+    axis = Quantity(
+        label=figure.label,
+        get=lambda t: t.figure(figure.key),
+        get_sd=lambda t: t.figure_sd(figure.key),
+        is_log=may_be_log and figure.kind == "loss",
+        scale=100.0 if figure.kind == "error" else 1.0,
+        has_zero=figure.kind != "number",
+    )
+    return with_unit(axis, {"loss": wording.loss_unit, "error": wording.error_unit, "number": ""}[figure.kind])
 
 
 def outcome_figure(
@@ -116,7 +139,7 @@ def outcome_figure(
         n_points = sum(map(len, groups.values()))
         for is_control, members in groups.items():
             xs, ys = x.values(members), y.values(members)
-            draw_group(axes, xs, ys, y.sds(members), is_control, n_points=n_points)
+            draw_group(axes, xs, ys, y.sds(members), is_control, n_points=n_points, has_zero=y.has_zero)
             shown_x += list(xs)
             shown_y += list(ys)
         if predicted_by is not None:
@@ -174,7 +197,16 @@ def distribution_figure(
     return render_svg(key, description, draw)
 
 
-def draw_group(axes: Axes, xs: np.ndarray, ys: np.ndarray, sds: np.ndarray, is_control: bool, *, n_points: int) -> None:
+def draw_group(
+    axes: Axes,
+    xs: np.ndarray,
+    ys: np.ndarray,
+    sds: np.ndarray,
+    is_control: bool,
+    *,
+    n_points: int,
+    has_zero: bool = True,
+) -> None:
     """Draw one group's points, with error bars where networks were trained from several seeds.
 
     Args:
@@ -184,11 +216,12 @@ def draw_group(axes: Axes, xs: np.ndarray, ys: np.ndarray, sds: np.ndarray, is_c
         sds: Standard deviations of ys, shape (n,).
         is_control: Whether it is the control group.
         n_points: Points of all groups; of more than ``MOST_NETWORKS`` there are no bars.
+        has_zero: Whether nothing is below zero: bars end before it.
     """
     colour = CONTROL_COLOUR if is_control else SELECTED_COLOUR
     are_many = n_points > MOST_NETWORKS
     if (sds > 0).any() and not are_many:
-        down = np.minimum(sds, 0.95 * ys)  # keeps a bar that reaches zero on a logarithmic axis
+        down = np.minimum(sds, 0.95 * ys) if has_zero else sds  # keeps a bar on a logarithmic axis
         axes.errorbar(xs, ys, [down, sds], fmt="none", ecolor=colour, alpha=0.45, elinewidth=1)
     style: dict[str, Any] = {"s": 44, "linewidths": 1.6 if is_control else 0.6}
     if are_many:
@@ -234,7 +267,7 @@ def is_drawable(t: TrainedCandidate, *quantities: Quantity) -> bool:
     return t.is_ok and all(v is not None and math.isfinite(v) and (v > 0 or not is_log) for v, is_log in values)
 
 
-def set_axis(axes: Axes, name: Literal["x", "y"], quantity: Quantity, values: Sequence[float]) -> None:
+def set_axis(axes: Axes, name: Literal["x", "y"], quantity: Quantity, values: Sequence[float] | np.ndarray) -> None:
     """Give an axis the label, the scale and the ticks of its quantity, for the values that it shows."""
     (axes.set_xlabel if name == "x" else axes.set_ylabel)(quantity.label)
     if quantity.is_log:

@@ -55,6 +55,17 @@ def interval_text(interval: Interval, scale: float = 1.0, digits: int = 2) -> st
     return f"{estimate} [{low}, {high}]"
 
 
+def signed_number(value: float, digits: int = 3) -> str:
+    """Return a number of any size with its sign, such as ``+0.00123``; zero has none."""
+    return f"+{number(value, digits)}" if value > 0 else number(value + 0.0, digits)  # never a negative zero
+
+
+def number_interval_text(interval: Interval) -> str:
+    """Return ``+0.0312 [−0.0101, +0.0525]`` of numbers of any size."""
+    estimate, low, high = map(signed_number, (interval.estimate, interval.low, interval.high))
+    return f"{estimate} [{low}, {high}]"
+
+
 def percent(fraction: float | None, sd: float | None = None) -> str:
     """Return a fraction as ``12.30 %`` or, with a standard deviation, ``12.30 ± 0.40 %``; a dash for none."""
     if fraction is None or not math.isfinite(fraction):

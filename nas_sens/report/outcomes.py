@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,14 +13,8 @@ from ..statistics.bootstrap import MANY, Array
 from ..statistics.correlations import Correlations, as_floats, correlations, log10_or_nan
 from ..statistics.groups import Difference, difference
 from ..statistics.interval import Interval
+from .shown_figures import ShownFigure
 
-# name, attribute of TrainedCandidate, whether it is a loss (compared as log10)
-OUTCOMES = (
-    ("validation loss", "val_loss", True),
-    ("test loss", "test_loss", True),
-    ("validation error", "val_error", False),
-    ("test error", "test_error", False),
-)
 SENSITIVITY, RELATIVE, SENSITIVITY_AFTER = "log₁₀ S before training", "log₁₀ relative S", "log₁₀ S after training"
 PARAMETERS, FLOPS, PREDICTED = "log₁₀ parameters", "log₁₀ FLOPs", "log₁₀ predicted loss"
 
@@ -38,7 +31,7 @@ class Trained:
 
     Attributes:
         measures: Name to log10 of a measure, shape (n,); NaN where it is missing.
-        outcomes: Name to an outcome, shape (n,); losses as log10, errors as fractions.
+        outcomes: Label to a figure, shape (n,); losses as log10, errors as fractions.
         is_control: Whether each network belongs to the control group.
         n_resamples: How many bootstrap resamples so many networks can have; more than ``MANY`` have none.
     """
@@ -49,41 +42,51 @@ class Trained:
     n_resamples: int
 
 
-def target_of(protocol: Mapping[str, Any]) -> str:
-    """Return what the study's rule makes small, "val_error" or "val_loss"; "val_error" where no target is declared."""
-    select = protocol.get("select")
-    target = select.get("target") if isinstance(select, Mapping) else None
-    return "val_loss" if target == "val_loss" else "val_error"
-
-
 def in_order(trained: Sequence[TrainedCandidate]) -> list[TrainedCandidate]:
     """Return the successfully trained networks in an order that does not depend on the caller's."""
     return sorted((t for t in trained if t.is_ok), key=lambda t: (t.digest, t.chosen_by, t.number or 0))
 
 
-def columns(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> Trained:
-    """Return the measures and outcomes of the networks that were trained successfully."""
+def columns(
+    candidates: Sequence[ScoredCandidate],
+    trained: Sequence[TrainedCandidate],
+    figures: Sequence[ShownFigure],
+    *,
+    drops_empty: bool = False,
+) -> Trained:
+    """Return the measures and outcomes of the networks that were trained successfully.
+
+    Args:
+        candidates: The scored candidates.
+        trained: The trained ones.
+        figures: The outcomes.
+        drops_empty: Whether measures that no network has are left out, but S before training and parameters.
+    """
     ok = in_order(trained)
     digests = {t.digest for t in ok}
     scored = {c.digest: c for c in candidates if c.digest in digests}
     relative = {d: c.log10_relative_sensitivity for d, c in scored.items()}
     further = sorted({name for c in scored.values() for name in c.measures})
     after = sorted({name for t in ok for name in t.measures})
-    return Trained(
-        measures={
-            SENSITIVITY: as_floats([t.log10_sensitivity_before for t in ok]),
-            RELATIVE: as_floats([relative.get(t.digest) for t in ok]),
-            SENSITIVITY_AFTER: as_floats([t.log10_sensitivity_after for t in ok]),
-            PARAMETERS: log10_or_nan([t.params for t in ok]),
-            FLOPS: log10_or_nan([t.flops for t in ok]),
-            PREDICTED: log10_or_nan([t.predicted_loss for t in ok]),
-            **{
-                name: as_floats([c.measures.get(name) if (c := scored.get(t.digest)) else None for t in ok])
-                for name in further
-            },
-            **{f"{name} after training": as_floats([t.measures.get(name) for t in ok]) for name in after},
+    measures = {
+        SENSITIVITY: as_floats([t.log10_sensitivity_before for t in ok]),
+        RELATIVE: as_floats([relative.get(t.digest) for t in ok]),
+        SENSITIVITY_AFTER: as_floats([t.log10_sensitivity_after for t in ok]),
+        PARAMETERS: log10_or_nan([t.params for t in ok]),
+        FLOPS: log10_or_nan([t.flops for t in ok]),
+        PREDICTED: log10_or_nan([t.predicted_loss for t in ok]),
+        **{
+            name: as_floats([c.measures.get(name) if (c := scored.get(t.digest)) else None for t in ok])
+            for name in further
         },
-        outcomes={name: _outcome(ok, key, is_loss) for name, key, is_loss in OUTCOMES},
+        **{f"{name} after training": as_floats([t.measures.get(name) for t in ok]) for name in after},
+    }
+    if drops_empty:
+        kept = (SENSITIVITY, PARAMETERS)
+        measures = {name: x for name, x in measures.items() if name in kept or np.isfinite(x).any()}
+    return Trained(
+        measures=measures,
+        outcomes={figure.label: figure.scaled(ok) for figure in figures},
         is_control=[t.chosen_by == CONTROL for t in ok],
         n_resamples=int(min(N_RESAMPLES, max(200, _WORK // max(1, min(len(ok), MANY) ** 2)))),
     )
@@ -107,10 +110,15 @@ def beside_table(data: Trained) -> BesideTable:
     }
 
 
-def group_differences(data: Trained) -> dict[str, Difference]:
-    """Return selected against control for every outcome; losses as log10, errors as fractions. Less is better."""
+def group_differences(data: Trained, figures: Sequence[ShownFigure]) -> dict[str, Difference]:
+    """Return selected against control for every outcome; losses as log10, errors as fractions.
+
+    Less is better: a figure of which more is better has its sign turned.
+    """
     is_control = np.array(data.is_control, dtype=bool)
-    return {name: difference(values[~is_control], values[is_control]) for name, values in data.outcomes.items()}
+    signs = {figure.label: -1.0 if figure.is_maximized else 1.0 for figure in figures}
+    losses = {name: signs[name] * values for name, values in data.outcomes.items()}
+    return {name: difference(values[~is_control], values[is_control]) for name, values in losses.items()}
 
 
 def intervals(*tables: Table | BesideTable) -> Iterator[Interval]:
@@ -120,8 +128,3 @@ def intervals(*tables: Table | BesideTable) -> Iterator[Interval]:
             for cell in row.values():
                 found = (getattr(cell, key, None) for key in ("pearson", "spearman", "kendall", "slope"))
                 yield from (interval for interval in found if interval is not None)
-
-
-def _outcome(trained: Sequence[TrainedCandidate], key: str, is_loss: bool) -> Array:
-    values = [getattr(t, key) for t in trained]
-    return log10_or_nan(values) if is_loss else as_floats(values)

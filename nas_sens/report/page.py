@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
+from ..core.figures import Objective
 from ..core.text import printable
 from ..results.report_file import check_report_file, mark
 from ..statistics.beside import MIN_TRIPLES
@@ -27,7 +28,6 @@ from .declared.figures import declared_panels
 from .figure_style import MOST_CURVES
 from .numbers_as_text import count
 from .outcomes import (
-    OUTCOMES,
     SENSITIVITY,
     beside_table,
     columns,
@@ -35,15 +35,15 @@ from .outcomes import (
     group_differences,
     in_order,
     intervals,
-    target_of,
 )
-from .panels import after_panels, curve_panels, distribution_panel, outcome_panels, rule_panel
+from .panels import after_panels, curve_panels, distribution_panel, outcome_panels, own_after_panels, rule_panel
 from .prediction import loss_prediction, loss_text, rule_prediction, rule_text
 from .reliability import reliabilities
+from .shown_figures import Shown, shown_figures
 from .statistics_tables import beside_rows, correlation_rows, difference_rows, reliability_rows
 from .tables import MAX_REASONS, protocol_rows, reason_groups, winner_rows
-from .text import RANKED_BY, best_text, counts_text, ranked, wording_of
-from .verdict import group_text, primary_outcome, relation_texts, verdict_sentence
+from .text import best_text, counts_text, ranked, ranked_by_text, ranking_label, wording_of
+from .verdict import directions_text, group_text, relation_texts, verdict_sentence
 
 
 def write_report(
@@ -117,7 +117,8 @@ def render_report(
         "mark": mark(name),
         "protocol": protocol_rows({k: v for k, v in protocol.items() if k != "figures"}),
     }
-    page |= _study(candidates, trained, ranking_figure(protocol).name) | _findings(candidates, trained, protocol)
+    shown, by = shown_figures(protocol, in_order(trained)), ranking_figure(protocol)
+    page |= _study(candidates, trained, by, shown) | _findings(candidates, trained, protocol, shown)
     return environment.get_template("report.html.j2").render(page)
 
 
@@ -127,22 +128,27 @@ def _in_order(candidates: Sequence[ScoredCandidate]) -> list[ScoredCandidate]:
     return sorted(candidates, key=lambda c: (c.number is None, c.number or 0, c.digest))
 
 
-def _study(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], by: str) -> dict[str, Any]:
+def _study(
+    candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], by: Objective, shown: Shown
+) -> dict[str, Any]:
     """Return what the page says of the study itself: counts, ranking, exclusions."""
     groups = reason_groups(candidates, trained)
     failed = [t for t in trained if not t.is_ok and not t.is_pruned]
     n_failed_control = sum(t.chosen_by == CONTROL for t in failed)
     return {
         "counts": counts_text(candidates, trained),
-        "best": best_text(trained, by),
-        "ranked_by": RANKED_BY[by],
+        "best": best_text(trained, by, shown),
+        "ranked_by": ranked_by_text(by),
+        "ranking": ranking_label(by),
         "n_trained": len(trained),
         "n_curves": sum(bool(t.curve) for t in trained),
         "most_curves": MOST_CURVES,
         "n_ranked": len(ranked(trained, by)),
         "n_failed": {"selected": len(failed) - n_failed_control, "control": n_failed_control},
         "n_pruned": sum(t.is_pruned for t in trained),
-        "winners": winner_rows(candidates, trained, by),
+        "winners": winner_rows(candidates, trained, by, shown.columns),
+        "heads": [figure.head for figure in shown.columns],
+        "n_left_out": shown.n_left_out,
         "groups": groups[:MAX_REASONS],
         "n_more_groups": max(0, len(groups) - MAX_REASONS),
         "n_more_excluded": sum(g.n for g in groups[MAX_REASONS:]),
@@ -150,22 +156,32 @@ def _study(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandi
 
 
 def _findings(
-    candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], protocol: Mapping[str, Any]
+    candidates: Sequence[ScoredCandidate],
+    trained: Sequence[TrainedCandidate],
+    protocol: Mapping[str, Any],
+    shown: Shown,
 ) -> dict[str, Any]:
     """Return what the page says of the measures: statistics, sentences, figures."""
-    wording, target = wording_of(protocol), target_of(protocol)
-    data = columns(candidates, trained)
-    table, fits, differences = correlation_table(data), beside_table(data), group_differences(data)
-    reliable = reliabilities(candidates, trained)
+    wording = wording_of(protocol, (name for t in trained for name in t.figures))
+    figures, target, primary = shown.figures, shown.target, shown.primary
+    data = columns(candidates, trained, figures, drops_empty=shown.is_own)
+    table, fits, differences = correlation_table(data), beside_table(data), group_differences(data, figures)
+    reliable = reliabilities(candidates, trained, figures)
     loss, rule = loss_prediction(trained), rule_prediction(trained, target)
-    primary = primary_outcome(protocol)
+    after = (
+        own_after_panels(trained, table, wording, primary)
+        if shown.is_own
+        else after_panels(trained, table, loss, wording)
+    )
     found = [*intervals(table, fits), *(d.interval for d in differences.values() if d.interval)]
     return {
         "declared_panels": declared_panels(protocol, in_order(trained), wording),
         "wording": wording,
-        "verdict": verdict_sentence(primary, differences[primary], fits[SENSITIVITY][primary], trained),
-        "primary": primary,
-        "group_texts": [group_text(outcome, differences[outcome]) for outcome in ("test error", "test loss")],
+        "verdict": verdict_sentence(primary, differences[primary.label], fits[SENSITIVITY][primary.label], trained),
+        "shown": shown,
+        "has_losses": any(figure.kind == "loss" for figure in figures),
+        "directions": directions_text(shown),
+        "group_texts": [group_text(figure, differences[figure.label]) for figure in shown.judged],
         "relations": relation_texts(table[SENSITIVITY], fits[SENSITIVITY]),
         "n_intervals": count(len(found)),
         "n_missing_by_chance": count(round(0.05 * len(found))),
@@ -175,16 +191,16 @@ def _findings(
         "n_resamples": count(data.n_resamples),
         "n_permutations": count(number_of_permutations(len(data.is_control), N_PERMUTATIONS)),
         "min_triples": MIN_TRIPLES,
-        "outcomes": [f"log₁₀ {outcome}" if is_loss else outcome for outcome, _, is_loss in OUTCOMES],
+        "outcomes": [figure.scaled_label for figure in figures],
         "correlations": correlation_rows(table),
         "beside": beside_rows(fits),
-        "differences": difference_rows(differences),
+        "differences": difference_rows(differences, figures),
         "reliabilities": reliability_rows(reliable),
         "loss_prediction": loss_text(loss, wording.predicted_by),
         "rule_prediction": rule_text(rule, target, wording.loss_unit) if rule else None,
-        "outcome_panels": outcome_panels(trained, table, wording),
+        "outcome_panels": outcome_panels(trained, table, wording, shown),
         "distribution": distribution_panel(candidates, trained),
-        "curve_panels": curve_panels(trained, wording, ranking_figure(protocol).name),
-        "after_panels": after_panels(trained, table, loss, wording),
+        "curve_panels": curve_panels(trained, wording, ranking_figure(protocol), shown),
+        "after_panels": after,
         "rule_panel": rule_panel(trained, rule, target, wording) if rule else None,
     }

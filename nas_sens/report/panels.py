@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.candidates import ScoredCandidate, TrainedCandidate
+from ..core.figures import Objective
 from ..statistics.correlations import Correlations
 from . import figures, prediction_figures, progress_figures
 from .figure_style import MOST_NETWORKS
 from .numbers_as_text import interval_text
 from .outcomes import PARAMETERS, SENSITIVITY, SENSITIVITY_AFTER, Table
 from .prediction import Prediction
+from .shown_figures import Shown, ShownFigure
 from .text import Wording
 
 
@@ -24,30 +26,40 @@ class Panel:
     missing: str
 
 
-def outcome_panels(trained: Sequence[TrainedCandidate], table: Table, wording: Wording) -> list[Panel]:
-    """Return S before and parameters against test loss and test error, in reading order of two columns."""
+def outcome_panels(trained: Sequence[TrainedCandidate], table: Table, wording: Wording, shown: Shown) -> list[Panel]:
+    """Return S before and parameters against test loss and test error, in reading order of two columns.
+
+    Of a trainer of the user's own, against what decides and one more figure.
+    """
     return [
         Panel(
-            heading=f"{y_name.capitalize()} against {x_name}",
+            heading=f"{_head(y)} against {x_name}",
             svg=figures.outcome_figure(
-                f"{x_key}-{y_key}",
+                f"{x_key}-{_key(y, shown)}",
                 trained,
                 x,
-                y,
-                title=_title(table[measure][y_name]),
-                description=f"Scatter plot of {y_name} against {x_name}; {_title(table[measure][y_name])}.",
+                figures.quantity_of(y, wording),
+                title=_title(table[measure][y.label]),
+                description=f"Scatter plot of {y.label} against {x_name}; {_title(table[measure][y.label])}.",
             ),
-            missing=f"No trained candidate has both {y_name} and {x_name}.",
+            missing=f"No trained candidate has both {y.label} and {x_name}.",
         )
         for x_name, x_key, x, measure in (
             ("log₁₀ S before training", "before", figures.LOG10_S_BEFORE, SENSITIVITY),
             ("the number of parameters", "params", figures.PARAMS, PARAMETERS),
         )
-        for y_name, y_key, y in (
-            ("test loss", "loss", figures.with_unit(figures.TEST_LOSS, wording.loss_unit)),
-            ("test error", "error", figures.with_unit(figures.TEST_ERROR, wording.error_unit)),
-        )
+        for y in shown.pictured
     ]
+
+
+def _head(figure: ShownFigure) -> str:
+    """Return a figure's name as a heading begins; a user's own is left as it is."""
+    return figure.label.capitalize() if figure.is_usual else figure.label
+
+
+def _key(figure: ShownFigure, shown: Shown) -> str:
+    """Return what tells the figure's pictures from others in the page; names of a user's own may be no ids."""
+    return f"own{shown.figures.index(figure)}" if shown.is_own else figure.kind
 
 
 def distribution_panel(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> Panel:
@@ -61,30 +73,57 @@ def distribution_panel(candidates: Sequence[ScoredCandidate], trained: Sequence[
     )
 
 
-def curve_panels(trained: Sequence[TrainedCandidate], wording: Wording, by: str) -> list[Panel]:
-    """Return the training curves and the best validation loss so far."""
+def curve_panels(trained: Sequence[TrainedCandidate], wording: Wording, by: Objective, shown: Shown) -> list[Panel]:
+    """Return the training curves and the best so far."""
+    curve, progress = shown.curve, shown.progress
+    size = "Largest" if progress.is_maximized else "Smallest"
     return [
         Panel(
-            heading="Validation loss while training",
+            heading=f"{_head(curve)} while training",
             svg=progress_figures.curves_figure(
                 "curves",
                 trained,
                 by=by,
-                unit=wording.loss_unit,
-                description="Validation loss after each epoch of every trained network.",
+                figure=curve,
+                axis=figures.quantity_of(curve, wording),
+                description=f"{_head(curve)} after each epoch of every trained network.",
             ),
             missing="No trained candidate has a training curve.",
         ),
         Panel(
-            heading="Best validation loss so far",
+            heading=f"Best {progress.label} so far",
             svg=progress_figures.best_so_far_figure(
                 "best",
                 trained,
-                unit=wording.loss_unit,
-                description="Smallest validation loss found against the number of networks trained.",
+                figure=progress,
+                axis=figures.quantity_of(progress, wording),
+                description=f"{size} {progress.label} found against the number of networks trained.",
             ),
-            missing="No trained candidate has a validation loss.",
+            missing=f"No trained candidate has a {progress.label}.",
         ),
+    ]
+
+
+def own_after_panels(
+    trained: Sequence[TrainedCandidate], table: Table, wording: Wording, figure: ShownFigure
+) -> list[Panel]:
+    """Return a figure of a trainer of the user's own against S after training; nothing if no network has the latter."""
+    if SENSITIVITY_AFTER not in table:
+        return []
+    title = _title(table[SENSITIVITY_AFTER][figure.label])
+    return [
+        Panel(
+            heading=f"{_head(figure)} against log₁₀ S after training",
+            svg=figures.outcome_figure(
+                "after-own",
+                trained,
+                figures.LOG10_S_AFTER,
+                figures.quantity_of(figure, wording),
+                title=title,
+                description=f"Scatter plot of {figure.label} against log₁₀ S after training; {title}.",
+            ),
+            missing=f"No trained candidate has both {figure.label} and log₁₀ S after training.",
+        )
     ]
 
 
@@ -120,21 +159,20 @@ def after_panels(trained: Sequence[TrainedCandidate], table: Table, loss: Predic
     ]
 
 
-def rule_panel(trained: Sequence[TrainedCandidate], rule: Prediction, target: str, wording: Wording) -> Panel:
-    """Return the rule's target, "val_error" or "val_loss", against what the rule expected of it."""
+def rule_panel(trained: Sequence[TrainedCandidate], rule: Prediction, target: ShownFigure, wording: Wording) -> Panel:
+    """Return the rule's target against what the rule expected of it."""
     title = _prediction_title(rule)
-    name, unit = ("loss", wording.loss_unit) if target == "val_loss" else ("error", wording.error_unit)
     return Panel(
-        heading=f"Validation {name} against what the rule expected",
+        heading=f"{_head(target)} against what the rule expected",
         svg=prediction_figures.rule_agreement_figure(
             "expected",
             trained,
             target=target,
-            unit=unit,
+            wording=wording,
             title=title,
-            description=f"Scatter plot of observed validation {name} against what the rule expected; {title}.",
+            description=f"Scatter plot of observed {target.label} against what the rule expected; {title}.",
         ),
-        missing=f"No trained candidate has both a validation {name} and an expectation of it.",
+        missing=f"No trained candidate has both a {target.label} and an expectation of it.",
     )
 
 

@@ -12,8 +12,9 @@ from ..core.candidates import TrainedCandidate
 from ..statistics.bootstrap import mean_interval
 from ..statistics.correlations import MIN_POINTS, Correlations, Observations, as_floats, correlations, log10_or_nan
 from ..statistics.interval import Interval
-from .numbers_as_text import interval_text, number
+from .numbers_as_text import interval_text, number, number_interval_text
 from .outcomes import in_order
+from .shown_figures import ShownFigure
 
 Z95 = float(ndtri(0.975))
 
@@ -73,18 +74,18 @@ def loss_prediction(trained: Sequence[TrainedCandidate]) -> Prediction:
     return prediction(log10_or_nan([t.predicted_loss for t in ok]), log10_or_nan([t.test_loss for t in ok]))
 
 
-def rule_prediction(trained: Sequence[TrainedCandidate], target: str) -> Prediction | None:
+def rule_prediction(trained: Sequence[TrainedCandidate], target: ShownFigure) -> Prediction | None:
     """Return how what the rule expected of its target met it; None if the rule expected nothing of any.
 
     Args:
         trained: The trained candidates.
-        target: What the rule made small, "val_error" or "val_loss".
+        target: What the rule made better.
     """
     ok = in_order(trained)
     means, sds = [t.predicted_mean for t in ok], [t.predicted_sd for t in ok]
     if all(mean is None for mean in means):
         return None
-    return prediction(means, [getattr(t, target) for t in ok], None if all(sd is None for sd in sds) else sds)
+    return prediction(means, [t.figure(target.key) for t in ok], None if all(sd is None for sd in sds) else sds)
 
 
 def loss_text(p: Prediction, equation: str) -> str:
@@ -98,15 +99,17 @@ def loss_text(p: Prediction, equation: str) -> str:
     )
 
 
-def rule_text(p: Prediction, target: str, loss_unit: str) -> str:
+def rule_text(p: Prediction, target: ShownFigure, loss_unit: str) -> str:
     """Return in words how what the rule expected of its target met what was found."""
     if p.offset is None or p.order is None:
         return f"What the rule expected against what was found: cannot be said ({p.reason})."
-    bias = f"error was {interval_text(p.offset, 100)} percentage points"
-    if target == "val_loss":
-        bias = f"loss was {interval_text(p.offset, digits=3)} {loss_unit}"
+    bias = f"{interval_text(p.offset, 100)} percentage points"
+    if target.kind == "number":
+        bias = number_interval_text(p.offset)
+    elif target.kind == "loss":
+        bias = f"{interval_text(p.offset, digits=3)} {loss_unit}".rstrip()
     return (
-        f"{_inside_text(p.inside, p.n)}Observed minus expected validation {bias} in the "
+        f"{_inside_text(p.inside, p.n)}Observed minus expected {target.label} was {bias} in the "
         f"mean of {p.n} networks; {_order_text(p.order)}"
     )
 

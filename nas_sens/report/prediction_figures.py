@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 
 from ..core.candidates import TrainedCandidate
 from .figure_style import CONTROL_COLOUR, INK, MOST_NETWORKS, SELECTED_COLOUR, add_legend, render_svg
-from .figures import TEST_LOSS, Quantity, draw_group, drawable_groups, set_axis, with_unit
+from .figures import TEST_LOSS, Quantity, draw_group, drawable_groups, quantity_of, set_axis, with_unit
 from .prediction import Z95
+from .shown_figures import ShownFigure
+from .text import Wording
 
 _PREDICTED_LOSS = replace(TEST_LOSS, label="predicted test loss", get=lambda t: t.predicted_loss, get_sd=lambda _: None)
 _EXPECTED = Quantity(
@@ -19,13 +21,6 @@ _EXPECTED = Quantity(
     get=lambda t: t.predicted_mean,
     get_sd=lambda t: t.predicted_sd,
 )
-# Not on a logarithmic axis: what a rule expects is an interval that may reach below zero.
-_FOUND = {
-    "val_error": Quantity(
-        label="validation error", get=lambda t: t.val_error, get_sd=lambda t: t.val_error_sd, scale=100.0
-    ),
-    "val_loss": Quantity(label="validation loss", get=lambda t: t.val_loss, get_sd=lambda t: t.val_loss_sd),
-}
 
 
 def loss_agreement_figure(
@@ -38,12 +33,23 @@ def loss_agreement_figure(
 
 
 def rule_agreement_figure(
-    key: str, trained: Sequence[TrainedCandidate], *, target: str, unit: str, title: str, description: str
+    key: str,
+    trained: Sequence[TrainedCandidate],
+    *,
+    target: ShownFigure,
+    wording: Wording,
+    title: str,
+    description: str,
 ) -> str | None:
-    """Return the rule's target, "val_error" or "val_loss", against what it expected, with its 95 % intervals."""
-    found = _FOUND[target]
-    expected = replace(_EXPECTED, label=f"{found.label} expected by the rule", scale=found.scale)
-    return _agreement_figure(key, trained, with_unit(expected, unit), with_unit(found, unit), title, description)
+    """Return the rule's target against what it expected, with its 95 % intervals.
+
+    Not on logarithmic axes: what a rule expects is an interval that may reach below zero.
+    """
+    found = quantity_of(target, wording, may_be_log=False)
+    label = found.label.replace(target.label, f"{target.label} expected by the rule", 1)
+    return _agreement_figure(
+        key, trained, replace(_EXPECTED, label=label, scale=found.scale), found, title, description
+    )
 
 
 def _agreement_figure(
@@ -63,7 +69,7 @@ def _agreement_figure(
             if (x_sds > 0).any() and n_points <= MOST_NETWORKS:
                 colour = CONTROL_COLOUR if is_control else SELECTED_COLOUR
                 axes.errorbar(xs, ys, xerr=Z95 * x_sds, fmt="none", ecolor=colour, alpha=0.45, elinewidth=1)
-            draw_group(axes, xs, ys, y.sds(members), is_control, n_points=n_points)
+            draw_group(axes, xs, ys, y.sds(members), is_control, n_points=n_points, has_zero=y.has_zero)
             shown += [*xs, *ys]
         ends = [min(shown), max(shown)]
         axes.plot(ends, ends, color=INK, linestyle=":", label="equal")

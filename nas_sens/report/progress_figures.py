@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..core.candidates import CONTROL, TrainedCandidate
-from ..statistics.correlations import best_so_far
+from ..core.figures import Objective
+from ..statistics.correlations import as_floats, best_so_far
 from .figure_style import (
     CONTROL_COLOUR,
     MAX_VECTOR_POINTS,
@@ -19,25 +21,37 @@ from .figure_style import (
     SELECTED_COLOUR,
     add_legend,
     render_svg,
-    set_log_axis,
     thinned,
 )
+from .figures import Quantity, set_axis
+from .shown_figures import ShownFigure
 from .text import ranked
 
 
-def curves_figure(key: str, trained: Sequence[TrainedCandidate], *, by: str, unit: str, description: str) -> str | None:
-    """Return the validation loss after each epoch of all trained networks, log axis, the best by ``by`` emphasised.
+def curves_figure(
+    key: str,
+    trained: Sequence[TrainedCandidate],
+    *,
+    by: Objective,
+    figure: ShownFigure,
+    axis: Quantity,
+    description: str,
+) -> str | None:
+    """Return a figure after each epoch of all networks that have its curve, the best by ``by`` emphasised.
+
+    A loss has a logarithmic axis. Networks whose curve is of another figure are left out.
 
     Of more than ``MOST_CURVES`` curves so many are drawn, evenly spread over the ranking and the pruned ones behind it.
     """
-    drawn = [(t, curve) for t in _spread(trained, by) if np.isfinite(curve := _positive(t.curve)).any()]
+    having = [t for t in trained if t.curve and t.curve_of == figure.key]
+    drawn = [(t, curve) for t in _spread(having, by) if np.isfinite(curve := _drawable(t.curve, axis)).any()]
     if not drawn:
         return None
     best = next(iter(ranked(trained, by)), None)
     n_values = sum(len(curve) for _, curve in drawn)
     labels = {False: "selected", True: "control"}
 
-    def draw(figure: Figure, axes: Axes) -> None:
+    def draw(picture: Figure, axes: Axes) -> None:
         for t, curve in drawn:
             is_control = t.chosen_by == CONTROL
             axes.plot(
@@ -55,36 +69,38 @@ def curves_figure(key: str, trained: Sequence[TrainedCandidate], *, by: str, uni
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         values = np.concatenate([curve[np.isfinite(curve)] for _, curve in drawn])
-        axes.set_ylabel(f"validation loss ({unit}, log axis)")
-        set_log_axis(axes, "y", values)
-        add_legend(figure, axes)
+        set_axis(axes, "y", axis, values)
+        add_legend(picture, axes)
 
     return render_svg(key, description, draw)
 
 
-def _spread(trained: Sequence[TrainedCandidate], by: str) -> Sequence[TrainedCandidate]:
+def _spread(having: Sequence[TrainedCandidate], by: Objective) -> Sequence[TrainedCandidate]:
     """Return the networks whose curves are drawn."""
-    having = [t for t in trained if t.curve]
     if len(having) <= MOST_CURVES:
         return having
-    ranking = [t for t in ranked(trained, by) if t.curve]
+    ranking = ranked(having, by)
     there = {t.digest for t in ranking}
     return thinned([*ranking, *(t for t in having if t.digest not in there)], MOST_CURVES)
 
 
-def best_so_far_figure(key: str, trained: Sequence[TrainedCandidate], *, unit: str, description: str) -> str | None:
-    """Return the smallest validation loss found so far against the number of networks trained, per group."""
+def best_so_far_figure(
+    key: str, trained: Sequence[TrainedCandidate], *, figure: ShownFigure, axis: Quantity, description: str
+) -> str | None:
+    """Return the best of a figure found so far against the number of networks trained, per group."""
+    sign = -1.0 if figure.is_maximized else 1.0
     in_order = sorted(trained, key=lambda t: (t.number is None, t.number or 0))
     series = {}
     for is_control in (False, True):
-        losses = [t.val_loss if t.is_ok else None for t in in_order if (t.chosen_by == CONTROL) is is_control]
-        best = best_so_far([loss if loss is not None and loss > 0 else None for loss in losses])
+        members = [t for t in in_order if (t.chosen_by == CONTROL) is is_control]
+        values = as_floats([axis.get(t) if t.is_ok else None for t in members])
+        best = sign * best_so_far(sign * _drawable(values, axis))
         if np.isfinite(best).any():
             series[is_control] = best
     if not series:
         return None
 
-    def draw(figure: Figure, axes: Axes) -> None:
+    def draw(picture: Figure, axes: Axes) -> None:
         for is_control, best in series.items():
             places = np.arange(len(best))
             if len(best) > MOST_NETWORKS:  # the ends of the steps are the whole line
@@ -102,15 +118,15 @@ def best_so_far_figure(key: str, trained: Sequence[TrainedCandidate], *, unit: s
         axes.set_xlabel("networks trained in the group")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         values = np.concatenate([best[np.isfinite(best)] for best in series.values()])
-        axes.set_ylabel(f"best validation loss so far ({unit}, log axis)")
-        set_log_axis(axes, "y", values)
-        add_legend(figure, axes)
+        name = f"best {figure.label} so far"
+        set_axis(axes, "y", replace(axis, label=axis.label.replace(figure.label, name, 1)), values)
+        add_legend(picture, axes)
 
     return render_svg(key, description, draw)
 
 
-def _positive(values: Iterable[float]) -> np.ndarray:
-    """Return the values as an array, NaN where a logarithmic axis cannot show them."""
-    array = np.array(list(values), dtype=np.float64)
-    array[~(np.isfinite(array) & (array > 0))] = np.nan
+def _drawable(values: Iterable[float], axis: Quantity) -> np.ndarray:
+    """Return the values in the axis' unit, NaN where it cannot show them."""
+    array = axis.scale * np.array(list(values), dtype=np.float64)
+    array[~(np.isfinite(array) & ((array > 0) | (not axis.is_log)))] = np.nan
     return array

@@ -91,7 +91,8 @@ def _figure_label(figure: Figure, wording: Wording) -> str:
     if figure.name == "predicted_loss":
         return f"loss predicted by {wording.predicted_by} ({wording.loss_unit})"
     units = {"loss": wording.loss_unit, "error": wording.error_unit.replace("%", "fraction")}
-    return f"{figure.label} ({units.get(figure.unit, figure.unit)})" if figure.unit else figure.label
+    unit = units.get(figure.unit, figure.unit)
+    return f"{figure.label} ({unit})" if unit else figure.label
 
 
 def line_label(name: str) -> str:
@@ -113,6 +114,8 @@ def label_of(name: str, wording: Wording) -> str:
         name: Name of a quantity or parameter, as figures are declared with.
         wording: What losses and errors are called in this study.
     """
+    if name in wording.own:
+        return name
     if name in _OTHERS:
         return _OTHERS[name]
     if name in BY_NAME:

@@ -23,7 +23,8 @@ from ..core.candidates import ScoredCandidate, TrainedCandidate
 from ..statistics.bootstrap import Array, percentile_intervals
 from ..statistics.correlations import Observations, as_floats
 from ..statistics.interval import Interval
-from .outcomes import OUTCOMES, SENSITIVITY, in_order
+from .outcomes import SENSITIVITY, in_order
+from .shown_figures import ShownFigure
 
 MIN_NETWORKS = 5
 _N_RESAMPLES = 2000
@@ -83,7 +84,7 @@ def reliability(
 
 
 def reliabilities(
-    candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]
+    candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], figures: Sequence[ShownFigure]
 ) -> Mapping[str, Reliability]:
     """Return the reliability of every outcome over the trained networks, and of the score over all candidates.
 
@@ -91,11 +92,12 @@ def reliabilities(
     """
     ok = in_order(trained)
     found = {}
-    for name, key, is_loss in OUTCOMES:
-        means, sds = (as_floats([getattr(t, k) for t in ok]) for k in (key, f"{key}_sd"))
-        if is_loss:
+    for figure in figures:
+        means = as_floats([t.figure(figure.key) for t in ok])
+        sds = as_floats([t.figure_sd(figure.key) for t in ok])
+        if figure.kind == "loss":
             means, sds = _log10_with_sd(means, sds)
-        found[f"log₁₀ {name}" if is_loss else name] = reliability(means, sds, [t.n_seeds for t in ok])
+        found[figure.scaled_label] = reliability(means, sds, [t.n_seeds for t in ok])
     scored = sorted((c for c in candidates if c.is_ok and c.stderr is not None), key=lambda c: c.digest)
     # A standard error is an sd over √k already, and says that there were several networks.
     scores, stderrs = as_floats([c.log10_sensitivity for c in scored]), as_floats([c.stderr for c in scored])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..statistics.beside import Beside
 from ..statistics.correlations import Correlations
 from ..statistics.groups import Difference
 from ..statistics.interval import Interval
-from .numbers_as_text import MISSING, interval_text, p_text, percent, plain, signed
+from .numbers_as_text import MISSING, interval_text, number_interval_text, p_text, plain, signed, signed_number
 from .outcomes import BesideTable, Table
 from .reliability import Reliability
+from .shown_figures import ShownFigure
+from .verdict import in_own_sign
 
 
 def correlation_rows(table: Table) -> list[dict[str, Any]]:
@@ -24,30 +26,33 @@ def beside_rows(table: BesideTable) -> list[dict[str, Any]]:
     return [{"measure": measure, "cells": [_beside(c) for c in row.values()]} for measure, row in table.items()]
 
 
-def difference_rows(differences: Mapping[str, Difference]) -> list[dict[str, str]]:
-    """Return two rows per outcome, mean and best: both groups, their difference, the p-value or why there is none."""
+def difference_rows(differences: Mapping[str, Difference], figures: Sequence[ShownFigure]) -> list[dict[str, str]]:
+    """Return two rows per outcome, mean and best: both groups, their difference, the p-value or why there is none.
+
+    A figure of which nobody said what is better has no best.
+    """
     rows = []
-    for name, d in differences.items():
-        is_error = name.endswith("error")
-        scale, digits = (100.0, 2) if is_error else (1.0, 3)
-        unit = f"{name} (percentage points)" if is_error else f"log₁₀ {name}"
+    for figure in figures:
+        d, name = differences[figure.label], figure.label
+        unit = {"error": f"{name} (percentage points)", "loss": f"log₁₀ {name}", "number": name}[figure.kind]
         best = None if d.best_a is None or d.best_b is None else d.best_a - d.best_b
+        interval = None if d.interval is None else in_own_sign(figure, d.interval)
         rows += [
             {
                 "outcome": f"Mean {unit}",
-                "selected": f"{_level(d.mean_a, is_error)} (n = {d.n_a})",
-                "control": f"{_level(d.mean_b, is_error)} (n = {d.n_b})",
-                "difference": interval_text(d.interval, scale, digits) if d.interval else d.reason or MISSING,
+                "selected": f"{_level(figure, d.mean_a)} (n = {d.n_a})",
+                "control": f"{_level(figure, d.mean_b)} (n = {d.n_b})",
+                "difference": _gap(figure, interval) if interval else d.reason or MISSING,
                 "p_value": MISSING if d.p_value is None else p_text(d.p_value),
             },
             {
                 "outcome": f"Best {unit}",
-                "selected": f"{_level(d.best_a, is_error)} (of {d.n_best})",
-                "control": f"{_level(d.best_b, is_error)} (of {d.n_best})",
-                "difference": MISSING if best is None else signed(best * scale, digits),
+                "selected": f"{_level(figure, d.best_a)} (of {d.n_best})",
+                "control": f"{_level(figure, d.best_b)} (of {d.n_best})",
+                "difference": MISSING if best is None else _gap(figure, figure.objective.as_loss(best)),
                 "p_value": MISSING if d.best_p_value is None else p_text(d.best_p_value),
             },
-        ]
+        ][: 1 if figure.is_maximized is None else 2]
     return rows
 
 
@@ -70,8 +75,17 @@ def reliability_rows(found: Mapping[str, Reliability]) -> list[dict[str, str]]:
     return rows
 
 
-def _level(value: float | None, is_error: bool) -> str:
-    return MISSING if value is None else percent(value) if is_error else plain(value, 3)
+def _level(figure: ShownFigure, loss: float | None) -> str:
+    if loss is None:
+        return MISSING
+    return plain(loss, 3) if figure.kind == "loss" else figure.text(figure.objective.as_loss(loss))
+
+
+def _gap(figure: ShownFigure, found: Interval | float) -> str:
+    if figure.kind == "number":
+        return number_interval_text(found) if isinstance(found, Interval) else signed_number(found)
+    scale, digits = (100.0, 2) if figure.kind == "error" else (1.0, 3)
+    return interval_text(found, scale, digits) if isinstance(found, Interval) else signed(found * scale, digits)
 
 
 def _correlations(c: Correlations) -> dict[str, Any]:

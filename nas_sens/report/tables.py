@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.candidates import CONTROL, STATUS_OK, ScoredCandidate, TrainedCandidate, describe
-from .numbers_as_text import MISSING, compact, count, number, percent, plain, with_spread
+from ..core.figures import Objective
+from .numbers_as_text import MISSING, compact, count, plain, with_spread
+from .shown_figures import ShownFigure
 from .text import ranked
 
 MAX_WINNERS = 20
@@ -35,9 +37,12 @@ class ReasonGroup:
 
 
 def winner_rows(
-    candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], by: str
+    candidates: Sequence[ScoredCandidate],
+    trained: Sequence[TrainedCandidate],
+    by: Objective,
+    figures: Sequence[ShownFigure],
 ) -> list[dict[str, Any]]:
-    """Return the best trained candidates by the figure ``by``, at most ``MAX_WINNERS``, as texts by column."""
+    """Return the best trained candidates by a figure, at most ``MAX_WINNERS``, as texts by column."""
     stderrs = {c.digest: c.stderr for c in candidates}
     return [
         {
@@ -49,10 +54,7 @@ def winner_rows(
             "reason": t.reason,
             "is_control": t.chosen_by == CONTROL,
             "log10_s": with_spread(*map(plain, (t.log10_sensitivity_before, stderrs.get(t.digest)))),
-            "val_loss": with_spread(number(t.val_loss), number(t.val_loss_sd, 2)),
-            "val_error": percent(t.val_error, t.val_error_sd),
-            "test_loss": with_spread(number(t.test_loss), number(t.test_loss_sd, 2)),
-            "test_error": percent(t.test_error, t.test_error_sd),
+            "figures": [figure.text_of(t) for figure in figures],
             "n_seeds": t.n_seeds,
         }
         for rank, t in enumerate(ranked(trained, by)[:MAX_WINNERS], start=1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
-from ..core.figures import BY_NAME, RANK_BY
-from .numbers_as_text import count, number, percent, with_spread
+from ..core.figures import BY_NAME, RANK_BY, Objective
+from .numbers_as_text import count
+from .shown_figures import Shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class Wording:
         figures: What losses and errors are, for the note above the table of networks.
         predicted_by: Where the predicted loss comes from.
         fits: When the prediction can be expected to fit.
+        own: Names of figures of a trainer of the user's own, which are called what the user calls them.
     """
 
     loss_unit: str
@@ -29,6 +31,7 @@ class Wording:
     figures: str
     predicted_by: str
     fits: str
+    own: frozenset[str] = frozenset()
 
 
 CLASSIFICATION = Wording(
@@ -60,9 +63,23 @@ ONE_HOT = replace(
 )
 
 
-def wording_of(protocol: Mapping[str, Any]) -> Wording:
-    """Return the wording for a protocol's ``data.task`` and ``train.loss``; cross-entropy where it is not said."""
+OWN = replace(
+    CLASSIFICATION,
+    loss_unit="",
+    figures="Figures are what the study’s own training gives, under its names; errors that are shares are in per cent",
+)
+
+
+def wording_of(protocol: Mapping[str, Any], own: Iterable[str] = ()) -> Wording:
+    """Return the wording for a protocol's ``data.task`` and ``train.loss``; cross-entropy where it is not said.
+
+    Args:
+        protocol: The study as stored.
+        own: Names of figures of a trainer of the user's own, if it has one.
+    """
     data, train = protocol.get("data"), protocol.get("train")
+    if (own := frozenset(own)) or (isinstance(train, Mapping) and train.get("trainer")):
+        return replace(OWN, own=own)
     if isinstance(data, Mapping) and data.get("task") == "regression":
         return REGRESSION
     return ONE_HOT if isinstance(train, Mapping) and train.get("loss") == "mse" else CLASSIFICATION
@@ -72,10 +89,20 @@ RANKED_BY = {name: BY_NAME[name].label for name in RANK_BY if name in BY_NAME}
 RANKED_BY["log10_sensitivity_after"] = "sensitivity after training"  # whose order its logarithm shares
 
 
-def ranked(trained: Sequence[TrainedCandidate], by: str) -> list[TrainedCandidate]:
-    """Return the candidates whose training succeeded, the smallest figure ``by`` first, ties by digest."""
-    usable = [t for t in trained if t.is_ok and (v := getattr(t, by)) is not None and math.isfinite(v)]
-    return sorted(usable, key=lambda t: (getattr(t, by), t.digest))
+def ranking_label(by: Objective) -> str:
+    """Return what the figure is called that is ranked by."""
+    return RANKED_BY.get(by.name, by.name)
+
+
+def ranked_by_text(by: Objective) -> str:
+    """Return what is ranked by, and which way if that is not what one expects."""
+    return f"{ranking_label(by)}{', the largest first' if by.is_maximized else ''}"
+
+
+def ranked(trained: Sequence[TrainedCandidate], by: Objective) -> list[TrainedCandidate]:
+    """Return the candidates whose training succeeded, the best figure ``by`` first, ties by digest."""
+    usable = [(v, t) for t in trained if t.is_ok and (v := t.figure(by.name)) is not None and math.isfinite(v)]
+    return [t for _, t in sorted(usable, key=lambda pair: (by.as_loss(pair[0]), pair[1].digest))]
 
 
 def counts_text(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> str:
@@ -101,8 +128,11 @@ def counts_text(candidates: Sequence[ScoredCandidate], trained: Sequence[Trained
     )
 
 
-def best_text(trained: Sequence[TrainedCandidate], by: str) -> str | None:
-    """Return the first network of the ranking with its test figures, and the one by validation error if another."""
+def best_text(trained: Sequence[TrainedCandidate], by: Objective, shown: Shown) -> str | None:
+    """Return the first network of the ranking with its test figures, and the one by validation error if another.
+
+    Of a trainer of the user's own it has all its figures.
+    """
     ranking = ranked(trained, by)
     if not ranking:
         return None
@@ -110,14 +140,15 @@ def best_text(trained: Sequence[TrainedCandidate], by: str) -> str | None:
     chooser = "drawn for the control group" if best.chosen_by == CONTROL else f"chosen by {best.chosen_by}"
     seeds = f"mean of {best.n_seeds} seeds" if best.n_seeds > 1 else "one seed"
     name = f"{best.description} ({chooser})"
-    text = f"The best network by {RANKED_BY[by]} is {name}: {_test_figures(best)}, {seeds}."
+    text = f"The best network by {ranking_label(by)} is {name}: {_figures(best, shown)}, {seeds}."
+    if shown.is_own:
+        return text
     by_error = min((t for t in ranking if t.val_error is not None), key=lambda t: t.val_error or 0.0, default=best)
     if by_error.val_error == best.val_error:
         return text
-    return f"{text} By validation error it is another one, {by_error.description}: {_test_figures(by_error)}."
+    return f"{text} By validation error it is another one, {by_error.description}: {_figures(by_error, shown)}."
 
 
-def _test_figures(t: TrainedCandidate) -> str:
-    error = percent(t.test_error, t.test_error_sd)
-    loss = with_spread(number(t.test_loss), number(t.test_loss_sd, 2))
-    return f"test error {error}, test loss {loss}"
+def _figures(t: TrainedCandidate, shown: Shown) -> str:
+    figures = shown.columns if shown.is_own else shown.judged
+    return ", ".join(f"{figure.label} {figure.text_of(t)}" for figure in figures)

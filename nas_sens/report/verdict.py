@@ -1,38 +1,35 @@
 """Whether the proxy helped, in words that claim no more than the intervals and the permutation test support.
 
-One outcome and one test are fixed beforehand, the mean test error (or loss, if that is the study's target) of the
-selected group against the control group; whatever else the page shows changes no verdict.
+One outcome and one test are fixed beforehand, the mean of the test figure of the study's target (of the target itself
+where trainings have no such figure) of the selected group against the control group; whatever else the page shows
+changes no verdict. Differences are of losses (`outcomes.group_differences`) and are printed in the figure's own sign.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..core.candidates import CONTROL, TrainedCandidate
 from ..statistics.beside import Beside
 from ..statistics.correlations import SIGNIFICANCE, Correlations
 from ..statistics.groups import Difference
-from .numbers_as_text import interval_text, number, p_text, signed
-from .outcomes import target_of
+from ..statistics.interval import Interval
+from .numbers_as_text import interval_text, number, number_interval_text, p_text, signed, signed_number
+from .shown_figures import Shown, ShownFigure
 
 RULES_WITHOUT_S = {"params", "random"}
 
 
-def primary_outcome(protocol: Mapping[str, Any]) -> str:
-    """Return the outcome that decides: the test figure of the study's target, test error where none is declared."""
-    return "test loss" if target_of(protocol) == "val_loss" else "test error"
-
-
-def verdict_sentence(name: str, d: Difference, fit: Beside, trained: Sequence[TrainedCandidate]) -> str:
+def verdict_sentence(figure: ShownFigure, d: Difference, fit: Beside, trained: Sequence[TrainedCandidate]) -> str:
     """Return one sentence: the proxy helped here, did nothing that could be shown, hurt, or there are too few points.
 
     Args:
-        name: The outcome that decides, "test error" or "test loss".
-        d: Selected against control on that outcome; log10 for a loss.
+        figure: The outcome that decides.
+        d: Selected against control on that outcome, smaller being better; log10 for a loss.
         fit: What log10 S before training says of that outcome beside the number of parameters.
         trained: The trained candidates, which say what rule selected.
     """
+    name = figure.label
     rules = sorted({t.chosen_by for t in trained} - {CONTROL})
     if rules and RULES_WITHOUT_S.issuperset(rules):
         why = f"the rule {' and '.join(rules)} does not look at it"
@@ -41,38 +38,67 @@ def verdict_sentence(name: str, d: Difference, fit: Beside, trained: Sequence[Tr
     if d.verdict is None:
         return f"Too few networks to say whether {rule} helped: {_why_too_few(d)}{_carried(name, fit)}."
     verdict = {-1: "helped", 0: "did nothing that could be shown", 1: "hurt"}[d.verdict]
-    return f"{rule[0].upper() + rule[1:]} {verdict} here: {mean_text(name, d)}{_carried(name, fit)}."
+    return f"{rule[0].upper() + rule[1:]} {verdict} here: {mean_text(figure, d)}{_carried(name, fit)}."
 
 
-def group_text(name: str, d: Difference) -> str:
+def directions_text(shown: Shown) -> str:
+    """Return which way each figure goes, in words, and of which nobody said so."""
+    by_direction = {
+        "more is better of": [f.label for f in shown.figures if f.is_maximized],
+        "less of": [f.label for f in shown.figures if f.is_maximized is False],
+        "nobody said what is better of": [f.label for f in shown.figures if f.is_maximized is None],
+    }
+    return "; ".join(f"{words} {', '.join(names)}" for words, names in by_direction.items() if names)
+
+
+def group_text(figure: ShownFigure, d: Difference) -> str:
     """Return what the comparison of selected and control shows on one outcome, as a sentence."""
+    name = f"the {figure.label}" if figure.is_usual else figure.label
+    if figure.better and not figure.is_usual:
+        name = f"{name} ({figure.better})"
     if d.interval is None:
-        return f"On the {name}: too few networks to say ({d.reason})."
-    evidence = f"{mean_text(name, d)}; {best_difference_text(name, d)}"
+        return f"On {name}: too few networks to say ({d.reason})."
+    evidence = f"{mean_text(figure, d)}"
+    if figure.is_maximized is not None:
+        evidence += f"; {best_difference_text(figure, d)}"
     if d.verdict is None:
-        return f"On the {name}: too few networks to say ({_why_too_few(d)}); {evidence}."
-    head = {-1: "better than", 0: "not shown to differ from", 1: "worse than"}[d.verdict]
-    return f"On the {name}: selected networks were {head} the control group; {evidence}."
+        return f"On {name}: too few networks to say ({_why_too_few(d)}); {evidence}."
+    words = ("better than", "not shown to differ from", "worse than")
+    if figure.is_maximized is None:  # nobody said which is better
+        words = ("smaller than in", "not shown to differ from", "larger than in")
+    return f"On {name}: selected networks were {words[d.verdict + 1]} the control group; {evidence}."
 
 
-def mean_text(name: str, d: Difference) -> str:
+def in_own_sign(figure: ShownFigure, interval: Interval) -> Interval:
+    """Return a difference of losses as one of the figure itself, of which more may be better."""
+    if not figure.is_maximized:
+        return interval
+    return Interval(-interval.estimate, -interval.high, -interval.low)
+
+
+def mean_text(figure: ShownFigure, d: Difference) -> str:
     """Return the difference of the means with its interval and p-value, in the unit of the outcome."""
     if d.interval is None or d.p_value is None:
         return d.reason or "nothing to compare"
-    if name.endswith("error"):
-        found = f"the mean {name} of selected minus control is {interval_text(d.interval, 100)} percentage points"
+    name, interval = figure.label, in_own_sign(figure, d.interval)
+    if figure.kind == "number":
+        found = f"the mean {name} of selected minus control is {number_interval_text(interval)}"
+    elif figure.kind == "error":
+        found = f"the mean {name} of selected minus control is {interval_text(interval, 100)} percentage points"
     else:
-        low, middle, high = (number(10**v, 3) for v in (d.interval.low, d.interval.estimate, d.interval.high))
+        low, middle, high = (number(10**v, 3) for v in (interval.low, interval.estimate, interval.high))
         found = f"the geometric mean {name} of selected over control is {middle} [{low}, {high}]"
     return f"{found} (permutation p = {p_text(d.p_value)}, {d.n_a} against {d.n_b} networks)"
 
 
-def best_difference_text(name: str, d: Difference) -> str:
+def best_difference_text(figure: ShownFigure, d: Difference) -> str:
     """Return the difference of the best with its p-value, in the unit of the outcome."""
     if d.best_a is None or d.best_b is None or d.best_p_value is None:
         return d.reason or "nothing to compare"
-    gap = d.best_a - d.best_b
-    if name.endswith("error"):
+    gap = figure.objective.as_loss(d.best_a - d.best_b)
+    if figure.kind == "number":
+        found = f"best of {d.n_best} minus best of {d.n_best} is {signed_number(gap)}"
+    elif figure.kind == "error":
         found = f"best of {d.n_best} minus best of {d.n_best} is {signed(100 * gap)} percentage points"
     else:
         found = f"best of {d.n_best} over best of {d.n_best} is {number(10**gap, 3)}"

@@ -16,6 +16,8 @@ from ..study.quantity_names import FIGURES, GAP, RECORD
 
 def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
     """Return a quantity or parameter of a trained network; None where it has none, or no logarithm."""
+    if name in t.figures:
+        return t.figures[name]
     if name.startswith(LOG10) and name not in FIGURES:
         value = value_of(t, name.removeprefix(LOG10))
         return math.log10(value) if isinstance(value, (int, float)) and value > 0 else None

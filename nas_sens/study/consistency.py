@@ -107,6 +107,7 @@ def _check_figures(spec: StudySpec) -> None:
         measures=spec.train.measured,
         epochs=(None, *spec.train.recording_epochs),
         records={name: recordings()[name].fields for name in spec.train.recordings},
+        has_own=spec.train.trainer is not None,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from ..core.candidates import EPOCH_CURVES, ON_TRAIN
 from ..core.declarations import nearest
 from ..core.errors import InvalidInputError
-from ..core.figures import BY_NAME
+from ..core.figures import BY_NAME, is_figure_name
 from .figure_spec import LOG10, OF_RECORDS, FigureSpec
 
 BY_DISTANCE = "_by_distance"  # behind an array that has means by the distance of inputs
@@ -26,6 +26,7 @@ def check_figures(
     measures: Collection[str],
     records: Mapping[str, Collection[str]],
     epochs: Collection[int | None] = (None,),
+    has_own: bool = False,
 ) -> None:
     """Check that a study has the quantities that its figures ask for.
 
@@ -36,6 +37,8 @@ def check_figures(
         measures: Names under which measures of the trained networks are stored.
         records: Names of records of the trained networks, to the names of their arrays.
         epochs: At which these are taken, None standing for the end.
+        has_own: Whether a trainer of the user's own gives figures, whose names only its trainings tell: what is shown
+            on an axis may then have any name that a figure may have.
 
     Raises:
         InvalidInputError: It lacks one.
@@ -47,6 +50,8 @@ def check_figures(
     valid += arrays
     for i, figure in enumerate(figures, 1):
         for name in figure.quantities:
+            if has_own and name in (figure.x, figure.y, figure.colour) and is_figure_name(name):
+                continue
             if name not in valid and name.removeprefix(LOG10) not in valid:
                 raise InvalidInputError(f"figure {i} has no quantity {name!r}; {nearest(name, valid)}")
         if figure.kind in OF_RECORDS:
@@ -58,7 +63,7 @@ def check_figures(
                     )
         curves = (*EPOCH_CURVES, *measures, *arrays)
         for name in (figure.x, figure.y, *figure.lines) if figure.kind == "curve" else ():
-            if name and name not in curves:
+            if name and name not in curves and not (has_own and is_figure_name(name)):
                 raise InvalidInputError(f"figure {i} has no curve {name!r}; {nearest(name, curves)}")
 
 

@@ -14,12 +14,15 @@ from benchmarks.made_up_study import made_up_study
 from nas_sens.report import render_report
 from nas_sens.report.declared.figures import declared_panels
 from nas_sens.report.figure_style import MOST_CURVES, MOST_NETWORKS, thinned
+from nas_sens.report.figures import quantity_of
 from nas_sens.report.progress_figures import best_so_far_figure
+from nas_sens.report.shown_figures import shown_figures
 from nas_sens.report.text import CLASSIFICATION
 from nas_sens.statistics import bootstrap
 from tests.report.test_report import _Checker, _text
 
 N = 800
+LOSS = shown_figures({}, []).progress
 
 
 def render(study) -> str:
@@ -110,7 +113,9 @@ def test_the_best_so_far_of_many_is_the_same_line(study, monkeypatch):
     monkeypatch.setattr(Axes, "step", keep)
     for most in (MOST_NETWORKS, 10**9):
         monkeypatch.setattr("nas_sens.report.progress_figures.MOST_NETWORKS", most)
-        best_so_far_figure("best", study.trials, unit="nats", description="best")
+        best_so_far_figure(
+            "best", study.trials, figure=LOSS, axis=quantity_of(LOSS, CLASSIFICATION), description="best"
+        )
     (few_x, few_y), (all_x, all_y) = (lines[0] for lines in found.values())  # of the selected
     assert few_x.size < 100 < all_x.size
     np.testing.assert_array_equal(few_y[np.searchsorted(few_x, all_x, side="right") - 1], all_y)

@@ -17,14 +17,16 @@ import pytest
 
 from nas_sens.core.candidates import ScoredCandidate, TrainedCandidate, describe
 from nas_sens.core.errors import InvalidInputError
+from nas_sens.core.figures import Objective
 from nas_sens.report import render_report, write_report
 from nas_sens.report.numbers_as_text import compact, number, percent, plain, signed
 from nas_sens.report.outcomes import SENSITIVITY, columns, correlation_table, group_differences
 from nas_sens.report.prediction import rule_prediction, rule_text
 from nas_sens.report.reliability import reliabilities
+from nas_sens.report.shown_figures import shown_figures
 from nas_sens.report.tables import protocol_rows, reason_groups
 from nas_sens.report.text import best_text, counts_text, ranked
-from nas_sens.report.verdict import group_text, primary_outcome, relation_texts, slope_text, verdict_sentence
+from nas_sens.report.verdict import group_text, relation_texts, slope_text, verdict_sentence
 from nas_sens.statistics.beside import Beside, beside
 from nas_sens.statistics.correlations import correlations
 from nas_sens.statistics.groups import difference
@@ -32,6 +34,8 @@ from nas_sens.statistics.interval import Interval
 
 PROTOCOL = {"search_space": {"name": "fc_vs_cnn", "limits": {"params": [20, 30]}}, "seeds": 2, "note": None}
 VOID = {"meta", "link", "br"}
+USUAL = shown_figures({}, [])
+FIGURE = {figure.label: figure for figure in USUAL.figures}
 
 
 def _candidate(i: int, **changes) -> ScoredCandidate:
@@ -182,13 +186,13 @@ def test_ranking_is_by_what_the_study_declares(study):
 def test_further_measures_have_rows_of_their_own(study):
     candidates, trained = study
     measured = [replace(c, measures={"naswot": c.log10_sensitivity, "zen": 1.0}) for c in candidates]
-    table = correlation_table(columns(measured, trained))
+    table = correlation_table(columns(measured, trained, USUAL.figures))
     assert list(table)[-2:] == ["naswot", "zen"]
     assert table["naswot"]["test loss"].spearman == table[SENSITIVITY]["test loss"].spearman
     assert table["zen"]["test loss"].spearman is None
     assert "naswot" in _text(_render(measured, trained))
     after = [replace(t, measures={"jacobian_norm": t.test_loss}) for t in trained]
-    table = correlation_table(columns(candidates, after))
+    table = correlation_table(columns(candidates, after, USUAL.figures))
     assert list(table)[-1] == "jacobian_norm after training"
     assert table["jacobian_norm after training"]["test loss"].spearman.estimate == pytest.approx(1.0)
 
@@ -210,7 +214,7 @@ def test_losses_on_one_hot_targets_are_called_so(study):
 
 def test_winners_are_ranked_by_validation_loss_with_their_numbers(study, page):
     _, trained = study
-    best = ranked(trained, "val_loss")[0]
+    best = ranked(trained, Objective("val_loss"))[0]
     assert best.val_loss == min(t.val_loss for t in trained)
     rows = re.findall(r"<tr>\s*<td.*?</tr>", page.split('id="winners"')[1].split("</section>")[0], flags=re.DOTALL)
     assert len(rows) == 12
@@ -361,12 +365,12 @@ def test_best_text_names_the_other_network_when_loss_and_error_disagree():
     _, trained = _study()
     trained = [replace(t, val_error=0.2) for t in trained]
     loser = max(range(12), key=lambda i: trained[i].val_loss)
-    assert "By validation error" not in best_text(trained, "val_loss")
+    assert "By validation error" not in best_text(trained, Objective("val_loss"), USUAL)
     trained[loser] = replace(trained[loser], val_error=0.01)
     assert f"By validation error it is another one, fc depth={1 + loser % 5} width={16 + loser}".replace(
         "fc", ("fc", "cnn")[loser % 2]
-    ) in best_text(trained, "val_loss")
-    assert best_text([], "val_loss") is None
+    ) in best_text(trained, Objective("val_loss"), USUAL)
+    assert best_text([], Objective("val_loss"), USUAL) is None
 
 
 SHOWN = Beside(n=12, slope=Interval(-0.4, -0.7, -0.1))
@@ -386,8 +390,8 @@ EVIDENCE = [
 @pytest.mark.parametrize("outcome", ["test error", "test loss"])
 def test_the_verdict_changes_with_the_evidence(selected, control, verdict, comparison, outcome):
     trained = [_train(_candidate(0), 0, is_control=is_control) for is_control in (False, True)]
-    sentence = verdict_sentence(outcome, difference(selected, control), SHOWN, trained)
-    group = group_text(outcome, difference(selected, control))
+    sentence = verdict_sentence(FIGURE[outcome], difference(selected, control), SHOWN, trained)
+    group = group_text(FIGURE[outcome], difference(selected, control))
     assert verdict in sentence
     assert comparison in group
     assert sum(e[2] in sentence for e in EVIDENCE[:4]) == sum(e[3] in group for e in EVIDENCE[:4]) == 1
@@ -397,7 +401,9 @@ def test_the_verdict_changes_with_the_evidence(selected, control, verdict, compa
 
 def test_the_verdict_says_whether_s_carried_information_beside_parameters():
     trained, d = [_train(_candidate(0), 0, is_control=False)], difference(*EVIDENCE[2][:2])
-    shown, not_shown, unknown = (verdict_sentence("test error", d, f, trained) for f in (SHOWN, NOT_SHOWN, UNKNOWN))
+    shown, not_shown, unknown = (
+        verdict_sentence(FIGURE["test error"], d, f, trained) for f in (SHOWN, NOT_SHOWN, UNKNOWN)
+    )
     assert shown.endswith("S did carry information on the test error (slope −0.40 [−0.70, −0.10]).")
     assert not_shown.endswith("S is not shown to say anything of the test error.")
     assert unknown.endswith("cannot be said either (too few points: 3, at least 8 needed).")
@@ -406,13 +412,13 @@ def test_the_verdict_says_whether_s_carried_information_beside_parameters():
 @pytest.mark.parametrize("rule", ["params", "random"])
 def test_a_rule_that_does_not_look_at_s_gives_no_verdict_on_s(rule):
     trained = [replace(_train(_candidate(0), 0, is_control=False), chosen_by=rule)]
-    sentence = verdict_sentence("test error", difference(*EVIDENCE[0][:2]), SHOWN, trained)
+    sentence = verdict_sentence(FIGURE["test error"], difference(*EVIDENCE[0][:2]), SHOWN, trained)
     assert sentence.startswith(f"Whether S helped cannot be said here: the rule {rule} does not look at it")
     assert "(rule" not in sentence
 
 
 def test_the_target_of_the_study_decides_the_verdict(page):
-    assert primary_outcome({}) == primary_outcome({"select": {"target": "val_error"}}) == "test error"
+    assert USUAL.primary == shown_figures({"select": {"target": "val_error"}}, []).primary == FIGURE["test error"]
     assert "rests on one comparison fixed beforehand, the mean test error" in _text(page)
     candidates, trained = _study(n_selected=6, n_control=6)
     trained = [replace(t, test_loss=(2 if i < 6 else 1) + i / 100, test_error=0.1) for i, t in enumerate(trained)]
@@ -423,9 +429,9 @@ def test_the_target_of_the_study_decides_the_verdict(page):
 
 def test_the_comparison_states_the_size_of_the_effect():
     d = difference(*EVIDENCE[0][:2])
-    assert "selected minus control is −10.00 [" in group_text("test error", d)
-    assert "best of 4 minus best of 4 is −10.00 percentage points (p = 0.029)" in group_text("test error", d)
-    assert f"of selected over control is {10**-0.1:.3g} [" in group_text("test loss", d)
+    assert "selected minus control is −10.00 [" in group_text(FIGURE["test error"], d)
+    assert "best of 4 minus best of 4 is −10.00 percentage points (p = 0.029)" in group_text(FIGURE["test error"], d)
+    assert f"of selected over control is {10**-0.1:.3g} [" in group_text(FIGURE["test loss"], d)
 
 
 def test_the_slope_in_words():
@@ -454,7 +460,7 @@ def test_partial_correlations_in_the_page_are_those_of_the_measures(study, page)
 
 
 def test_every_measure_meets_every_outcome(study):
-    data = columns(*study)
+    data = columns(*study, USUAL.figures)
     table = correlation_table(data)
     assert len(table) == 6
     for measure in table:
@@ -471,7 +477,9 @@ def test_the_reader_is_told_how_many_intervals_there_are(study, page):
     n = len(cells)
     assert n == 6 * 4 * 3 + 5 * 4 * 3 + 4
     n_bold = section.count("<strong>")
-    n_bold += sum(d.interval.excludes_zero for d in group_differences(columns(*study)).values())
+    n_bold += sum(
+        d.interval.excludes_zero for d in group_differences(columns(*study, USUAL.figures), USUAL.figures).values()
+    )
     assert f"In all, {n} intervals" in _text(page)
     assert f"{n_bold} exclude zero; some 5 %, about {round(0.05 * n)}," in _text(page)
 
@@ -497,12 +505,14 @@ def test_what_the_rule_expected_is_shown_where_there_is_something(study, page, t
 
 def test_a_rule_that_was_too_sure_of_itself_is_told_so(study):
     trained = [replace(t, predicted_mean=t.val_error - 0.1, predicted_sd=0.004) for t in study[1][:8]]
-    text = rule_text(rule_prediction(trained, "val_error"), "val_error", "nats")
+    text = rule_text(rule_prediction(trained, FIGURE["validation error"]), FIGURE["validation error"], "nats")
     assert text.startswith("0 % [0, 37] of 8 networks")
     assert "the rule was too sure of itself" in text
     vague = [replace(t, predicted_mean=t.val_error, predicted_sd=9.0) for t in _study(100, 90)[1]]
-    assert "less sure than it could be" in rule_text(rule_prediction(vague, "val_error"), "val_error", "nats")
-    assert rule_prediction(study[1], "val_error") is None
+    assert "less sure than it could be" in rule_text(
+        rule_prediction(vague, FIGURE["validation error"]), FIGURE["validation error"], "nats"
+    )
+    assert rule_prediction(study[1], FIGURE["validation error"]) is None
 
 
 def test_predicted_loss_against_observed_in_words(page):
@@ -529,19 +539,22 @@ def test_reliability_in_the_page_is_the_formula(study, page):
 def test_reliability_takes_spreads_to_the_scale_on_which_values_are_compared(study):
     candidates = [replace(c, stderr=1.5) for c in study[0]]
     trained = [replace(t, test_loss_sd=0.4 * t.test_loss, n_seeds=4) for t in study[1]]
-    found = reliabilities(candidates, trained)
+    found = reliabilities(candidates, trained, USUAL.figures)
     log_losses = np.log10([t.test_loss for t in trained])
     noise = (0.4 / np.log(10)) ** 2 / 4
     assert found["log₁₀ test loss"].value.estimate == pytest.approx(1 - noise / log_losses.var(ddof=1))
     scores = np.array([c.log10_sensitivity for c in candidates])
     assert found["log₁₀ S before training"].value.estimate == pytest.approx(1 - 1.5**2 / scores.var(ddof=1))
-    assert reliabilities([replace(c, stderr=None) for c in candidates], [])["log₁₀ S before training"].value is None
+    assert (
+        reliabilities([replace(c, stderr=None) for c in candidates], [], USUAL.figures)["log₁₀ S before training"].value
+        is None
+    )
 
 
 def test_the_order_of_candidates_does_not_matter(study, page):
     candidates, trained = study
     assert _render(candidates[::-1], [*trained[5:], *trained[:5]]) == page
-    data, turned = columns(candidates, trained), columns(candidates[::-1], trained[::-1])
+    data, turned = columns(candidates, trained, USUAL.figures), columns(candidates[::-1], trained[::-1], USUAL.figures)
     assert correlation_table(data) == correlation_table(turned)
 
 
@@ -549,7 +562,7 @@ def test_group_differences_leave_failures_out_and_compare_losses_as_log10():
     _, trained = _study()
     trained = [replace(t, test_loss=0.1 if t.chosen_by == "control" else 1.0) for t in trained]
     trained[0] = replace(trained[0], status="failed", test_loss=1e9)
-    d = group_differences(columns([], trained))["test loss"]
+    d = group_differences(columns([], trained, USUAL.figures), USUAL.figures)["test loss"]
     assert (d.n_a, d.n_b) == (7, 4)
     assert d.interval.estimate == pytest.approx(1.0)
 

@@ -22,7 +22,8 @@ from nas_sens.metrics.predicted_loss import predicted_mse
 from nas_sens.models.model_folder import CONFIG
 from nas_sens.models.trained import export_model, load_model
 from nas_sens.report import render_report
-from nas_sens.report.text import CLASSIFICATION, REGRESSION, percent, wording_of
+from nas_sens.report.numbers_as_text import percent
+from nas_sens.report.text import CLASSIFICATION, REGRESSION, wording_of
 from nas_sens.study.score_spec import ScoreSpec
 from nas_sens.study.select_spec import SelectSpec
 from nas_sens.study.study_spec import SearchSpec

@@ -27,11 +27,12 @@ def course(t: TrainedCandidate, name: str) -> Mapping[int, float]:
 
     Args:
         t: A trained network.
-        name: A measure, ``record_NAME_FIELD`` for the mean of an array, or one of ``EPOCH_CURVES``.
+        name: A measure, ``record_NAME_FIELD`` for the mean of an array, one of ``EPOCH_CURVES``, or a figure that a
+            trainer of the user's own reports.
     """
-    if name == "val_loss":
+    if name == t.curve_of:
         values: dict[int, float | None] = dict(enumerate(t.curve, 1))
-    elif name in EPOCH_CURVES:
+    elif name in EPOCH_CURVES or name in t.curves:
         values = dict(zip(t.curve_epochs, t.curves.get(name, ()), strict=False))
     elif name.startswith(RECORD):
         values = record_course(t, name.removeprefix(RECORD))

@@ -46,6 +46,8 @@ def declared_panels(protocol: Mapping[str, Any], trained: Sequence[TrainedCandid
         missing = f"No network, or no pair of networks, has all that this figure shows ({len(shown)} looked at)."
         if spec.kind == "heat_map" and len(shown) > MOST_NETWORKS:
             missing += f" Nor is a heat map drawn by a parameter of more than {MOST_NETWORKS} values."
+        if svg is None and wording.own:
+            missing += f" Figures of this study’s own: {', '.join(sorted(wording.own))}."
         panels.append(
             Panel(heading=spec.title or f"{spec.y or spec.recording} ({spec.kind})", svg=svg, missing=missing)
         )
@@ -53,9 +55,9 @@ def declared_panels(protocol: Mapping[str, Any], trained: Sequence[TrainedCandid
 
 
 def _is_shown(t: TrainedCandidate, spec: FigureSpec) -> bool:
-    limit = math.inf if spec.max_train_error is None else spec.max_train_error
-    fits = t.is_ok and t.train_error is not None and t.train_error <= limit
-    return fits and all(value_of(t, name) == value for name, value in spec.where.items())
+    limit = spec.max_train_error
+    fits = limit is None or (t.train_error is not None and t.train_error <= limit)
+    return t.is_ok and fits and all(value_of(t, name) == value for name, value in spec.where.items())
 
 
 def scatter_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], wording: Wording) -> str | None:
