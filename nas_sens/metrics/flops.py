@@ -7,7 +7,7 @@ from torch import nn
 
 from ..architectures import count_flops
 from ..architectures.flop_counter import count_by_running
-from ..core.errors import InvalidInputError
+from ..core.errors import InfeasibleArchitectureError, InvalidInputError
 from ..core.inputs import Shape, rows_of
 from ..core.module_mode import evaluation_mode
 from ._metric import Metric
@@ -45,7 +45,12 @@ def flops(
         with evaluation_mode(model):
             if isinstance(model, OneInput):  # whose own inputs are of other types
                 return float(count_by_running(model.network, rows_of(model.given, slice(0, 1))))
-            return float(count_flops(model, Shape(x.shape[1:], x.dtype)))
+            try:
+                return float(count_flops(model, Shape(x.shape[1:])))
+            except InfeasibleArchitectureError:
+                if x.is_floating_point():
+                    raise
+                return float(count_flops(model, Shape(x.shape[1:], x.dtype)))  # a network that wants whole numbers
     finally:
         for parameter, required in flags:  # the counter switches gradients off and on again
             parameter.requires_grad_(required)
