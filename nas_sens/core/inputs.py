@@ -132,6 +132,12 @@ def shape_from(shape: Any) -> Any:
     return Shape(shape)
 
 
+def parts_of_shape(shape: Any) -> list[Shape]:
+    """Return the shapes of single tensors in a shape of inputs."""
+    found = shape_from(shape)
+    return [found] if isinstance(found, Shape) else parts_of(found)
+
+
 def is_plain(shape: Any) -> bool:
     """Return whether a shape is of one tensor of floating-point numbers."""
     found = shape_from(shape)
@@ -185,17 +191,21 @@ def shape_from_json(value: Any) -> Any:
     Raises:
         ValueError: It is none.
     """
-    if isinstance(value, Mapping) and value.keys() == {"keywords"} and value["keywords"]:
-        return {str(name): _one_shape(one) for name, one in dict(value["keywords"]).items()}
-    if isinstance(value, Mapping) and value.keys() == {"positions"} and value["positions"]:
-        return tuple(_one_shape(one) for one in list(value["positions"]))
-    return _one_shape(value)
+    if isinstance(value, Mapping) and value.keys() == {"keywords"} and isinstance(value["keywords"], Mapping):
+        found: Any = {str(name): _one_shape(one, least=0) for name, one in value["keywords"].items()}
+    elif isinstance(value, Mapping) and value.keys() == {"positions"} and isinstance(value["positions"], list):
+        found = tuple(_one_shape(one, least=0) for one in value["positions"])
+    else:
+        return _one_shape(value, least=1)
+    if not found:
+        raise ValueError("input_shape must be of one input at least")
+    return found
 
 
-def _one_shape(value: Any) -> Shape:
+def _one_shape(value: Any, *, least: int) -> Shape:
     sides, kind = (value.get("shape"), value.get("dtype")) if isinstance(value, Mapping) else (value, "float32")
     dtype = getattr(torch, str(kind), None)
     is_sides = isinstance(sides, (list, tuple)) and all(type(n) is int and n > 0 for n in sides)
-    if not isinstance(dtype, torch.dtype) or not is_sides or len(sides) > 8:  # type: ignore[arg-type]
-        raise ValueError("input_shape must be a list of at most 8 positive whole numbers, or what says more of inputs")
+    if not isinstance(dtype, torch.dtype) or not is_sides or not least <= len(sides) <= 8:  # type: ignore[arg-type]
+        raise ValueError("input_shape must be a list of 1 to 8 positive whole numbers, or say more of inputs")
     return Shape(sides, dtype)  # type: ignore[arg-type]

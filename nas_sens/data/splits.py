@@ -312,7 +312,7 @@ def _scale_notes(splits: Splits) -> list[str]:
 
 def _check_targets_vary(splits: Splits) -> None:
     for part, y in (("training", splits.y_train), ("validation", splits.y_val), ("test", splits.y_test)):
-        if len(y) < 2 or bool((y == y[0]).all()):
+        if len(y) < 2 or bool((y == y[0]).all(dim=0).any()):
             raise InvalidInputError(
                 f"data {splits.name!r}: regression needs at least 2 different targets in every part, but the {part} "
                 f"set has {len(y)} {'samples, all with the same target' if len(y) > 1 else 'sample'}; give more data"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import torch
@@ -44,5 +45,5 @@ def as_measured(model: nn.Module, x: Any) -> tuple[nn.Module, Any]:
 
 def float_type(model: nn.Module, x: Any = ()) -> torch.dtype:
     """Return the type of a network's first parameter in floating point; of its inputs where it has none, or float32."""
-    tensors = (*model.parameters(), *parts_of(x))
+    tensors = chain(model.parameters(), parts_of(x))
     return next((t.dtype for t in tensors if t.is_floating_point() and t.dtype not in _HALVES), torch.float32)

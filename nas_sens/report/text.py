@@ -50,6 +50,10 @@ REGRESSION = Wording(
 )
 
 
+SEVERAL_LABELS = replace(
+    CLASSIFICATION,
+    figures="Losses are binary cross-entropies in nats, means over labels; errors are shares of wrong labels",
+)
 ONE_HOT = replace(
     CLASSIFICATION,
     loss_unit="MSE",
@@ -63,8 +67,9 @@ ONE_HOT = replace(
 def wording_of(protocol: Mapping[str, Any]) -> Wording:
     """Return the wording for a protocol's ``data.task`` and ``train.loss``; cross-entropy where it is not said."""
     data, train = protocol.get("data"), protocol.get("train")
-    if isinstance(data, Mapping) and data.get("task") == "regression":
-        return REGRESSION
+    task = data.get("task") if isinstance(data, Mapping) else None
+    if task in ("regression", "multilabel"):
+        return REGRESSION if task == "regression" else SEVERAL_LABELS
     return ONE_HOT if isinstance(train, Mapping) and train.get("loss") == "mse" else CLASSIFICATION
 
 
