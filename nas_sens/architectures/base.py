@@ -18,6 +18,7 @@ from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError, first_line
 from ..core.identity import canonical_json, digest
 from ..core.init_schemes import InitScheme
+from ..core.inputs import InputShape, example_of, is_plain, shape_from, shape_text
 from .activations import Activation, make_activation
 from .flop_counter import count_by_running
 from .flops import chain_flops
@@ -40,6 +41,7 @@ class ArchitectureSpec(ABC):
     """
 
     family: ClassVar[str]
+    takes_any_input: ClassVar[bool] = False  # also whole numbers, such as tokens, and several tensors
 
     init: InitScheme = "torch_default"
     init_scale: Annotated[float, Field(ge=0)] = 1.0
@@ -49,31 +51,48 @@ class ArchitectureSpec(ABC):
         """Return the network on the current default device, its parameters not yet drawn.
 
         Args:
-            input_shape: Shape of one input without batch: ``(channels, height, width)`` or ``(features,)``.
+            input_shape: Shape of one input without batch: ``(channels, height, width)`` or ``(features,)``; a
+                :class:`~nas_sens.core.inputs.Shape`, which knows the type of the numbers. Where there are several
+                tensors, a tuple of shapes by position or a dict by keyword.
             n_outputs: Number of outputs (logits).
 
         Raises:
             InfeasibleArchitectureError: The layers do not fit the input.
         """
 
-    def skeleton(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+    def skeleton(self, input_shape: InputShape, n_outputs: int) -> nn.Module:
         """Return the network on the meta device: shapes without memory. See :meth:`layers` for the arguments.
 
         Raises:
-            InfeasibleArchitectureError: A layer has more weights than PyTorch can count.
+            InfeasibleArchitectureError: A layer has more weights than PyTorch can count, or the family does not take
+                such inputs.
             RuntimeError: The layers cannot be made; as are the other two.
             TypeError: See above.
             OverflowError: See above.
         """
+        self.require_inputs(input_shape)
         try:
             with torch.device("meta"), _NoInitialValues():
-                return self.layers(tuple(input_shape), n_outputs)
+                return self.layers(shape_from(input_shape), n_outputs)
         except (RuntimeError, TypeError, OverflowError) as error:
             if "overflow" not in str(error).lower():
                 raise
             raise InfeasibleArchitectureError("a layer would have more than 2^63 bytes of weights") from error
 
-    def blank(self, input_shape: tuple[int, ...], n_outputs: int, *, device: torch.device | str) -> nn.Module:
+    def require_inputs(self, input_shape: InputShape) -> None:
+        """Check that the family takes inputs of this kind: one floating-point tensor, unless it takes any.
+
+        Raises:
+            InfeasibleArchitectureError: It does not.
+        """
+        if not self.takes_any_input and not is_plain(input_shape):
+            raise InfeasibleArchitectureError(
+                f"the family {self.family} needs one tensor of floating-point numbers as input, but inputs are "
+                f"{shape_text(input_shape)}; take a function of your own as family (docs/own_code.md), or convert whole "
+                "numbers that are no tokens to floating-point ones"
+            )
+
+    def blank(self, input_shape: InputShape, n_outputs: int, *, device: torch.device | str) -> nn.Module:
         """Return the network on a device with memory for its parameters, but without values: these are to be drawn."""
         return self.skeleton(input_shape, n_outputs).to_empty(device=device)
 
@@ -108,7 +127,7 @@ class ArchitectureSpec(ABC):
 
     def build(
         self,
-        input_shape: tuple[int, ...],
+        input_shape: InputShape,
         n_outputs: int,
         *,
         generator: torch.Generator | None = None,
@@ -237,7 +256,7 @@ def count_params(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
+def count_flops(module: nn.Module, input_shape: InputShape) -> int:
     """Return the floating-point operations of one forward pass of one input, as PyTorch's own counter counts them.
 
     A multiplication and an addition count as two; element-wise operations, sums and pooling are not counted. Products
@@ -250,7 +269,8 @@ def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
         UncountedError: It multiplies in a way that there is no formula for.
         RuntimeError: There is not enough memory.
     """
-    if (from_shapes := chain_flops(module, input_shape)) is not None:
+    shape = shape_from(input_shape)
+    if is_plain(shape) and (from_shapes := chain_flops(module, shape)) is not None:
         return from_shapes
     parameter = next((p for p in module.parameters() if p.is_floating_point()), next(module.parameters()))
     # The counter's module tracker asks inputs that require a gradient for its function, which views of parameters do
@@ -260,12 +280,10 @@ def count_flops(module: nn.Module, input_shape: tuple[int, ...]) -> int:
         for p in trainable:
             p.requires_grad_(False)
         with memory_guard():
-            return count_by_running(
-                module, torch.zeros((1, *input_shape), device=parameter.device, dtype=parameter.dtype)
-            )
+            return count_by_running(module, example_of(shape, 1, device=parameter.device, dtype=parameter.dtype))
     except RuntimeError as error:
         raise InfeasibleArchitectureError(
-            f"the layers do not fit inputs of shape {input_shape}: {first_line(error)}"
+            f"the layers do not fit inputs of shape {shape_text(shape)}: {first_line(error)}"
         ) from error
     finally:
         for p in trainable:

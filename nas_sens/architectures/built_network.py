@@ -75,6 +75,14 @@ class BuiltNetwork(SelfInitialized):
             return self._make()
 
 
+class BuiltNetworkOfMany(BuiltNetwork):
+    """A network of several input tensors, by position or by keyword; of these there is no closed form."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the outputs for inputs."""
+        return self.net(*args, **kwargs)
+
+
 @torch.no_grad()
 def _copy_(source: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> None:
     for name, tensor in target.items():

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..core.errors import InfeasibleArchitectureError
+from ..core.inputs import Inputs, called_with
 from ..core.module_mode import evaluation_mode
 
 # Words in the names of operations that multiply tensors; of those that the counter has no formula for, none is left out
@@ -31,7 +32,7 @@ class UncountedError(InfeasibleArchitectureError):
     """A network multiplies in a way that there is no formula for, so that any number would be too small."""
 
 
-def count_by_running(module: nn.Module, example: torch.Tensor) -> int:
+def count_by_running(module: nn.Module, example: Inputs) -> int:
     """Return the operations of one forward pass in evaluation mode, a multiplication and an addition counted as two.
 
     Convolutions and products of matrices and vectors count, among them those inside attention and recurrent layers,
@@ -70,7 +71,7 @@ def count_by_running(module: nn.Module, example: torch.Tensor) -> int:
         stack.enter_context(torch.no_grad())
         counter = stack.enter_context(FlopCounterMode(display=False, custom_mapping=more))
         stack.enter_context(Watch())
-        module(example)
+        called_with(module, example)
     return int(counter.get_total_flops())
 
 

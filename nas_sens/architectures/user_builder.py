@@ -24,9 +24,10 @@ from torch import nn
 
 from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError, InvalidInputError
+from ..core.inputs import InputShape, Shape, called_with, example_of, shape_from
 from ..core.user_code import error_text, user_object
 from .base import SPEC_CONFIG, ArchitectureSpec
-from .built_network import BuiltNetwork
+from .built_network import BuiltNetwork, BuiltNetworkOfMany
 
 GIVEN = ("input_shape", "n_outputs")  # by position or by these names
 _MARK = "__nas_sens_family__"  # the family of a function, once it has one
@@ -39,6 +40,7 @@ class BuiltSpec(ArchitectureSpec):
     "torch_default" as ``init`` means what the function itself draws.
     """
 
+    takes_any_input: ClassVar[bool] = True
     builder: ClassVar[Callable[..., nn.Module]]
     source: ClassVar[str]
 
@@ -48,9 +50,11 @@ class BuiltSpec(ArchitectureSpec):
         Raises:
             InfeasibleArchitectureError: The function fails, or gives no network.
         """
-        return BuiltNetwork(partial(self._made, tuple(input_shape), n_outputs))
+        shape = shape_from(input_shape)
+        kind = BuiltNetwork if isinstance(shape, Shape) else BuiltNetworkOfMany
+        return kind(partial(self._made, shape, n_outputs))
 
-    def _made(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+    def _made(self, input_shape: InputShape, n_outputs: int) -> nn.Module:
         keywords = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _BASE}
         try:
             with memory_guard():
@@ -67,7 +71,7 @@ class BuiltSpec(ArchitectureSpec):
             )
         if any(nn.parameter.is_lazy(p) for p in model.parameters()):
             with torch.no_grad():
-                model(torch.zeros(2, *input_shape))
+                called_with(model, example_of(input_shape, 2))
         return model
 
 

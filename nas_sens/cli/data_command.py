@@ -69,7 +69,8 @@ def _show(found: Understanding, form: str) -> None:
     if form == "csv":
         show_rows([vars(c) for c in found.columns] or classes or parts, form=form)
         return
-    shape = "×".join(f"{s:,}" for s in found.input_shape)
+    sides = found.input_shape
+    shape = "×".join(f"{s:,}" for s in sides) if isinstance(sides, list) else json.dumps(sides)
     low, high = found.input_range
     fingerprint = f", fingerprint {found.fingerprint}" if found.fingerprint else ""
     print_out(f"{found.name}: {found.task}, inputs {shape} from {low:.4g} to {high:.4g}{fingerprint}")

@@ -6,6 +6,7 @@ return ns.Data(train=(x, y), val=(x_val, y_val), test=(x_test, y_test), n_output
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,12 @@ import numpy as np
 import torch
 
 from ..core.errors import InvalidInputError
+from ..core.inputs import checked_inputs, mapped, n_rows, parts_of, rows_of, shape_of, shape_text, shape_to_json
 from ..core.user_code import called, error_text, user_object
 from .bounds import check_size
 from .samples import Samples, Task
+
+_ADVICE = '; for masks, sequences and the like set task = "other" and n_outputs, and train by [train] trainer'
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,21 +27,28 @@ class Data:
     """Data in memory, as a user's function returns them.
 
     Each part is a pair of inputs (n, *input_shape) and labels, tensors or arrays, or a ``torch.utils.data.Dataset`` of
-    such pairs, one sample each. Inputs are taken as they are, in float32.
+    such pairs, one sample each. Inputs are taken as they are: in float32, or in int64 if they are whole numbers of any
+    type but uint8 (pictures), such as tokens. Several inputs are a tuple or list, by position, or a dict, by keyword;
+    a network's function is then given their shapes in the same structure.
 
     Attributes:
-        train: Training samples.
+        train: Training samples; None where there are only inputs to score with.
         val: Samples that selection may see; None to hold them out of ``train``.
         test: Samples for the report only; None to hold them out of ``train``.
-        n_outputs: Number of classes; None for as many as there are in ``train``, and for regression.
-        task: ``classification`` with labels (n,) from 0, or ``regression`` with numbers (n,) or (n, 1); None to tell
-            from the type of the labels.
+        probe: Inputs (n, *input_shape) that candidates are scored with, without labels; None to take them from the
+            parts. Enough alone where a trainer of one's own brings its data, or nothing is to be trained.
+        n_outputs: Number of classes; None for as many as there are in ``train``. With ``probe`` alone, and for "other",
+            it must be given: it is what a network's function is called with.
+        task: ``classification`` with labels (n,) from 0; ``regression`` with numbers (n,) or (n, K); ``multilabel``
+            with 0 and 1, (n, K); ``other`` with targets of any shape (n, …), such as masks or sequences, for which only
+            a trainer of one's own can train. None to tell the first three from type and shape.
         class_names: Names of the classes in the order of the labels.
     """
 
-    train: Any
+    train: Any = None
     val: Any = None
     test: Any = None
+    probe: Any = None
     n_outputs: int | None = None
     task: Task | None = None
     class_names: tuple[str, ...] = ()
@@ -71,66 +82,176 @@ def samples_of(data: Data, *, source: str) -> Samples:
     Raises:
         InvalidInputError: They cannot be used.
     """
+    probe = None if data.probe is None else inputs_from(data.probe, f"{source}: probe")
+    if data.train is None:
+        return _probe_alone(data, probe, source)
     x, y = _pair(data.train, f"{source}: train")
-    task: Task = data.task or ("regression" if y.is_floating_point() else "classification")
-    y = _targets(y, task, f"{source}: train")
-    n_outputs = 1 if task == "regression" else data.n_outputs or max(int(y.max()) + 1, len(data.class_names))
+    if probe is not None and _kind(probe) != _kind(x):
+        raise _other_shape(source, "probe", x, probe)
+    task = data.task or _task(y)
+    y = targets_from(y, task, f"{source}: train")
+    n_outputs = _n_outputs(data, y, task, source)
     held_out: dict[str, Any] = {}
     for part, given in (("val", data.val), ("test", data.test)):
         if given is None:
             continue
         x_part, y_part = _pair(given, f"{source}: {part}")
-        if x_part.shape[1:] != x.shape[1:]:
+        if _kind(x_part) != _kind(x):
+            raise _other_shape(source, part, x, x_part)
+        y_part = targets_from(y_part, task, f"{source}: {part}")
+        if task in ("regression", "multilabel") and y_part.shape[1:] != y.shape[1:]:
             raise InvalidInputError(
-                f"{source}: inputs of train and {part} must have one shape; given {tuple(x.shape[1:])} and "
-                f"{tuple(x_part.shape[1:])}"
+                f"{source}: targets of train and {part} must have one shape; given {tuple(y.shape[1:])} and "
+                f"{tuple(y_part.shape[1:])}"
             )
-        held_out |= {f"x_{part}": x_part, f"y_{part}": _targets(y_part, task, f"{source}: {part}")}
+        held_out |= {f"x_{part}": x_part, f"y_{part}": y_part}
     for labels in (y, *(v for k, v in held_out.items() if k[0] == "y")):
         if task == "classification" and int(labels.max()) >= n_outputs:
             raise InvalidInputError(f"{source}: labels must be from 0 to {n_outputs - 1}; given {int(labels.max())}")
-    return Samples(x=x, y=y, n_outputs=n_outputs, task=task, class_names=tuple(data.class_names), **held_out)
+    names = tuple(data.class_names)
+    return Samples(x=x, y=y, x_probe=probe, n_outputs=n_outputs, task=task, class_names=names, **held_out)
 
 
-def _pair(part: Any, what: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return inputs, float32 (n, *input_shape), and labels (n, …) of one part.
+def _probe_alone(data: Data, probe: Any, source: str) -> Samples:
+    """Return samples without rows, beside inputs to score with.
+
+    Raises:
+        InvalidInputError: There are none, there are other parts, or the number of outputs is not known.
+    """
+    if probe is None or data.val is not None or data.test is not None:
+        raise InvalidInputError(f"{source} must have train=(inputs, labels), or probe=inputs alone")
+    if data.n_outputs is None:
+        raise InvalidInputError(
+            f"{source}: n_outputs must be given with probe=… alone; it is what a network's function is called with"
+        )
+    return Samples(
+        x=rows_of(probe, slice(0, 0)),
+        y=torch.empty(0),
+        x_probe=probe,
+        n_outputs=data.n_outputs,
+        task=data.task or "other",
+        class_names=tuple(data.class_names),
+    )
+
+
+def _kind(x: Any) -> Any:
+    """Return the shapes and types of inputs, which are the same in all parts."""
+    return shape_to_json(shape_of(x))
+
+
+def _other_shape(source: str, part: str, x: Any, x_part: Any) -> InvalidInputError:
+    return InvalidInputError(
+        f"{source}: inputs of train and {part} must have one shape and type; given {shape_text(shape_of(x))} and "
+        f"{shape_text(shape_of(x_part))}"
+    )
+
+
+def _task(y: torch.Tensor) -> Task:
+    """Return what is to be learnt, as far as labels tell: K numbers that are all 0 or 1 are K labels."""
+    if y.ndim == 2 and y.shape[1] > 1 and bool(((y == 0) | (y == 1)).all()):
+        return "multilabel"
+    return "regression" if y.is_floating_point() else "classification"
+
+
+def _n_outputs(data: Data, y: torch.Tensor, task: Task, source: str) -> int:
+    """Return the number of outputs.
+
+    Raises:
+        InvalidInputError: It is not known, or another one was given than there are targets.
+    """
+    if task == "classification":
+        return data.n_outputs or max(int(y.max()) + 1, len(data.class_names))
+    if task == "other":
+        if data.n_outputs is None:
+            raise InvalidInputError(f'{source}: n_outputs must be given with task = "other"')
+        return data.n_outputs
+    if data.n_outputs not in (None, y.shape[1]):
+        raise InvalidInputError(
+            f"{source}: n_outputs must be the {y.shape[1]} targets of each input for {task}; given {data.n_outputs}; "
+            "leave it out"
+        )
+    return int(y.shape[1])
+
+
+def _pair(part: Any, what: str) -> tuple[Any, torch.Tensor]:
+    """Return inputs (n, *input_shape) and labels (n, …) of one part.
 
     Raises:
         InvalidInputError: It is no pair and no data set of pairs, or holds what is no number.
     """
-    is_arrays = isinstance(part, (tuple, list, torch.Tensor, np.ndarray))
+    is_arrays = isinstance(part, (tuple, list, Mapping, torch.Tensor, np.ndarray))
     if not is_arrays and hasattr(part, "__getitem__") and hasattr(part, "__len__"):
         part = _stacked(part, what)
     if not (isinstance(part, (tuple, list)) and len(part) == 2):
         raise InvalidInputError(
             f"{what} must be a pair of inputs and labels, or a torch data set; given {type(part).__name__}"
         )
-    try:
-        x, y = (torch.as_tensor(np.asarray(v)) if not isinstance(v, torch.Tensor) else v for v in part)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"{what} must hold numbers; {error_text(error)}") from error
-    if x.ndim < 2 or len(x) == 0 or len(x) != len(y):
+    x, y = inputs_from(part[0], what), _tensor(part[1], what)
+    if y.ndim == 0 or n_rows(x) != len(y):
+        shapes = " and ".join(str(tuple(t.shape)) for t in parts_of(x))
         raise InvalidInputError(
-            f"{what} must have inputs (n, …) and n labels, n at least 1; given {tuple(x.shape)} and {tuple(y.shape)}"
+            f"{what} must have inputs (n, …) and n labels, n at least 1; given {shapes} and {tuple(y.shape)}"
         )
-    x = x.detach().to("cpu", torch.float32).contiguous()
-    if not bool(torch.isfinite(x).all()):
-        raise InvalidInputError(f"{what} must have finite inputs, but holds NaN or infinity")
     return x, y.detach().cpu()
 
 
-def _stacked(part: Any, what: str) -> tuple[torch.Tensor, torch.Tensor]:
+def inputs_from(given: Any, what: str) -> Any:
+    """Return inputs as tensors on the CPU, float32 or int64, of at least one row.
+
+    Raises:
+        InvalidInputError: They are no numbers, or some are not finite.
+    """
+    is_many = isinstance(given, Mapping) or (
+        isinstance(given, (tuple, list)) and any(isinstance(part, (torch.Tensor, np.ndarray)) for part in given)
+    )
+    x = mapped(lambda part: _tensor(part, what), given) if is_many else _tensor(given, what)
+    least = 1 if is_many else 2  # axes: beside others there may be one number an input
+    if not is_many and (x.ndim < least or len(x) == 0):
+        raise InvalidInputError(f"{what} must have inputs (n, …), n at least 1; given {tuple(x.shape)}")
+    x = mapped(_taken, checked_inputs(x, what))
+    for part in parts_of(x):
+        if len(part) == 0:
+            raise InvalidInputError(f"{what} must have at least 1 input; given {tuple(part.shape)}")
+        if part.is_floating_point() and not bool(torch.isfinite(part).all()):
+            raise InvalidInputError(f"{what} must have finite inputs, but holds NaN or infinity")
+    return x
+
+
+def _taken(x: torch.Tensor) -> torch.Tensor:
+    """Return inputs in the type that networks see: whole numbers stay such, pictures and truth values become floats."""
+    is_whole = not (x.is_floating_point() or x.is_complex() or x.dtype in (torch.uint8, torch.bool))
+    return x.detach().to("cpu", torch.int64 if is_whole else torch.float32).contiguous()
+
+
+def _tensor(given: Any, what: str) -> torch.Tensor:
+    """Return a tensor.
+
+    Raises:
+        InvalidInputError: It holds what is no number.
+    """
+    try:
+        return given if isinstance(given, torch.Tensor) else torch.as_tensor(np.asarray(given))
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"{what} must hold numbers; {error_text(error)}") from error
+
+
+def _stacked(part: Any, what: str) -> tuple[Any, torch.Tensor]:
     """Return all samples of a data set, read once.
 
     Raises:
         InvalidInputError: It fails, or samples are no pairs of one shape.
     """
     try:
-        n, first = len(part), torch.as_tensor(np.asarray(part[0][0]))
-        check_size(4 * n * first.numel(), what)
+        n, first = len(part), part[0][0]
+        is_many = isinstance(first, (tuple, list, Mapping))
+        check_size(4 * n * sum(torch.as_tensor(np.asarray(t)).numel() for t in parts_of(first)), what)
         pairs = [part[i] for i in range(n)]
-        x = torch.stack([torch.as_tensor(np.asarray(p[0])).float() for p in pairs])
-        return x, torch.stack([torch.as_tensor(np.asarray(p[1])) for p in pairs])
+        y = torch.stack([torch.as_tensor(np.asarray(p[1])) for p in pairs])
+        if not is_many:
+            return torch.stack([torch.as_tensor(np.asarray(p[0])) for p in pairs]), y
+        keys = list(first) if isinstance(first, Mapping) else range(len(first))
+        columns = [torch.stack([torch.as_tensor(np.asarray(p[0][key])) for p in pairs]) for key in keys]
+        return (dict(zip(keys, columns, strict=True)) if isinstance(first, Mapping) else tuple(columns)), y
     except InvalidInputError:
         raise
     except Exception as error:  # whatever a foreign data set raises
@@ -139,19 +260,32 @@ def _stacked(part: Any, what: str) -> tuple[torch.Tensor, torch.Tensor]:
         ) from error
 
 
-def _targets(y: torch.Tensor, task: Task, what: str) -> torch.Tensor:
-    """Return labels int64 (n,), or targets float32 (n, 1).
+def targets_from(y: torch.Tensor, task: Task, what: str) -> torch.Tensor:
+    """Return labels int64 (n,), targets or several labels float32 (n, K), or for other tasks targets as they are.
 
     Raises:
         InvalidInputError: They are of another shape or type.
     """
+    if task == "other":
+        return y
     if task == "regression":
-        if y.shape not in ((len(y),), (len(y), 1)):
-            raise InvalidInputError(f"{what} must have one number to predict for each input; given {tuple(y.shape)}")
-        return y.reshape(-1, 1).float()
+        if y.ndim not in (1, 2) or y.shape[-1] == 0:
+            raise InvalidInputError(
+                f"{what} must have one number, or K numbers, to predict for each input; given {tuple(y.shape)}"
+                + _ADVICE
+            )
+        y = y.reshape(len(y), -1).float()
+        if not bool(torch.isfinite(y).all()):
+            raise InvalidInputError(f"{what} must have finite targets, but holds NaN or infinity")
+        return y
+    if task == "multilabel":
+        if y.ndim != 2 or not bool(((y == 0) | (y == 1)).all()):
+            raise InvalidInputError(f"{what} must have 0 or 1 for each of K labels, (n, K); given {tuple(y.shape)}")
+        return y.float()
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim != 1 or y.is_floating_point() or y.is_complex() or int(y.min()) < 0:
         raise InvalidInputError(
             f"{what} must have whole numbers from 0 as labels, one for each input; given {tuple(y.shape)} of {y.dtype}"
+            + (_ADVICE if y.ndim > 1 else "")
         )
     return y.long()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from ._labels import Labels, labels_from, labels_like, targets_from
 from ._layout import Layout, inputs_from
 from .csv_spec import CsvSpec
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "multilabel", "other"]
 Pair = tuple[np.ndarray, np.ndarray]
 
 
@@ -73,13 +73,17 @@ class Samples:
 
     Attributes:
         x: Inputs, float32 (n, channels, height, width), (n, channels, length) or (n, features); raw images in [0, 1];
-            float64 features where float32 cannot tell them apart, until they are standardised.
-        y: Labels, int64 (n,), from 0 to ``n_outputs`` - 1; for regression targets, float32 (n, 1), in their own units.
+            float64 features where float32 cannot tell them apart, until they are standardised. Of a user's function
+            also whole numbers int64 (n, …), and several tensors in a tuple or a dict.
+        y: Labels, int64 (n,), from 0 to ``n_outputs`` - 1; for regression targets, float32 (n, K), in their own units;
+            for several labels at once 0 and 1, float32 (n, K); for other tasks any tensor (n, …).
         x_test: Inputs of the official test set; None if the data set has none.
         y_test: Labels or targets of the official test set.
         x_val: Inputs of the official validation set; None if the data set has none.
         y_val: Labels or targets of the official validation set.
-        n_outputs: Number of classes; 1 for regression.
+        x_probe: Inputs that candidates are scored with; None to take some of the others. Where there is nothing to
+            train on, ``x`` and ``y`` are without rows.
+        n_outputs: Number of classes, of labels, or of numbers to predict.
         task: What is to be learnt.
         class_names: Name of every class, in the order of the labels; empty where labels are only numbers.
         feature_names: Name of every feature of a table; empty where there are no names.
@@ -87,13 +91,14 @@ class Samples:
         notes: What was left out, taken for something or looks strange, one line each: the user is told.
     """
 
-    x: torch.Tensor
+    x: Any
     y: torch.Tensor
     n_outputs: int
-    x_test: torch.Tensor | None = None
+    x_test: Any = None
     y_test: torch.Tensor | None = None
-    x_val: torch.Tensor | None = None
+    x_val: Any = None
     y_val: torch.Tensor | None = None
+    x_probe: Any = None
     task: Task = "classification"
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ import torch
 
 from ..core.errors import StorageError, first_line
 from ..core.identity import digest
+from ..core.inputs import mapped
 from .splits import Splits
 
 _DAMAGED = (RuntimeError, EOFError, KeyError, ValueError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile)
@@ -44,7 +45,8 @@ def share(splits: Splits, folder: str | Path) -> Path:
         StorageError: It cannot be written.
     """
     values = {f.name: getattr(splits, f.name) for f in fields(splits)}
-    tensors = {k: _alone(v.cpu()) for k, v in values.items() if isinstance(v, torch.Tensor)}
+    parts = {k: v for k, v in values.items() if k[:2] in ("x_", "y_") and v is not None}
+    tensors = {k: mapped(lambda t: _alone(t.cpu()), v) for k, v in parts.items()}
     rest = {k: list(v) if k in _TUPLES else v for k, v in values.items() if k not in tensors}
     path = Path(folder) / f"{splits.fingerprint}-{digest(rest)}.data"
     if path.exists():

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as declared
 
 from ..core.errors import InvalidInputError
+from ..core.inputs import is_one_float, mapped, parts_of, rows_of, shape_of, shape_text
 from ..core.user_code import named
 from ._layout import Layout
 from .csv_spec import CsvSpec
@@ -80,7 +81,12 @@ class DataSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """Training, validation and test set; inputs float32 (n, *input_shape), labels int64 (n,) or targets float32 (n, 1).
+    """Training, validation and test set.
+
+    Inputs are a tensor (n, *input_shape), float32, or int64 where they are whole numbers such as tokens; several
+    tensors are a tuple (by position) or a dict (by keyword) of such, all of n rows. Labels are int64 (n,); targets of a
+    regression float32 (n, K); several labels at once 0 and 1, float32 (n, K); for other tasks any tensor (n, …). Where
+    there are only inputs to score with, all parts are without rows: their shapes and types are those of one input.
 
     Attributes:
         name: The data set's name.
@@ -90,7 +96,8 @@ class Splits:
         y_val: Labels that selection may see.
         x_test: Inputs for the report only.
         y_test: Labels for the report only.
-        n_outputs: Number of classes; 1 for regression.
+        x_probe: Inputs that candidates are scored with; None to take them from a part, as ``[score] inputs`` says.
+        n_outputs: Number of classes, of labels, or of numbers to predict.
         mean: What was subtracted from the raw inputs, per channel or feature; empty if nothing was.
         std: What they were divided by then.
         task: What is to be learnt. For regression "labels" are targets in their own units.
@@ -100,13 +107,14 @@ class Splits:
     """
 
     name: str
-    x_train: torch.Tensor
+    x_train: Any
     y_train: torch.Tensor
-    x_val: torch.Tensor
+    x_val: Any
     y_val: torch.Tensor
-    x_test: torch.Tensor
+    x_test: Any
     y_test: torch.Tensor
     n_outputs: int
+    x_probe: Any = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     task: Task = "classification"
@@ -115,14 +123,28 @@ class Splits:
     notes: tuple[str, ...] = ()
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input."""
-        return tuple(self.x_train.shape[1:])
+    def input_shape(self) -> Any:
+        """Shape of one input, with the type of its numbers; a tuple or dict of shapes where there are several tensors.
+
+        See :class:`nas_sens.core.inputs.Shape`.
+        """
+        return shape_of(self.x_train)
+
+    @property
+    def has_only_probe(self) -> bool:
+        """Whether there are only inputs to score with, and nothing to train on."""
+        return len(self.y_train) == 0
 
     @cached_property
-    def input_second_moment(self) -> float:
-        """Second moment of an entry of the validation inputs, σ_x² of forouzesh2020."""
-        return float(sum(x.square().sum() for x in _chunks(self.x_val))) / self.x_val.numel()
+    def input_second_moment(self) -> float | None:
+        """Second moment of an entry of the validation inputs, σ_x² of forouzesh2020.
+
+        None unless these are one tensor of floating-point numbers.
+        """
+        x = self.x_probe if self.has_only_probe else self.x_val
+        if not is_one_float(x):
+            return None
+        return float(sum(rows.square().sum() for rows in _chunks(x))) / int(x.numel())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -133,15 +155,19 @@ class Splits:
         content = hashlib.sha256()
         for f in fields(self):
             value = getattr(self, f.name)
-            if isinstance(value, torch.Tensor):
-                content.update(str(tuple(value.shape)).encode())
-                content.update(value.cpu().contiguous().numpy().data.cast("B"))
+            if isinstance(value, dict):
+                content.update(str(list(value)).encode())
+            for tensor in parts_of(value):
+                if isinstance(tensor, torch.Tensor):
+                    content.update(str(tuple(tensor.shape)).encode())
+                    content.update(tensor.cpu().contiguous().numpy().reshape(-1).view(np.uint8).data)
         return content.hexdigest()[:16]
 
     def to(self, device: torch.device | str) -> Splits:
         """Return the same splits with all tensors on ``device``."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved: dict[str, Any] = {k: v.to(device) for k, v in values.items() if isinstance(v, torch.Tensor)}
+        tensors = {k: v for k, v in values.items() if k[:2] in ("x_", "y_") and v is not None}
+        moved: dict[str, Any] = {k: mapped(lambda t: t.to(device), v) for k, v in tensors.items()}
         return replace(self, **moved)
 
 
@@ -152,8 +178,11 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
 
     Raises:
         InvalidInputError: There are too few samples, or too few of some class, or the targets of a regression are all
-            the same in some part.
+            the same in some part, or ``spec`` asks for what these inputs do not have.
     """
+    _check_kind(samples, spec)
+    if len(samples.y) == 0:
+        return _only_probe(samples, spec)
     labels = samples.y.numpy() if samples.task == "classification" else None
     train = np.arange(len(samples.y))
     x_test, y_test, x_val, y_val = samples.x_test, samples.y_test, samples.x_val, samples.y_val
@@ -174,29 +203,76 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
     test = _at_most(test, None if is_regression else y_test.numpy(), spec.test_samples, spec)
     result = Splits(
         name=spec.name,
-        x_train=samples.x[train],
+        x_train=rows_of(samples.x, train),
         y_train=samples.y[train],
-        x_val=x_val[val],
+        x_val=rows_of(x_val, val),
         y_val=y_val[val],
-        x_test=x_test[test],
+        x_test=rows_of(x_test, test),
         y_test=y_test[test],
+        x_probe=None if samples.x_probe is None else mapped(torch.clone, samples.x_probe),
         n_outputs=samples.n_outputs,
         task=samples.task,
         class_names=samples.class_names,
         feature_names=samples.feature_names,
         notes=samples.notes,
     )
-    if is_regression:
+    if samples.task == "regression":
         _check_targets_vary(result)
     absent = [] if is_regression else _absent_notes(result)
-    notes = [] if spec.standardize or result.x_train.ndim > 2 else _scale_notes(result)
+    is_table = is_one_float(result.x_train) and result.x_train.ndim == 2
+    notes = [] if spec.standardize or not is_table else _scale_notes(result)
     result = _standardize_(result) if spec.standardize else result
     result = replace(_in_single(result), notes=(*result.notes, *absent, *notes))
     if spec.unit_norm:
-        for x in (result.x_train, result.x_val, result.x_test):
+        for x in _inputs_of(result).values():
             norms = torch.linalg.vector_norm(x.flatten(1), dim=1)
             x.div_(torch.where(norms > 0, norms, 1.0).view(-1, *[1] * (x.ndim - 1)))
     return result
+
+
+def _check_kind(samples: Samples, spec: DataSpec) -> None:
+    """Check that what is asked for is meant for such inputs and targets.
+
+    Raises:
+        InvalidInputError: It is not.
+    """
+    asked = [key for key in ("standardize", "unit_norm") if getattr(spec, key)]
+    if asked and not is_one_float(samples.x):
+        raise InvalidInputError(
+            f"{asked[0]} in [data] needs inputs of one floating-point tensor, but those of {spec.name!r} are "
+            f"{shape_text(shape_of(samples.x))}; remove it"
+        )
+    keys = ("standardize", "train_samples", "val_samples", "test_samples")
+    given = [key for key in keys if getattr(spec, key)]
+    if given and len(samples.y) == 0:
+        raise InvalidInputError(
+            f"{given[0]} in [data] needs data to train on, but {spec.name!r} has only inputs to score with; remove it"
+        )
+
+
+def _only_probe(samples: Samples, spec: DataSpec) -> Splits:
+    parts: dict[str, Any] = {f"x_{part}": mapped(torch.clone, samples.x) for part in ("train", "val", "test")}
+    labels: dict[str, Any] = {f"y_{part}": samples.y.clone() for part in ("train", "val", "test")}
+    x_probe = mapped(torch.clone, samples.x_probe)
+    if spec.unit_norm:
+        norms = torch.linalg.vector_norm(x_probe.flatten(1), dim=1)
+        x_probe.div_(torch.where(norms > 0, norms, 1.0).view(-1, *[1] * (x_probe.ndim - 1)))
+    return Splits(
+        name=spec.name,
+        **parts,
+        **labels,
+        x_probe=x_probe,
+        n_outputs=samples.n_outputs,
+        task=samples.task,
+        class_names=samples.class_names,
+        notes=samples.notes,
+    )
+
+
+def _inputs_of(splits: Splits) -> dict[str, torch.Tensor]:
+    """Return the inputs of all parts by the names of their fields."""
+    found = {key: getattr(splits, key) for key in ("x_train", "x_val", "x_test", "x_probe")}
+    return {key: x for key, x in found.items() if x is not None}
 
 
 def _in_single(splits: Splits) -> Splits:
@@ -205,9 +281,9 @@ def _in_single(splits: Splits) -> Splits:
     Raises:
         InvalidInputError: A feature is too large for it.
     """
-    if splits.x_train.dtype == torch.float32:
+    if not (isinstance(splits.x_train, torch.Tensor) and splits.x_train.dtype == torch.float64):
         return splits
-    parts = {key: getattr(splits, key).float() for key in ("x_train", "x_val", "x_test")}
+    parts = {key: x.float() for key, x in _inputs_of(splits).items()}
     if not all(bool(torch.isfinite(x).all()) for x in parts.values()):
         raise InvalidInputError(
             f"data {splits.name!r}: inputs must be at most 3e38, which is what float32 holds; set standardize = true"
@@ -238,7 +314,7 @@ def _scale_notes(splits: Splits) -> list[str]:
 
 def _check_targets_vary(splits: Splits) -> None:
     for part, y in (("training", splits.y_train), ("validation", splits.y_val), ("test", splits.y_test)):
-        if len(y) < 2 or bool((y == y[0]).all()):
+        if len(y) < 2 or bool((y == y[0]).all(dim=0).any()):
             raise InvalidInputError(
                 f"data {splits.name!r}: regression needs at least 2 different targets in every part, but the {part} "
                 f"set has {len(y)} {'samples, all with the same target' if len(y) > 1 else 'sample'}; give more data"
@@ -346,6 +422,6 @@ def _standardize_(splits: Splits) -> Splits:
     variance = torch.stack([(rows - mean.view(shape)).square_().sum(axes) for rows in _chunks(x)]).sum(0) / n
     # Rounding leaves a constant a tiny deviation from its mean: it must not be blown up.
     std = torch.where(variance.sqrt() > 1e-12 * mean.abs(), variance.sqrt(), 1.0)
-    for part in (x, splits.x_val, splits.x_test):
+    for part in _inputs_of(splits).values():
         part.sub_(mean.float().view(shape)).div_(std.float().view(shape))
     return replace(splits, mean=tuple(mean.tolist()), std=tuple(std.tolist()))

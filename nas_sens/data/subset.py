@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+
+from ..core.inputs import rows_of
 
 
 def stratified_order(y: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
@@ -31,13 +35,11 @@ def stratified_order(y: torch.Tensor, *, generator: torch.Generator) -> torch.Te
     return shuffled[place.argsort(stable=True)]
 
 
-def part_of(
-    x: torch.Tensor, y: torch.Tensor, n: int, *, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
+def part_of(x: Any, y: torch.Tensor, n: int, *, generator: torch.Generator) -> tuple[Any, torch.Tensor]:
     """Return ``n`` samples that stand for the set, by :func:`stratified_order`; the set itself if it has no more.
 
     Args:
-        x: Inputs (N, *input_shape).
+        x: Inputs (N, *input_shape), of any structure.
         y: Labels or targets (N, ...), on any device.
         n: How many.
         generator: Source of the choice. One on the CPU chooses the same samples wherever the set lies.
@@ -45,4 +47,4 @@ def part_of(
     if n >= len(y):
         return x, y
     rows = stratified_order(y.to(generator.device), generator=generator)[:n]
-    return x[rows.to(x.device)], y[rows.to(y.device)]
+    return rows_of(x, rows), y[rows.to(y.device)]

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..core.inputs import parts_of, shape_of, shape_to_json
 from .samples import Column, Samples
 from .splits import Splits
 
@@ -19,7 +20,7 @@ class Understanding:
     Attributes:
         name: The data set's name.
         task: What is to be learnt.
-        input_shape: Shape of one input.
+        input_shape: Shape of one input; a dict that says more where it is not one tensor of floating-point numbers.
         parts: Part to the number of its samples.
         classes: Class to the number of its samples in every part; empty for regression.
         target_range: Smallest and largest target of a regression; None for classes.
@@ -31,7 +32,7 @@ class Understanding:
 
     name: str
     task: str
-    input_shape: tuple[int, ...]
+    input_shape: Any
     parts: dict[str, int]
     classes: dict[str, dict[str, int]]
     target_range: tuple[float, float] | None
@@ -54,15 +55,14 @@ def understanding_of(samples: Samples, splits: Splits | None, *, name: str) -> U
         name: The data set's name.
     """
     x, y = _given(samples) if splits is None else _parts(splits)
-    is_regression = samples.task == "regression"
     every = list(y.values())
     return Understanding(
         name=name,
         task=samples.task,
-        input_shape=tuple(samples.x.shape[1:]),
+        input_shape=shape_to_json(shape_of(samples.x)),
         parts={part: len(values) for part, values in y.items()},
-        classes={} if is_regression else _classes(samples, y),
-        target_range=_range(every) if is_regression else None,
+        classes=_classes(samples, y) if samples.task == "classification" else {},
+        target_range=_range(every) if samples.task in ("regression", "other") else None,
         input_range=_range(x),
         columns=samples.columns,
         fingerprint="" if splits is None else splits.fingerprint,
@@ -70,12 +70,14 @@ def understanding_of(samples: Samples, splits: Splits | None, *, name: str) -> U
     )
 
 
-def _parts(splits: Splits) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+def _parts(splits: Splits) -> tuple[list[Any], dict[str, torch.Tensor]]:
     y = {"train": splits.y_train, "validation": splits.y_val, "test": splits.y_test}
+    if splits.has_only_probe:
+        return [splits.x_probe], y
     return [splits.x_train, splits.x_val, splits.x_test], y
 
 
-def _given(samples: Samples) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+def _given(samples: Samples) -> tuple[list[Any], dict[str, torch.Tensor]]:
     every = {"not split": (samples.x, samples.y), "validation": (samples.x_val, samples.y_val),
              "test": (samples.x_test, samples.y_test)}  # fmt: skip
     there = {part: (x, y) for part, (x, y) in every.items() if x is not None and y is not None}
@@ -91,5 +93,8 @@ def _classes(samples: Samples, y: dict[str, torch.Tensor]) -> dict[str, dict[str
     }
 
 
-def _range(parts: Sequence[torch.Tensor]) -> tuple[float, float]:
-    return min(float(p.min()) for p in parts), max(float(p.max()) for p in parts)
+def _range(parts: Sequence[Any]) -> tuple[float, float]:
+    tensors = [tensor for part in parts for tensor in parts_of(part) if tensor.numel()]
+    if not tensors:
+        return 0.0, 0.0
+    return min(float(t.min()) for t in tensors), max(float(t.max()) for t in tensors)

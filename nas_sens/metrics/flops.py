@@ -6,9 +6,12 @@ import torch
 from torch import nn
 
 from ..architectures import count_flops
-from ..core.errors import InvalidInputError
+from ..architectures.flop_counter import count_by_running
+from ..core.errors import InfeasibleArchitectureError, InvalidInputError
+from ..core.inputs import Shape, rows_of
 from ..core.module_mode import evaluation_mode
 from ._metric import Metric
+from ._one_input import OneInput
 from ._weights import require_floats, with_plain_weights
 
 
@@ -40,7 +43,14 @@ def flops(
         raise InvalidInputError("a network with parameters is needed; this one has none")
     try:
         with evaluation_mode(model):
-            return float(count_flops(model, tuple(x.shape[1:])))
+            if isinstance(model, OneInput):  # whose own inputs are of other types
+                return float(count_by_running(model.network, rows_of(model.given, slice(0, 1))))
+            try:
+                return float(count_flops(model, Shape(x.shape[1:])))
+            except InfeasibleArchitectureError:
+                if x.is_floating_point():
+                    raise
+                return float(count_flops(model, Shape(x.shape[1:], x.dtype)))  # a network that wants whole numbers
     finally:
         for parameter, required in flags:  # the counter switches gradients off and on again
             parameter.requires_grad_(required)

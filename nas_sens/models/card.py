@@ -61,9 +61,7 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
         "",
         "## Inputs and outputs",
         "",
-        f"- Input: float32 of shape (batch, {', '.join(map(str, arguments['input_shape']))}), as the data set gives it "
-        f"(images in [0, 1]), minus {_short(preparation['mean'])}, divided by {_short(preparation['std'])}, per "
-        f"channel or feature{unit_norm}.",
+        f"- Input: {_inputs(arguments['input_shape'], preparation)}{unit_norm}.",
         f"- Output: {arguments['num_classes']} values (logits in classification).",
         "",
         "## Figures",
@@ -105,6 +103,23 @@ def _yaml(text: str) -> str:
         return text
     escaped = (c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in text)
     return f'"{"".join(escaped)}"'
+
+
+def _inputs(shape: Any, preparation: Mapping[str, Any]) -> str:
+    """Return what goes into the network, in words."""
+    if isinstance(shape, list):
+        return (
+            f"float32 of shape (batch, {', '.join(map(str, shape))}), as the data set gives it (images in [0, 1]), "
+            f"minus {_short(preparation['mean'])}, divided by {_short(preparation['std'])}, per channel or feature"
+        )
+    if "keywords" in shape:
+        return " and ".join(f"`{name}`, {_tensor(one)}" for name, one in shape["keywords"].items())
+    return " and ".join(_tensor(one) for one in shape.get("positions", [shape]))
+
+
+def _tensor(shape: Any) -> str:
+    sides, kind = (shape, "float32") if isinstance(shape, list) else (shape["shape"], shape["dtype"])
+    return f"{kind} of shape ({', '.join(map(str, ['batch', *sides]))})"
 
 
 def _with_sd(figures: Mapping[str, Any], key: str) -> str:

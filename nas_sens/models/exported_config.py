@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from ..core.declarations import validate
 from ..core.errors import InvalidInputError
+from ..core.inputs import parts_of_shape, shape_from_json
 
 _MOST = 2**31  # numbers of one input
 
@@ -24,22 +25,31 @@ class ModelArguments:
 
     Args:
         architecture: The family and its parameters.
-        input_shape: Shape of one input.
+        input_shape: Shape of one input, as :func:`nas_sens.core.inputs.shape_to_json` writes it.
         num_classes: Number of outputs.
     """
 
     architecture: dict[str, Any]
-    input_shape: Annotated[list[PositiveInt], Field(min_length=1, max_length=8)]
+    input_shape: Any
     num_classes: Annotated[PositiveInt, Field(lt=_MOST)]
 
     def __post_init__(self) -> None:
         """Check what is no check of one field.
 
         Raises:
-            ValueError: An input is too large to be one.
+            ValueError: The shape is none, or an input is too large to be one.
         """
-        if math.prod(self.input_shape) >= _MOST:
+        if any(math.prod(sides) >= _MOST for sides in parts_of_shape(self.shape)):
             raise ValueError(f"input_shape must be of fewer than {_MOST:,} numbers")
+
+    @property
+    def shape(self) -> Any:
+        """Shape of one input, with the types of its numbers (see :mod:`nas_sens.core.inputs`).
+
+        Raises:
+            ValueError: It is none.
+        """
+        return shape_from_json(self.input_shape)
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="ignore"))

@@ -10,14 +10,17 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load, save
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from ..architectures import ArchitectureSpec, load_spec
+from ..architectures.built_network import BuiltNetworkOfMany
 from ..core.errors import InvalidInputError, StorageError, first_line
+from ..core.inputs import Inputs, InputShape, called_with, example_of, is_plain, mapped, parts_of, shape_to_json
 from .exported_config import arguments, check_weights, read_config
 
 CONFIG = "config.json"
@@ -31,7 +34,7 @@ DIGEST = "weights_sha256"  # key of `CONFIG`: no program that reads weights chec
 def model_config(
     architecture: ArchitectureSpec,
     *,
-    input_shape: tuple[int, ...],
+    input_shape: InputShape,
     n_outputs: int,
     mean: tuple[float, ...] = (),
     std: tuple[float, ...] = (),
@@ -48,6 +51,7 @@ def model_config(
         provenance: Study, data, protocol and figures, JSON-like.
     """
     skeleton = architecture.skeleton(input_shape, n_outputs)
+    n_channels = cast("tuple[int, ...]", input_shape)[0] if is_plain(input_shape) else 0
     layers = [n for n, m in skeleton.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
     convolutions = [n for n, m in skeleton.named_modules() if isinstance(m, nn.Conv2d)]
     return {
@@ -55,17 +59,17 @@ def model_config(
         "num_classes": n_outputs,
         "model_args": {
             "architecture": architecture.to_dict(),
-            "input_shape": list(input_shape),
+            "input_shape": shape_to_json(input_shape),
             "num_classes": n_outputs,
         },
         "pretrained_cfg": {
-            "input_size": list(input_shape),
+            "input_size": shape_to_json(input_shape),
             "num_classes": n_outputs,
-            "mean": list(mean) or [0.0] * input_shape[0],
-            "std": list(std) or [1.0] * input_shape[0],
+            "mean": list(mean) or [0.0] * n_channels,
+            "std": list(std) or [1.0] * n_channels,
             "crop_pct": 1.0,
             "first_conv": convolutions[0] if convolutions else None,
-            "classifier": layers[-1],
+            "classifier": layers[-1] if layers else None,
         },
         "nas_sens": dict(provenance),
     }
@@ -114,30 +118,51 @@ def _read(folder: Path, device: torch.device | str) -> nn.Module:
             f"{WEIGHTS} was damaged or altered since it was written (who altered it removes {DIGEST} from {CONFIG})"
         )
     state = load(weights)
-    model = load_spec(given.architecture).skeleton(tuple(given.input_shape), given.num_classes)
+    model = load_spec(given.architecture).skeleton(given.shape, given.num_classes)
     check_weights(state, model.state_dict())  # before there is memory for what they say they are
     model = model.to_empty(device=device)
     model.load_state_dict(state)
     return model.eval()
 
 
-def write_program(folder: Path, model: nn.Module, input_shape: tuple[int, ...]) -> None:
+def write_program(folder: Path, model: nn.Module, input_shape: InputShape) -> None:
     """Write ``model.pt2`` by torch.export, with any batch size: it loads where nas_sens is not installed.
 
     Raises:
         StorageError: torch.export cannot trace the network.
     """
-    batch = torch.export.Dim("batch", min=1)
-    example = torch.zeros((2, *input_shape))
     try:
-        program = torch.export.export(model.eval(), (example,), dynamic_shapes=({0: batch},))
+        program = torch.export.export(_inner(model.eval()), **_traced_with(example_of(input_shape, 2)))
         torch.export.save(program, folder / PROGRAM)
     except Exception as error:  # torch.export raises errors of many kinds for what it cannot trace
         raise StorageError(f"torch.export cannot export this network: {str(error).splitlines()[0]}") from error
 
 
-def write_onnx(folder: Path, model: nn.Module, input_shape: tuple[int, ...]) -> None:
+def _traced_with(example: Inputs) -> dict[str, Any]:
+    """Return what an export takes of example inputs, of any batch size."""
+    batch = torch.export.Dim("batch", min=1)
+    if isinstance(example, Mapping):
+        return {"args": (), "kwargs": dict(example), "dynamic_shapes": {name: {0: batch} for name in example}}
+    parts = tuple(parts_of(example))
+    return {"args": parts, "dynamic_shapes": tuple({0: batch} for _ in parts)}
+
+
+def _inner(model: nn.Module) -> nn.Module:
+    """Return the network whose arguments have names, where a wrapper hands on whatever it is given."""
+    return model.net if isinstance(model, BuiltNetworkOfMany) else model
+
+
+def _names(example: Inputs) -> list[str]:
+    """Return what the inputs of an ONNX program are called."""
+    if isinstance(example, Mapping):
+        return list(example)
+    return ["input"] if isinstance(example, torch.Tensor) else [f"input_{i}" for i in range(len(example))]
+
+
+def write_onnx(folder: Path, model: nn.Module, input_shape: InputShape) -> None:
     """Write ``model.onnx`` with any batch size, and check with onnxruntime that it computes the same.
+
+    Inputs are called ``input``, or ``input_0`` and so on, or by their keywords; so are several outputs.
 
     Raises:
         InvalidInputError: The packages of the extra ``onnx`` are not installed.
@@ -147,28 +172,38 @@ def write_onnx(folder: Path, model: nn.Module, input_shape: tuple[int, ...]) -> 
         raise InvalidInputError(f"ONNX needs {', '.join(missing)}; install them by: pip install 'nas-sens[onnx]'")
     import onnxruntime
 
-    batch = torch.export.Dim("batch", min=1)
-    example = torch.rand((3, *input_shape), generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(zeros: torch.Tensor) -> torch.Tensor:
+        return torch.rand(zeros.shape, generator=generator) if zeros.is_floating_point() else zeros
+
+    example = mapped(drawn, example_of(input_shape, 3))
+    names = _names(example)
     path = str(folder / ONNX)
+    with torch.no_grad():
+        expected = called_with(model.eval(), example)
     try:
         torch.onnx.export(
-            model.eval(),
-            (example,),
-            path,
-            dynamic_shapes=({0: batch},),
+            _inner(model.eval()),
+            f=path,
+            **_traced_with(example),
             dynamo=True,
             external_data=False,
-            input_names=["input"],
-            output_names=["output"],
+            input_names=names,
+            output_names=["output"] if isinstance(expected, torch.Tensor) else None,
             verbose=False,
         )
     except Exception as error:  # as torch.export
         raise StorageError(f"this network cannot be exported to ONNX: {str(error).splitlines()[0]}") from error
-    given = onnxruntime.InferenceSession(path).run(None, {"input": example.numpy()})[0]
-    with torch.no_grad():
-        expected = model(example)
-    if not torch.allclose(torch.from_numpy(given), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())):
+    fed = {name: part.numpy() for name, part in zip(names, parts_of(example), strict=True)}
+    given = onnxruntime.InferenceSession(path).run(None, fed)
+    wanted = [leaf for leaf in tree_leaves(expected) if isinstance(leaf, torch.Tensor)]
+    if len(given) != len(wanted) or not all(map(_is_close, given, wanted)):
         raise StorageError("the network exported to ONNX computes something else in onnxruntime; use model.pt2")
+
+
+def _is_close(given: Any, expected: torch.Tensor) -> bool:
+    return torch.allclose(torch.from_numpy(given), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
 
 
 def publish(source: Path, destination: Path) -> None:

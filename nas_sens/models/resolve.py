@@ -11,7 +11,9 @@ from torch import nn
 from ..architectures import families, load_spec
 from ..core.device import resolve_device
 from ..core.errors import InfeasibleArchitectureError, InvalidInputError, first_line
+from ..core.inputs import InputShape, called_with, example_of, shape_from, shape_text
 from ..core.module_mode import evaluation_mode
+from ..core.outputs import picked
 from ..core.random_state import global_stream
 from ..metrics._trial import output_problem
 from .from_code import network_from_code
@@ -21,7 +23,7 @@ from .model_folder import read_model
 def resolve_model(
     text: str,
     *,
-    input_shape: tuple[int, ...],
+    input_shape: InputShape,
     n_outputs: int,
     generator: torch.Generator | None = None,
     must_run: bool = True,
@@ -43,7 +45,7 @@ def resolve_model(
     Raises:
         InvalidInputError: The text names no network, or one that does not take these inputs or give these outputs.
     """
-    input_shape = tuple(input_shape)
+    input_shape = shape_from(input_shape)
     is_code = False
     head, _, tail = text.partition(":")
     try:
@@ -99,25 +101,25 @@ def _drawing_from(generator: torch.Generator | None) -> AbstractContextManager[N
     return global_stream(seed, resolve_device("auto"))
 
 
-def _try(model: nn.Module, text: str, input_shape: tuple[int, ...], n_outputs: int, *, must_run: bool) -> None:
+def _try(model: nn.Module, text: str, input_shape: InputShape, n_outputs: int, *, must_run: bool) -> None:
     parameter = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
-    example = torch.zeros((1, *input_shape), device=parameter.device, dtype=parameter.dtype)
+    example = example_of(input_shape, 1, device=parameter.device, dtype=parameter.dtype)
     try:
         # Not in inference mode: what is made there, such as weights of lazy layers, can never be trained.
         with torch.no_grad(), evaluation_mode(model):
-            output = model(example)
+            output = called_with(model, example)
     except Exception as error:  # whatever a foreign module raises
         if must_run:
             raise InvalidInputError(
-                f"the network {text!r} takes no inputs of shape {input_shape}: {first_line(error)}"
+                f"the network {text!r} takes no inputs of shape {shape_text(input_shape)}: {first_line(error)}"
             ) from error
         return
-    if not isinstance(output, torch.Tensor):
+    if problem := output_problem(output, 1):
         if must_run:
-            raise InvalidInputError(f"the network {text!r}: {output_problem(output, 1)}")
+            raise InvalidInputError(f"the network {text!r}: {problem}")
         return
-    if (shape := tuple(output.shape)) != (1, n_outputs):
+    if (shape := tuple(picked(output, 1).shape))[1:] != (n_outputs,) and len(shape) == 2:
         raise InvalidInputError(
-            f"the network {text!r} must give {n_outputs} outputs for each input of shape {input_shape}; it gives the "
-            f"shape {shape} for one"
+            f"the network {text!r} must give {n_outputs} outputs for each input of shape {shape_text(input_shape)}; it "
+            f"gives the shape {shape} for one"
         )

@@ -15,7 +15,7 @@ from ..results.search_result import read_result, trial_of_rank
 from ..storage.study_storage import StudyStorage
 from . import model_folder
 from .card import render_card
-from .exported_config import read_config
+from .exported_config import arguments, read_config
 
 
 def load_model(
@@ -99,7 +99,7 @@ def complete(folder: Path, *, onnx: bool = False, licence: str = "unknown", what
     """Add ``model.pt2``, the model card and, if asked for, ``model.onnx`` to a folder that ``write_model`` wrote."""
     model = model_folder.read_model(folder, what=what)  # what is handed out loads
     config = read_config(folder / model_folder.CONFIG)
-    shape = tuple(config["model_args"]["input_shape"])
+    shape = arguments(config).shape
     model_folder.write_program(folder, model, shape)
     if onnx:
         model_folder.write_onnx(folder, model, shape)

@@ -76,10 +76,10 @@ def _check_task(spec: StudySpec, splits: Splits) -> None:
     Raises:
         InvalidInputError: It has none.
     """
-    if spec.score.after_softmax and splits.task == "regression":
+    if spec.score.after_softmax and splits.task in ("regression", "multilabel"):
         raise InvalidInputError(
-            f"after_softmax = true in [score] needs classes, but data {spec.data.name!r} is for regression: softmax "
-            "of one output is always 1; set it to false"
+            f"after_softmax = true in [score] needs classes, but data {spec.data.name!r} is for {splits.task}: a "
+            "softmax has no meaning for its outputs; set it to false"
         )
     if spec.final == "predicted_loss" and spec.train.loss == "mse" and splits.task == "classification":
         raise InvalidInputError(

@@ -19,7 +19,7 @@ from .prepare import prepare
 from .score_stage import score_candidates
 from .session import Session, enter
 from .settings import Settings
-from .train_stage import train_selected
+from .train_stage import require_trainer, train_selected
 from .workers import Workers, run_workers
 
 
@@ -114,6 +114,7 @@ def complete(
         device: See :func:`search`.
         artifacts: See :func:`search`.
     """
+    require_trainer(session)
     if workers is None:
         score_candidates(session)
     train_all(session, workers, device=device, artifacts=artifacts)
@@ -123,6 +124,7 @@ def train_all(
     session: Session, workers: Workers | None, *, device: str = "auto", artifacts: str | Path | None = None
 ) -> None:
     """Train what a session's study declares, in this process alone or by workers; see :func:`complete`."""
+    require_trainer(session)
     if workers is None:
         train_selected(session)
     else:

@@ -12,6 +12,7 @@ import torch
 
 from ..core.errors import InvalidInputError, first_line
 from ..core.identity import canonical_json
+from ..core.inputs import shape_to_json
 from ..core.progress import Progress, SilentProgress
 from ..core.secrets import redact
 from ..dashboard.notes import annotate
@@ -218,9 +219,9 @@ def _study_attributes(spec: StudySpec, prepared: Prepared) -> dict[str, Any]:
         "score_inputs": _SCORE_INPUTS,
         "n_threads": torch.get_num_threads(),
         **({"code": sources} if (sources := sources_of(spec)) else {}),
-        "input_shape": list(splits.input_shape),
+        "input_shape": shape_to_json(splits.input_shape),
         "n_outputs": splits.n_outputs,
         "task": splits.task,
-        "input_second_moment": splits.input_second_moment,
+        **({} if (moment := splits.input_second_moment) is None else {"input_second_moment": moment}),
         **({} if table is None else {"table_fingerprint": table.fingerprint}),
     }

@@ -9,11 +9,22 @@ from ..core.progress import Stage
 from ..scoring.infeasible import reasons_of
 from ..storage.guard import StorageAwayError
 from ..storage.queue import Claim
+from ..training.trainable import check_own_trainer
 from .plan import count_left
 from .session import Session, describe_study
 from .training_job import train_one
 from .training_queue import Filled, TrainingQueue
 from .waiting import Waiting
+
+
+def require_trainer(session: Session) -> None:
+    """Check that there is something that can train candidates on the data, before anything is scored for it.
+
+    Raises:
+        InvalidInputError: There is not.
+    """
+    if session.table is None and session.spec.train.trainer is None:
+        check_own_trainer(session.splits)
 
 
 def train_selected(session: Session) -> bool:

@@ -20,6 +20,8 @@ from ..training.seed_means import compact, mean_curve, mean_measures
 from .plan import Planned
 from .session import Session
 
+_PREDICTED = ("classification", "regression")  # of whose losses there are equations
+
 
 def record_of(planned: Planned) -> TrainedCandidate:
     """Return the record of a planned training without its outcome."""
@@ -94,8 +96,10 @@ def _own_figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _predicted_loss(session: Session, sensitivity: float) -> float | None:
-    splits = session.splits
-    scales = {"input_second_moment": splits.input_second_moment, "noise_std": session.spec.score.noise_std}
+    splits, score = session.splits, session.spec.score
+    if splits.input_second_moment is None or score.noise_at is not None or splits.task not in _PREDICTED:
+        return None  # noise is not that of the inputs, or the loss is another one
+    scales = {"input_second_moment": splits.input_second_moment, "noise_std": score.noise_std}
     if splits.task == "regression":
         return predicted_mse(sensitivity, **scales)
     if session.spec.train.loss == "mse":

@@ -54,7 +54,7 @@ def train_one(session: Session, claim: Claim, *, advance: Advance) -> None:
     checkpoints = _checkpoints(session, planned.digest)
     outcomes: list[Outcome] = []
     log = TrainingLog(spec.train.seeds)
-    log.say(f"{planned.description} on {session.splits.x_train.device}: {planned.reason}")
+    log.say(f"{planned.description} on {session.probe.device}: {planned.reason}")
     try:
         for i, checkpoint in enumerate(checkpoints):
             seed = derive_seed("training", spec.search.seed, i)

@@ -20,7 +20,7 @@ from .prepare import prepare
 from .score_stage import score_candidates
 from .session import Session, enter
 from .settings import Settings
-from .train_stage import train_selected
+from .train_stage import require_trainer, train_selected
 from .worker_log import Logged, keep_log
 
 
@@ -67,6 +67,7 @@ def work(
         name, storage=storage, artifacts=artifacts, data=data, device=device, progress=told, settings=settings
     )
     told.message(f"worker {session.storage.worker} on {session.probe.device}, {torch.get_num_threads()} threads")
+    require_trainer(session)
     try:
         score_candidates(session)
         return train_selected(session)

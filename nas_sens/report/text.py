@@ -53,6 +53,10 @@ REGRESSION = Wording(
 )
 
 
+SEVERAL_LABELS = replace(
+    CLASSIFICATION,
+    figures="Losses are binary cross-entropies in nats, means over labels; errors are shares of wrong labels",
+)
 ONE_HOT = replace(
     CLASSIFICATION,
     loss_unit="MSE",
@@ -80,8 +84,9 @@ def wording_of(protocol: Mapping[str, Any], own: Iterable[str] = ()) -> Wording:
     data, train = protocol.get("data"), protocol.get("train")
     if (own := frozenset(own)) or (isinstance(train, Mapping) and train.get("trainer")):
         return replace(OWN, own=own)
-    if isinstance(data, Mapping) and data.get("task") == "regression":
-        return REGRESSION
+    task = data.get("task") if isinstance(data, Mapping) else None
+    if task in ("regression", "multilabel"):
+        return REGRESSION if task == "regression" else SEVERAL_LABELS
     return ONE_HOT if isinstance(train, Mapping) and train.get("loss") == "mse" else CLASSIFICATION
 
 

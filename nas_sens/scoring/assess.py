@@ -68,7 +68,7 @@ def assess_many(
     sized = [_sized(space, p, splits, probe.device) for p in proposals]
     scores: dict[int, Score] = {}
     spec = probe.spec
-    if spec.estimator != "monte_carlo" and not spec.after_softmax and not spec.reduced:
+    if spec.estimator != "monte_carlo" and probe.has_closed_form and not spec.after_softmax and not spec.reduced:
         groups: dict[tuple[InitScheme, float], list[int]] = {}
         for i, (proposal, record) in enumerate(zip(proposals, sized, strict=True)):
             if record.status == STATUS_OK and record.flops is not None and is_batched(proposal.architecture):
@@ -132,6 +132,7 @@ def _sized(space: SearchSpace, proposal: Proposal, splits: Splits, device: torch
         params_sampled=dict(proposal.params),
     )
     try:
+        architecture.require_inputs(splits.input_shape)
         size = architecture.size(splits.input_shape, splits.n_outputs)
     except InfeasibleArchitectureError as error:
         return replace(record, feasible=False, status=f"infeasible: {error}")
@@ -234,6 +235,8 @@ def _measured(result: Score, architecture: ArchitectureSpec, model: nn.Module, p
         seeds=probe.spec.seeds,
         init=architecture.init,
         generator=make_generator("measures", architecture.digest, probe.seed),
+        output=probe.output,
+        noise_at=probe.spec.noise_at,
     )
     measures = {m.name: m.value for m in found if m.value is not None and math.isfinite(m.value)}
     return Assessed(result, measures, {m.name: m.problem for m in found if m.problem})

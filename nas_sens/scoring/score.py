@@ -65,7 +65,7 @@ def score(
         n_seeds: Number of networks; 0 for what the protocol says.
     """
     scheme, scale = probe_initialization(architecture, probe.spec)
-    if earlier is None and _takes_closed_form(model, probe.spec):
+    if earlier is None and probe.has_closed_form and _takes_closed_form(model, probe.spec):
         try:
             found = closed_form(model.eval(), probe.moments, init=scheme, init_scale=scale, memo=probe.memo)
             return from_closed_form(found)

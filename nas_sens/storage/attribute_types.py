@@ -31,7 +31,7 @@ _OF_STUDY: dict[str, tuple[type, ...]] = {
     "data_fingerprint": (str,),
     "space_digest": (str,),
     "task": (str,),
-    "input_shape": (list,),
+    "input_shape": (list, dict),
     "n_outputs": (int,),
     "n_threads": (int,),
     "artifacts": (str, type(None)),

@@ -6,13 +6,19 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as declared
 
 from ..core.init_schemes import InitScheme
+from ..core.user_code import name_of
 from ..metrics import METRICS
 
 Positive = Annotated[int, Field(ge=1)]
+
+
+def _by_name(output: Any) -> Any:
+    """Return a function by the name by which other processes find it, and anything else as it is."""
+    return name_of(output, "output") if callable(output) else output
 
 
 @declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -40,6 +46,12 @@ class ScoreSpec:
         racing: Whether to add networks, up to ``max_seeds``, only to candidates of which the selection rule cannot tell
             yet whether it chooses them. Candidates are then stored when the race is over.
         after_softmax: Whether to measure behind a softmax; a comparator (see `metrics.output_sensitivity`).
+        output: Which of several outputs of a network is looked at: a key or attribute of what it returns, an index, or
+            ``module:function`` (in Python, the function itself) that returns a tensor (n, …) from it. None for the
+            tensor that it returns, or for ``logits`` of a dict or object. Monte Carlo only.
+        noise_at: Name of the module of a network behind which noise enters, in units of what that module gives, or the
+            end of its name behind a dot. None for the inputs or, where these are whole numbers (tokens), for the first
+            embedding that runs. Monte Carlo only.
         reduced: Parameters of the architecture that are replaced for scoring, such as ``{ cells_per_stage = 1 }``: a
             smaller network is scored in place of the full one. Parameters and FLOPs are those of the full one.
         metrics: Further measures of every candidate (``nas-sens list metrics``), means over ``seeds`` networks of the
@@ -58,6 +70,8 @@ class ScoreSpec:
     max_seeds: Positive = 64
     racing: bool = False
     after_softmax: bool = False
+    output: Annotated[str | int | None, BeforeValidator(_by_name)] = None
+    noise_at: Annotated[str, Field(min_length=1)] | None = None
     reduced: Mapping[str, Any] = field(default_factory=dict)
     metrics: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
@@ -68,6 +82,16 @@ class ScoreSpec:
         if any(METRICS.get(name).needs_labels for name in self.metrics) and self.inputs == "gaussian":
             raise ValueError(
                 "needs inputs from the validation or train set for metrics that look at labels; given gaussian"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_estimator(self) -> ScoreSpec:
+        given = [f"{key} = {value!r}" for key in ("output", "noise_at") if (value := getattr(self, key)) is not None]
+        if given and self.estimator == "closed_form":
+            raise ValueError(
+                f"needs an estimator that draws networks where output or noise_at is given ({', '.join(given)}); take "
+                'estimator = "auto" or "monte_carlo"'
             )
         return self
 

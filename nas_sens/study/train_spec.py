@@ -61,7 +61,8 @@ class TrainSpec:
         max_gradient_norm: Norm of all gradients together above which they are scaled down to it; None for never.
         batch_size: Samples a step; ``full`` for the whole training set.
         loss: ``cross_entropy``, or ``mse``: mean over classes of the squared distance to one-hot targets. Regressions
-            have ``mse`` always. All losses that are reported are of this kind.
+            have ``mse`` always, several labels at once ``cross_entropy``, which is binary then, its mean over labels.
+            All losses that are reported are of this kind.
         augmentation: Any of ``translation`` (by up to ``max_translation`` pixels along each axis, wrapping around),
             ``flip`` (left and right, with probability ½), ``vertical_flip``, ``rotation`` (by a random multiple of
             90°, square images only); of training images, anew in every batch. One kind may stand without a list;
@@ -163,7 +164,8 @@ class TrainSpec:
 
     def loss_for(self, task: Task) -> Loss:
         """Return the loss that a task is trained with."""
-        return "mse" if task == "regression" else self.loss
+        known: dict[Task, Loss] = {"regression": "mse", "multilabel": "cross_entropy"}
+        return known.get(task, self.loss)
 
     @model_validator(mode="after")
     def _check_lbfgs(self) -> TrainSpec:

@@ -9,24 +9,53 @@ from torch import nn
 from torch.nn import functional
 
 from ..core.device import in_double, where_doubles_are
+from ..core.errors import InvalidInputError
 from ..core.module_mode import evaluation_mode
+from ..core.outputs import picked
 from ..data import Task
 from ..metrics.temperature import temperature as temperature_of
 from ..study.train_spec import Loss
 from .limits import LIMITS
 
 
+def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Return the outputs (n, K) of a network: of a dict or an object that it returns, its ``logits``.
+
+    Raises:
+        InvalidInputError: It returns something else.
+    """
+    found = picked(model(x), len(x))
+    if found.ndim != 2:
+        raise InvalidInputError(
+            f"the trainer of nas_sens needs outputs (n, K), but a network gives {tuple(found.shape)} for {len(x)} "
+            "inputs; name a trainer of your own by [train] trainer"
+        )
+    return found
+
+
 def loss_of(outputs: torch.Tensor, y: torch.Tensor, loss: Loss, reduction: str = "mean") -> torch.Tensor:
-    """Return the loss of outputs (n, K), its mean or sum over samples; ``mse`` is a mean over the K outputs.
+    """Return the loss of outputs (n, K), its mean or sum over samples.
+
+    ``mse`` is a mean over the K outputs, as ``cross_entropy`` is with several labels at once, where it is binary.
 
     Args:
         outputs: Logits, or predictions of a regression.
         y: Labels int64 (n,), one-hot encoded for ``mse``, or targets of the shape of ``outputs``.
         loss: Which loss.
         reduction: ``mean`` or ``sum``.
+
+    Raises:
+        InvalidInputError: Targets are of another shape than outputs.
     """
+    if y.is_floating_point() and y.shape != outputs.shape:
+        raise InvalidInputError(
+            f"a network must give the {y.shape[1]} targets of each input; it gives {outputs.shape[1]} outputs"
+        )
     if loss == "cross_entropy":
-        return functional.cross_entropy(outputs, y, reduction=reduction)
+        if not y.is_floating_point():
+            return functional.cross_entropy(outputs, y, reduction=reduction)
+        several = functional.binary_cross_entropy_with_logits(outputs, y.to(outputs.dtype), reduction=reduction)
+        return several if reduction == "mean" else several / outputs.shape[1]
     if not y.is_floating_point():
         y = functional.one_hot(y, outputs.shape[1])
     squares = functional.mse_loss(outputs, y.to(outputs.dtype), reduction=reduction)
@@ -34,18 +63,23 @@ def loss_of(outputs: torch.Tensor, y: torch.Tensor, loss: Loss, reduction: str =
 
 
 def n_wrong(outputs: torch.Tensor, y: torch.Tensor, task: Task) -> torch.Tensor:
-    """Return the number of wrong predictions, or the sum of squared residuals of a regression, in float64."""
+    """Return the number of wrong predictions, or the sums (K,) of squared residuals of a regression, in float64.
+
+    With K labels at once, every wrong one is the K-th part of a wrong prediction.
+    """
     if task == "regression":
-        return (in_double(outputs) - in_double(y)).square().sum()
+        return (in_double(outputs) - in_double(y)).square().sum(dim=0)
+    if task == "multilabel":
+        return in_double(((outputs > 0) != (y > 0.5)).sum()) / y.shape[1]
     return in_double((outputs.argmax(dim=1) != y).sum())
 
 
-def error_scale(y: torch.Tensor, task: Task) -> torch.Tensor | int:
-    """Return what :func:`n_wrong` of a whole set is divided by to give its error."""
+def error_of(wrong: torch.Tensor, y: torch.Tensor, task: Task) -> torch.Tensor:
+    """Return the error of a whole set from :func:`n_wrong`: a share, or 1 - R², the mean over K numbers to predict."""
     if task == "regression":
         targets = in_double(y)
-        return (targets - targets.mean()).square_().sum()
-    return len(y)
+        return (wrong / (targets - targets.mean(dim=0)).square_().sum(dim=0)).mean()
+    return wrong / len(y)
 
 
 @torch.inference_mode()
@@ -74,13 +108,13 @@ def evaluate(
     """
     where = where_doubles_are(x.device)
     total = torch.zeros((), device=where, dtype=torch.float64)
-    wrong = torch.zeros((), device=where, dtype=torch.float64)
+    wrong = torch.zeros(y.shape[1:] if task == "regression" else (), device=where, dtype=torch.float64)
     with evaluation_mode(model):
         for xs, ys in zip(x.split(batch_size), y.split(batch_size), strict=True):
-            outputs = model(xs)
+            outputs = outputs_of(model, xs)
             total += loss_of(in_double(outputs) / temperature, ys.to(where), loss, "sum")
             wrong += n_wrong(outputs, ys, task)
-    return total / len(x), wrong / error_scale(y, task)
+    return total / len(x), error_of(wrong, y, task)
 
 
 @torch.inference_mode()
@@ -89,6 +123,6 @@ def fitted_temperature(
 ) -> float:
     """Return the temperature that minimises the cross-entropy on a set; 1 where none does (all right, or all wrong)."""
     with evaluation_mode(model):
-        logits = torch.cat([model(xs) for xs in x.split(batch_size)])
+        logits = torch.cat([outputs_of(model, xs) for xs in x.split(batch_size)])
     value = temperature_of(logits, y)
     return value if 0 < value < math.inf else 1.0

@@ -13,7 +13,7 @@ from ..data import Task
 from ..data.augmentation import augment
 from ..data.image_transforms import make_transforms
 from ..study.train_spec import TrainSpec
-from .evaluation import error_scale, loss_of, n_wrong
+from .evaluation import error_of, loss_of, n_wrong, outputs_of
 from .limits import LIMITS, Limits
 
 
@@ -79,7 +79,7 @@ class GradientSteps:
             wrong.append(n_wrong(torch.cat(outputs), torch.cat(targets), self.task))
         n = torch.tensor(counts, dtype=torch.float64, device=where_doubles_are(x.device))
         mean = (in_double(torch.stack(losses)) * n).sum() / sum(counts)
-        error = torch.stack(wrong).sum() / error_scale(y, self.task) * (len(y) / sum(counts))
+        error = error_of(torch.stack(wrong).sum(dim=0), y, self.task) * (len(y) / sum(counts))
         return torch.stack([mean, error])
 
     def _batches(self, x: torch.Tensor, y: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -106,7 +106,7 @@ class GradientSteps:
             for parameter in self._parameters:  # as zero_grad does, without its bookkeeping
                 parameter.grad = None
             with self._precision():
-                outputs = self.model(x)
+                outputs = outputs_of(self.model, x)
                 loss = loss_of(outputs, y, self._loss)
             self.scaler.scale(loss).backward() if self.scaler.is_enabled() else loss.backward()
             if not found:  # L-BFGS asks more than once

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import torch
+
 from ..core.errors import InvalidInputError
+from ..core.inputs import is_plain, shape_text
 from ..data import Splits
 from ..data.image_transforms import check_transforms
 from ..recordings import check_records
 from ..study.train_spec import TrainSpec
+
+
+def check_own_trainer(splits: Splits) -> None:
+    """Check that this tool's own trainer can train on data at all.
+
+    Raises:
+        InvalidInputError: It cannot: there are none, of several tensors, or for a task that it does not know.
+    """
+    if splits.has_only_probe:
+        problem = "has only inputs to score with, and nothing to train on"
+    elif not isinstance(splits.x_train, torch.Tensor):
+        problem = f"has inputs of several tensors, {shape_text(splits.input_shape)}"
+    elif splits.task == "other":
+        problem = f"has targets of shape {tuple(splits.y_train.shape[1:])}, for which it knows no loss"
+    else:
+        return
+    raise InvalidInputError(
+        f"the trainer of nas_sens cannot train on data {splits.name!r}: it {problem}; name one of your own by [train] "
+        "trainer, or only score (nas-sens score)"
+    )
 
 
 def check_trainable(spec: TrainSpec, splits: Splits) -> None:
@@ -16,28 +39,31 @@ def check_trainable(spec: TrainSpec, splits: Splits) -> None:
         InvalidInputError: There are fewer samples than declared, or label noise, temperature scaling, records,
             augmentation or transforms do not fit the task or the inputs.
     """
+    if splits.has_only_probe:
+        return
     n = len(splits.y_train)
     if spec.samples is not None and spec.samples > n:
         raise InvalidInputError(
             f"samples in [train] must be at most the {n} training samples of data {splits.name!r}; given "
             f"{spec.samples}; lower it, or raise train_samples in [data]"
         )
-    if splits.task == "regression" and spec.label_noise > 0:
+    if splits.task != "classification" and spec.label_noise > 0:
         raise InvalidInputError(
-            f"label_noise in [train] swaps classes, but data {splits.name!r} is for regression; set it to 0"
+            f"label_noise in [train] swaps classes, but data {splits.name!r} is for {splits.task}; set it to 0"
         )
-    if splits.task == "regression" and spec.temperature_scaling:
+    if splits.task != "classification" and spec.temperature_scaling:
         raise InvalidInputError(
-            f"temperature_scaling in [train] needs classes, but data {splits.name!r} is for regression; set it to false"
+            f"temperature_scaling in [train] needs classes, but data {splits.name!r} is for {splits.task}; set it to "
+            "false"
         )
     check_records(spec.recordings, splits, n_inputs=spec.recording_inputs)
     declared = "augmentation" if spec.augmentation else "transforms"
     if not getattr(spec, declared):
         return
-    if len(splits.input_shape) != 3:
+    if not is_plain(splits.input_shape) or len(splits.input_shape) != 3:
         raise InvalidInputError(
             f"{declared} in [train] needs images (channels, height, width), but data {splits.name!r} has inputs of "
-            f"shape {splits.input_shape}; remove it"
+            f"shape {shape_text(splits.input_shape)}; remove it"
         )
     if "rotation" in spec.augmentation and splits.input_shape[1] != splits.input_shape[2]:
         raise InvalidInputError(

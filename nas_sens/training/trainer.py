@@ -21,7 +21,7 @@ from .checkpoint import Checkpoint
 from .evaluation import evaluate, fitted_temperature
 from .limits import LIMITS, Limits
 from .outcome import Outcome, mean_and_sd
-from .trainable import check_trainable
+from .trainable import check_own_trainer, check_trainable
 from .training_run import TrainingRun
 
 __all__ = ["Outcome", "TrainSpec", "mean_and_sd", "train"]
@@ -60,6 +60,7 @@ def train(
     Raises:
         InvalidInputError: The data cannot be trained on as declared.
     """
+    check_own_trainer(splits)
     check_trainable(spec, splits)
     splits = _trained_on(splits, spec, seed=seed)
     device = splits.x_train.device

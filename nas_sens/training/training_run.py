@@ -14,6 +14,7 @@ from torch import nn
 from ..architectures import ArchitectureSpec
 from ..core.candidates import EPOCH_CURVES
 from ..core.identity import make_generator
+from ..core.inputs import is_plain
 from ..core.random_state import set_stream_state, stream_state
 from ..data import Splits
 from ..study.train_spec import TrainSpec
@@ -225,7 +226,9 @@ def _memory_format(model: nn.Module, splits: Splits, limits: Limits) -> torch.me
 
     Batch normalisation with the channels last loses three digits on the CPU: PyTorch adds up in float32 one by one.
     """
-    is_plain = not any("norm" in type(m).__name__.lower() for m in model.modules())
+    is_normless = not any("norm" in type(m).__name__.lower() for m in model.modules())
+    if not is_plain(splits.input_shape):
+        return torch.contiguous_format
     is_large = math.prod(splits.input_shape[1:]) >= limits.channels_last_numbers
     on_cpu = splits.x_train.device.type == "cpu"
-    return torch.channels_last if on_cpu and is_large and is_plain else torch.contiguous_format
+    return torch.channels_last if on_cpu and is_large and is_normless else torch.contiguous_format
