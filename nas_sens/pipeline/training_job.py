@@ -61,7 +61,7 @@ def train_one(session: Session, claim: Claim, *, advance: Advance) -> None:
             log.begin(what := f"training {i + 1} of {spec.train.seeds} (seed {seed})")
             epochs = _Epochs(claim, [o.curve for o in outcomes], advance, log, n_units=spec.train.n_epochs)
             judged = planned if i == 0 else None
-            outcome = _train(session, spec, architecture, seed, epochs, checkpoint, judged)
+            outcome = _train(session, spec, architecture, seed, epochs, checkpoint, planned.digest, judged)
             log.end(what, outcome)
             epochs.finish()
             outcomes.append(outcome)
@@ -146,6 +146,7 @@ def _train(
     seed: int,
     epochs: _Epochs,
     checkpoint: Checkpoint,
+    candidate: str,
     judged: TrainedCandidate | None,
 ) -> Outcome:
     sensitivity = session.probe.mean_sensitivity
@@ -157,7 +158,7 @@ def _train(
                 spec.train,
                 goal=goal_of(spec),
                 seed=seed,
-                folder=folder_of(session, architecture.digest, seed),
+                folder=folder_of(session, candidate, seed),
                 device=session.probe.device,
                 sensitivity=sensitivity,
                 checkpoint=checkpoint,
