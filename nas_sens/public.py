@@ -32,6 +32,7 @@ from .metrics.stiffness import class_stiffness, gradient_cosines, stiffness
 from .metrics.temperature import temperature
 from .models.resolve import resolve_model
 from .models.trained import export_model, load_architecture, load_model
+from .pipeline.open_search import Asked, OpenSearch, open_search
 from .pipeline.search import search
 from .results.search_result import SearchResult
 from .selection import Candidate, Pick, select
@@ -52,6 +53,7 @@ __all__ = [
     "INIT_SCHEMES",
     "AlexNetSpec",
     "ArchitectureSpec",
+    "Asked",
     "CNNSpec",
     "Candidate",
     "Choice",
@@ -68,6 +70,7 @@ __all__ = [
     "Metric",
     "NasSensError",
     "NoClosedFormError",
+    "OpenSearch",
     "Outcome",
     "Pick",
     "ResNetSpec",
@@ -104,6 +107,7 @@ __all__ = [
     "mean_squared_jacobian_norm",
     "measure",
     "normalized_loss",
+    "open_search",
     "output_sensitivity",
     "predicted_loss",
     "region_boundaries",

@@ -64,4 +64,4 @@ def stop_if_hopeless(session: Session, record: TrainedCandidate, outcome: Outcom
 
 def _kind(status: str) -> str:
     """Return the error without its numbers, which are those of an architecture."""
-    return re.sub(r"\d+", "0", status.split(" (")[0] if status.endswith(" seeds)") else status)
+    return re.sub(r"\d+", "0", re.sub(r" \(\d+ of \d+ seeds\)$", "", status))

@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 
+from ..core.errors import InvalidInputError
 from ..core.progress import Progress
 from ..data import DataSpec, Splits, load_data
 from ..data.account import account_of
 from ..data.machine_copy import shared_on_this_machine
 from ..results.search_result import SearchResult, read_result
+from ..study.own_trainer import TOLD
 from ..study.study_spec import StudySpec
 from .declare import declare
 from .prepare import prepare
@@ -96,6 +98,11 @@ def open_study(
         InvalidInputError: Data or database do not go with the declaration.
         StorageError: The database cannot be used.
     """
+    if spec.train.trainer == TOLD:
+        raise InvalidInputError(
+            f"the trainings of study {spec.name!r} are asked for and told of by a program of its own "
+            "(nas_sens.open_search); run that one"
+        )
     prepared = prepare(spec, device=device, load=_load_shared if is_shared else load_data)
     session = enter(prepared, storage=storage, artifacts=artifacts, progress=progress, settings=settings)
     for line in account_of(prepared.splits):  # once all is checked: an error is one line alone

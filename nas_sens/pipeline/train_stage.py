@@ -36,11 +36,7 @@ def train_selected(session: Session) -> bool:
     Raises:
         InvalidInputError: No candidate can be trained.
     """
-    spec, storage = session.spec, session.storage
-    candidates = _trainable(session, storage.scored(spec.name))
-    if not any(c.is_ok for c in candidates):
-        reasons = reasons_of(c.status for c in candidates) if candidates else "nothing is scored; run nas-sens score"
-        raise InvalidInputError(f"the study {spec.name!r} has no candidate to train: {reasons}")
+    spec, candidates = session.spec, trainable(session)
     queue = TrainingQueue(session, candidates)
     n_epochs = spec.train.seeds * spec.train.n_epochs if session.table is None else 1
     n_left = count_left(spec, candidates, queue.seen.trained)
@@ -98,21 +94,25 @@ class _Training:
             self._n_shown = n_others
 
 
-def _trainable(session: Session, candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
+def trainable(session: Session) -> list[ScoredCandidate]:
     """Return the candidates whose outcome can be had: all of them, or those in the table.
 
     Raises:
-        InvalidInputError: The table has none of them.
+        InvalidInputError: There is none.
     """
-    if session.table is None:
-        return candidates
-    table = session.table
-    there = [c for c in candidates if c.is_ok and table.find(load_spec(c.architecture)) is not None]
+    name, table = session.spec.name, session.table
+    candidates = session.storage.scored(name)
     n_ok = sum(c.is_ok for c in candidates)
-    if not there and n_ok:
+    if not n_ok:
+        reasons = reasons_of(c.status for c in candidates) if candidates else "nothing is scored; run nas-sens score"
+        raise InvalidInputError(f"the study {name!r} has no candidate to train: {reasons}")
+    if table is None:
+        return candidates
+    there = [c for c in candidates if c.is_ok and table.find(load_spec(c.architecture)) is not None]
+    if not there:
         raise InvalidInputError(
-            f"the table {table.path} has none of the {n_ok} candidates of study {session.spec.name!r}; it must name "
-            "architectures of this search space"
+            f"the table {table.path} has none of the {n_ok} candidates of study {name!r}; it must name architectures "
+            "of this search space"
         )
     if len(there) < n_ok:
         session.progress.message(f"{n_ok - len(there)} of {n_ok} candidates are not in {table.path} and are left out")

@@ -13,6 +13,7 @@ from ..core.figures import FIGURES, sd_name
 from ..core.user_code import code_digest
 from ..data import Splits
 from ..metrics.predicted_loss import predicted_loss, predicted_mse
+from ..study.own_trainer import TOLD
 from ..study.study_spec import StudySpec
 from ..training import Outcome, mean_and_sd
 from ..training.recordings_in_training import combined_records
@@ -49,13 +50,14 @@ def record_of(planned: Planned) -> TrainedCandidate:
 def summarize(session: Session, planned: TrainedCandidate, outcomes: Sequence[Outcome]) -> TrainedCandidate:
     """Return the record of a planned training with its outcomes, one a seed; failed or pruned if one of them is."""
     trainer = session.spec.train.trainer
-    code = None if trainer is None else code_digest(trainer)
+    code = None if trainer in (None, TOLD) else code_digest(trainer)
     record = replace(planned, n_seeds=len(outcomes), seconds=sum(o.seconds for o in outcomes), code=code)
     failures = [o.status for o in outcomes if o.status != STATUS_OK]
     if failures and failures[0].startswith(PRUNED):
         return replace(record, status=failures[0], curve=outcomes[0].curve, curve_of=outcomes[0].curve_of)
     if failures:
-        return replace(record, status=f"{failures[0]} ({len(failures)} of {len(outcomes)} seeds)")
+        of_how_many = f" ({len(failures)} of {len(outcomes)} seeds)" if len(outcomes) > 1 else ""
+        return replace(record, status=failures[0] + of_how_many)
     figures: dict[str, Any] = {}
     for figure in FIGURES:
         values = [] if figure.seeds == "derived" else [getattr(o, figure.name) for o in outcomes]

@@ -11,7 +11,7 @@ from ..core.figures import KNOWN
 from ..core.identity import digest
 from ..core.messages import shown
 from ..recordings import recordings
-from .own_trainer import check_trainer, check_with_trainer
+from .own_trainer import TOLD, check_trainer, check_with_trainer
 from .quantity_names import check_figures
 from .sampler import AUTO, SAMPLERS
 from .select_spec import FINALS
@@ -62,7 +62,8 @@ def _check_figures_of_training(spec: StudySpec) -> None:
     """
     select, trainer = spec.select, spec.train.trainer
     if trainer is not None:
-        check_trainer(trainer)
+        if trainer != TOLD:
+            check_trainer(trainer)
         check_with_trainer(spec.train)
     if spec.final != select.target:
         valid = (*FINALS, select.target) if trainer is None else ("val_loss", "val_error", "sensitivity_after")

@@ -14,6 +14,7 @@ from .study_spec import StudySpec
 from .train_spec import TrainSpec
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+TOLD = "told"  # in place of a trainer's name, where a program asks for trainings and tells what they came to
 _EXPECTED = "a function of (model, job) that trains the network and returns its figures"
 # Parts of the tool's own training that no other has.
 _ITS_OWN = (
@@ -88,4 +89,4 @@ def sources_of(spec: StudySpec) -> dict[str, str]:
     families = {name: FAMILIES.get(name) for name in spec.search_space.families}
     sources = {name: f.source for name, f in families.items() if issubclass(f, BuiltSpec)}
     trainer = spec.train.trainer
-    return sources if trainer is None else sources | {trainer: code_digest(trainer)}
+    return sources if trainer in (None, TOLD) else sources | {trainer: code_digest(trainer)}

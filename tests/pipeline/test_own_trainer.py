@@ -307,7 +307,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_declarations_that_cannot_be_are_refused_before_anything_is_made(tmp_path: Path, case: str) -> None:
     select, train, expected = REFUSED[case]
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=r".") as caught:
         ns.search(tiny(select=ns.SelectSpec(**select), train=ns.TrainSpec(**train)), storage=url(tmp_path))
     assert expected in str(caught.value)
     assert not list(tmp_path.iterdir())
