@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.candidates import CURVES, ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
 from ..core.figures import RANK_BY
-from ..storage.attribute_types import declared_in
+from ..storage.attribute_types import OWN_DRAWS, declared_in
 from ..storage.study_storage import StudyStorage
 from ..study.select_spec import ranking_figure
 from ..study.stored_names import with_present_names
@@ -75,6 +75,8 @@ def read_result(storage: StudyStorage, name: str, *, by: str | None = None) -> S
     attributes = storage.attributes(name)
     protocol = with_present_names(declared_in(name, attributes))
     protocol.setdefault("data", {})["task"] = attributes.get("task", "classification")  # older studies lack it
+    if drawn := attributes.get(OWN_DRAWS):
+        protocol.setdefault("score", {})[OWN_DRAWS] = drawn
     if by is None:
         by = ranking_figure(protocol)
     trained = sorted(storage.trained(name), key=lambda t: (not t.is_ok, _key(getattr(t, by)), t.digest))
