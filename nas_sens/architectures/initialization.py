@@ -152,6 +152,13 @@ def has_rules(module: nn.Module) -> bool:
     return all(map(_has_rule, module.modules()))
 
 
+def kinds_without_rule(module: nn.Module, scheme: InitScheme) -> set[str]:
+    """Return the kinds of layers whose parameters the module itself draws, as a scheme has no rule for them."""
+    if scheme == "torch_default":  # which means what the module itself draws
+        return set()
+    return {type(layer).__name__ for layer in module.modules() if not _has_rule(layer)}
+
+
 def _has_rule(layer: nn.Module) -> bool:
     if parametrize.is_parametrized(layer):
         return False

@@ -44,17 +44,24 @@ from .output import open_storage
 @click.option("--target", help="Column to predict, for csv: and hf: data.")
 @click.option("--root", default="data", show_default=True, help="Folder of downloaded data sets.")
 @click.option("--standardize", is_flag=True, help="Standardise the inputs, as the network was trained with.")
+@click.option("--output", metavar="WHICH", help="Which of several outputs: a key, an index, or module:function.")
+@click.option("--noise-at", metavar="MODULE", help="Module of the network behind which noise enters, as for tokens.")
 @click.option("--device", default="auto", show_default=True, help=DEVICE_HELP)
 @format_option
 def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, seeds: int, n_inputs: int, seed: int,
-            target: str | None, root: str, standardize: bool, device: str, form: str) -> None:  # fmt: skip
+            target: str | None, root: str, standardize: bool, output: str | None, noise_at: str | None, device: str,
+            form: str) -> None:  # fmt: skip
     """Measure any network: MODEL is a family with parameters, an exported folder, or code.
 
     For example fc:depth=4,width=300, my_network, timm:resnet18, package.module:function; modules in the working
     directory are found. A measure whose needs are not met says so, and the others still run.
     """
+    import torch
+
     from ..core.device import resolve_device
     from ..core.identity import make_generator
+    from ..core.inputs import mapped, n_rows
+    from ..core.outputs import output_of
     from ..data import DataSpec, load_data
     from ..data.subset import part_of
     from ..metrics._trial import network_problem
@@ -66,18 +73,22 @@ def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, s
     generator = make_generator("measured network", seed)
     network = resolve_model(model, input_shape=splits.input_shape, n_outputs=splits.n_outputs, generator=generator,
                             must_run=False)  # fmt: skip
-    x, y = part_of(splits.x_val, splits.y_val, n_inputs, generator=make_generator("measured inputs", seed))
-    x, y = x.to(where), y.to(where)
+    inputs = splits.x_val if splits.x_probe is None else splits.x_probe
+    labels = splits.y_val if splits.x_probe is None else torch.zeros(n_rows(inputs), dtype=torch.long)  # of no class
+    x, y = part_of(inputs, labels, n_inputs, generator=make_generator("measured inputs", seed))
+    x, y = mapped(lambda t: t.to(where), x), y.to(where)
+    has_classes = splits.task == "classification" and splits.x_probe is None
+    which = output_of(int(output) if output and output.isdigit() else output)
     names = "all" if metrics == "all" else [name.strip() for name in metrics.split(",")]
     found = measure_network(
-        network.to(where), x, y if splits.task == "classification" else None, metrics=names, seeds=seeds, init=init,
-        generator=make_generator("measures", seed),
+        network.to(where), x, y if has_classes else None, metrics=names, seeds=seeds, init=init,
+        generator=make_generator("measures", seed), output=which, noise_at=noise_at,
     )  # fmt: skip
-    if all(m.value is None for m in found) and (problem := network_problem(network, x)):
+    if all(m.value is None for m in found) and (problem := network_problem(network, x, which)):
         raise InvalidInputError(f"no measure of {model} can be taken: {problem}")
     rows = [{"metric": m.name, "value": m.value, "stderr": m.stderr, "better": m.direction,
              "milliseconds": m.seconds * 1e3, "problem": m.problem} for m in found]  # fmt: skip
-    show_rows(rows, form=form, title=f"{model} on {len(x)} inputs of {data_name}", wide=("problem",))
+    show_rows(rows, form=form, title=f"{model} on {n_rows(x)} inputs of {data_name}", wide=("problem",))
 
 
 @click.command()

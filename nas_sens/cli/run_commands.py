@@ -59,7 +59,8 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
     workers = _workers(**who)
     check_report_file(report or report_path(spec.name), spec.name)  # before hours of work
     session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress,
-                         settings=Settings(grace_seconds=grace), is_shared=workers is not None)  # fmt: skip
+                         settings=Settings(grace_seconds=grace), is_shared=workers is not None,
+                         will_train=True)  # fmt: skip
     complete(session, workers, device=device, artifacts=artifacts)
     result = read_result(session.storage, spec.name)
     path = write_report_of(result, report)

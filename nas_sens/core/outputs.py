@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from .errors import InvalidInputError
-from .user_code import error_text
+from .user_code import error_text, is_name, user_object
 
 Output = str | int | Callable[[Any], Any]
 _LOGITS = "logits"
+
+
+def output_of(named: str | int | None) -> Output | None:
+    """Return what :func:`picked` takes from what can be written down: ``module:function`` is that function.
+
+    Raises:
+        InvalidInputError: There is no such function.
+    """
+    if isinstance(named, str) and is_name(named):
+        found = user_object(named, "a function of what a network gives")
+        if not callable(found):
+            raise InvalidInputError(f"output = {named!r} must name a function; it is {type(found).__name__}")
+        return cast("Output", found)
+    return named
 
 
 def picked(given: Any, n: int, output: Output | None = None) -> torch.Tensor:

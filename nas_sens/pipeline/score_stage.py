@@ -7,6 +7,7 @@ from ..core.progress import Stage
 from ..samplers.proposer import Proposer
 from ..scoring.assess import Assessed, assess_many
 from ..scoring.score import Score
+from ..storage.attribute_types import OWN_DRAWS
 from ..study.proposal import Proposal
 from ..study.sampler import SAMPLERS
 from .candidate_writer import CandidateWriter
@@ -40,6 +41,7 @@ def score_candidates(session: Session) -> None:
             ):
                 _Scoring(session, stage, waiting, n_ahead=1).run_alone()
     _tell_problems(session)
+    _tell_own_draws(session)
     describe_study(session)
 
 
@@ -52,6 +54,20 @@ def _tell_problems(session: Session) -> None:
             session.progress.message(
                 f"{metric} could not be measured on {len(problems)} of {len(candidates)} candidates: {problems[0]}"
             )
+
+
+def _tell_own_draws(session: Session) -> None:
+    """Say, and keep with the study, which layers were not drawn as ``[score] probe_init`` says."""
+    found, spec = session.probe.kinds_without_rule, session.spec
+    if not found:
+        return
+    known = session.storage.attributes(spec.name).get(OWN_DRAWS)
+    kinds = sorted(found.union(known if isinstance(known, list) else ()))
+    session.storage.create(spec.name, {OWN_DRAWS: kinds}, objective=spec.select.target)
+    session.progress.message(
+        f"layers of kind {', '.join(kinds)} were drawn as the networks themselves draw them: [score] probe_init = "
+        f'"{spec.score.probe_init}" has no rule for them'
+    )
 
 
 class _Scoring:

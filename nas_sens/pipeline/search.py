@@ -67,7 +67,13 @@ def search(
     """
     spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name, trainer=train)
     session = open_study(
-        spec, storage=storage, artifacts=artifacts, device=device, progress=progress, is_shared=workers is not None
+        spec,
+        storage=storage,
+        artifacts=artifacts,
+        device=device,
+        progress=progress,
+        is_shared=workers is not None,
+        will_train=True,
     )
     complete(session, workers, device=str(device), artifacts=artifacts)
     return read_result(session.storage, session.spec.name)
@@ -82,6 +88,7 @@ def open_study(
     progress: Progress | None = None,
     settings: Settings | None = None,
     is_shared: bool = False,
+    will_train: bool = False,
 ) -> Session:
     """Return a declared study, prepared and entered: ready to be scored and trained.
 
@@ -93,6 +100,7 @@ def open_study(
         progress: See :func:`search`.
         settings: How this process works on it.
         is_shared: Whether other processes on this machine use the same copy of the data.
+        will_train: Whether it shall be trained, too, so that there must be something that can.
 
     Raises:
         InvalidInputError: Data or database do not go with the declaration.
@@ -104,6 +112,8 @@ def open_study(
             "(nas_sens.open_search); run that one"
         )
     prepared = prepare(spec, device=device, load=_load_shared if is_shared else load_data)
+    if will_train:  # before a study is made
+        require_trainer(prepared)
     session = enter(prepared, storage=storage, artifacts=artifacts, progress=progress, settings=settings)
     for line in account_of(prepared.splits):  # once all is checked: an error is one line alone
         session.progress.message(line)
@@ -121,7 +131,6 @@ def complete(
         device: See :func:`search`.
         artifacts: See :func:`search`.
     """
-    require_trainer(session)
     if workers is None:
         score_candidates(session)
     train_all(session, workers, device=device, artifacts=artifacts)

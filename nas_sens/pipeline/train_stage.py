@@ -11,13 +11,14 @@ from ..storage.guard import StorageAwayError
 from ..storage.queue import Claim
 from ..training.trainable import check_own_trainer
 from .plan import count_left
+from .prepare import Prepared
 from .session import Session, describe_study
 from .training_job import train_one
 from .training_queue import Filled, TrainingQueue
 from .waiting import Waiting
 
 
-def require_trainer(session: Session) -> None:
+def require_trainer(session: Session | Prepared) -> None:
     """Check that there is something that can train candidates on the data, before anything is scored for it.
 
     Raises:

@@ -11,7 +11,7 @@ from ..core.candidates import CURVES, TABLES, ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
 from ..core.figures import RANK_BY, Direction, Objective
 from ..core.messages import shown
-from ..storage.attribute_types import declared_in
+from ..storage.attribute_types import OWN_DRAWS, declared_in
 from ..storage.study_storage import StudyStorage
 from ..study.select_spec import objective_of, ranking_figure
 from ..study.stored_names import with_present_names
@@ -80,6 +80,8 @@ def read_result(
     attributes = storage.attributes(name)
     protocol = with_present_names(declared_in(name, attributes))
     protocol.setdefault("data", {})["task"] = attributes.get("task", "classification")  # older studies lack it
+    if drawn := attributes.get(OWN_DRAWS):
+        protocol.setdefault("score", {})[OWN_DRAWS] = drawn
     found = storage.trained(name)
     ranking = ranking_figure(protocol) if by is None else _ranking_by(by, direction, protocol, found)
 

@@ -23,8 +23,7 @@ from ..core.inputs import (
     shape_of,
     shape_text,
 )
-from ..core.outputs import Output, picked
-from ..core.user_code import user_object
+from ..core.outputs import Output, output_of, picked
 from ..data import Splits
 from ..data.subset import part_of
 from ..metrics._as_measured import float_type
@@ -80,6 +79,10 @@ class Probe:
         y: Labels of the inputs, for measures that look at them.
         kept_bytes: Most memory for noisy inputs; those of further networks are drawn when they are needed.
 
+    Attributes:
+        kinds_without_rule: Kinds of layers in the candidates that were probed so far which ``probe_init`` has no rule
+            for, and which were drawn as the networks themselves draw them.
+
     Raises:
         InvalidInputError: There are fewer than two inputs, there is no function ``output``, or the closed form is asked
             for where noise enters otherwise than into one tensor.
@@ -105,9 +108,8 @@ class Probe:
         self._pairs: dict[int, Any] = {}
         self._n_kept = kept_bytes // max(1, sum(2 * t.numel() * t.element_size() for t in parts_of(self._x)))
         self.memo = Memo()
-        self.output: Output | None = spec.output
-        if isinstance(spec.output, str) and ":" in spec.output:
-            self.output = user_object(spec.output, "a function of what a network gives")
+        self.kinds_without_rule: set[str] = set()
+        self.output: Output | None = output_of(spec.output)
         self._is_inside = enters_inside(self._x, spec.noise_at)
         self.has_closed_form = is_one_float(self._x) and spec.noise_at is None and spec.output is None
         if spec.estimator == "closed_form" and not self.has_closed_form:

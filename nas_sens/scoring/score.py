@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..architectures import ArchitectureSpec
-from ..architectures.initialization import initialize_
+from ..architectures.initialization import initialize_, kinds_without_rule
 from ..core.candidates import STATUS_OK
 from ..core.declarations import changed
 from ..core.device import has_float64
@@ -73,6 +73,7 @@ def score(
             if probe.spec.estimator == "closed_form":
                 return Score(None, None, "closed_form", f"no closed form: {error}")
     spec = probe.spec
+    probe.kinds_without_rule |= kinds_without_rule(model, scheme)
     draws = list(earlier.draws) if earlier is not None else []
     n_wanted = n_seeds or spec.seeds
     with evaluation_mode(model), _type_kept(model):

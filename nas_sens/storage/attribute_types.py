@@ -25,6 +25,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "tuple": (list,),
     "None": (type(None),),
 }
+OWN_DRAWS = "layers_drawn_by_networks"  # of a study: kinds of layers that no scheme has a rule for
 _OF_STUDY: dict[str, tuple[type, ...]] = {
     "study": (str,),
     "objective": (str,),
