@@ -88,7 +88,7 @@ def fashion_network(trial: BaseTrial) -> nn.Module:
 
 
 def series_data(_: str) -> Data:
-    """Two of three motifs, one after the other, in noise: six classes, by which and in which order; 96 steps, 2 channels."""
+    """Two of three motifs, one after the other, in noise: six classes, by which they are in which order."""
     rng = np.random.default_rng(0)
     t = np.linspace(0, 1, 16)
     window = np.sin(np.pi * t)
@@ -160,7 +160,7 @@ def grid(task: Task) -> Iterator[dict[str, Any]]:
     """Yield the parameters of every network of a task's space, found by following what is suggested."""
 
     class Choices(FixedTrial):
-        """A trial whose parameters are given as far as they go; then it takes the first choice, and notes the others."""
+        """A trial whose parameters are given as far as they go; then it takes the first choice and notes the others."""
 
         def __init__(self, given: Mapping[str, Any]) -> None:
             super().__init__(dict(given))

@@ -22,7 +22,8 @@ PROBE = f"{PREFIX}probe"  # what the weights of the measured networks were drawn
 MEASURE = f"{PREFIX}measure_"
 PROBLEM = f"{PREFIX}problem"
 DEAD = "dead"  # how the problem of a network begins whose sensitivity is 0
-GROUP = f"{PREFIX}group"  # startup, control, kept or pruned
+GROUP = f"{PREFIX}group"  # enqueued, startup, control, kept or pruned
+REASON = f"{PREFIX}reason"  # why a trial was enqueued
 PREDICTED, PREDICTED_SD = f"{PREFIX}predicted", f"{PREFIX}predicted_sd"
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from ..core.errors import InvalidInputError
 from ..core.identity import derive_seed
 from ..selection.candidates import Array
 from .attributes import GROUP, PREDICTED, PREDICTED_SD
 from .experience import as_candidate
 from .learnt import Memory
 
-STARTUP, CONTROL, KEPT, PRUNED = "startup", "control", "kept", "pruned"
+ENQUEUED, STARTUP, CONTROL, KEPT, PRUNED = "enqueued", "startup", "control", "kept", "pruned"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Decision:
     """What is done with a trial, and what was expected of it.
 
     Attributes:
-        group: ``startup``, ``control``, ``kept`` or ``pruned``.
+        group: ``enqueued``, ``startup``, ``control``, ``kept`` or ``pruned``.
         values: Expected values of the study's objectives; empty if nothing was learnt yet.
         sds: Their standard deviations.
     """
@@ -42,18 +43,57 @@ class Decision:
         return {**found, GROUP: self.group}
 
 
-def decide(
-    memory: Memory, study: Study, trial: FrozenTrial, *, keep: float, control: float, n_startup: int, seed: int
-) -> Decision:
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How to decide.
+
+    Attributes:
+        keep: Share of proposals that are trained, the control group aside.
+        control: Share of proposals that are trained at random.
+        n_startup: Trained trials before the first is pruned.
+        seed: Seed of the control group.
+
+    Raises:
+        InvalidInputError: A share is not between 0 and 1, or ``n_startup`` is less than 2.
+    """
+
+    keep: float
+    control: float
+    n_startup: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("keep", "control"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidInputError(f"{name} must be a share between 0 and 1; given {getattr(self, name)}")
+        if self.n_startup < 2:
+            raise InvalidInputError(
+                f"n_startup must be at least 2, to have something to compare; given {self.n_startup}"
+            )
+
+
+def is_pruned(rule: Rule, memory: Memory, study: Study, trial: FrozenTrial) -> bool:
+    """Return whether a scored trial is not to be trained; the decision is kept in it, and not made a second time."""
+    if GROUP in trial.user_attrs:
+        return bool(trial.user_attrs[GROUP] == PRUNED)
+    decision = decide(rule, memory, study, trial)
+    for name, value in decision.attributes.items():  # the group is the last: whoever sees it sees all
+        study._storage.set_trial_user_attr(trial._trial_id, name, value)
+    return decision.group == PRUNED
+
+
+def decide(rule: Rule, memory: Memory, study: Study, trial: FrozenTrial) -> Decision:
     """Return what is done with a scored trial that is not trained yet."""
+    if "fixed_params" in trial.system_attrs:  # somebody wants it
+        return Decision(ENQUEUED)
     n_trained, learnt = memory.learnt(study)
-    if n_trained < n_startup or learnt is None:
+    if n_trained < rule.n_startup or learnt is None:
         return Decision(STARTUP)
     z, values, sds = learnt.expected(as_candidate(trial))
-    if derive_seed("control group of a pruner", seed, trial.number) < control * 2**63:
+    if derive_seed("control group of a pruner", rule.seed, trial.number) < rule.control * 2**63:
         group = CONTROL
     else:
-        group = KEPT if is_worth_it(z, learnt.recent, keep) else PRUNED
+        group = KEPT if is_worth_it(z, learnt.recent, rule.keep) else PRUNED
     return Decision(group, tuple(map(float, values)), tuple(map(float, sds)))
 
 

@@ -44,8 +44,8 @@ class Proposal:
     """A network that might be trained.
 
     Attributes:
-        params: What its trial would be suggested.
-        distributions: Of the parameters that are known to have one.
+        params: What its trial is suggested, or would be.
+        distributions: Theirs.
         score: What is known of it.
     """
 
@@ -93,6 +93,9 @@ class Screen:
         """Return a trial with the network that is built from it; None if the user's function fails for it.
 
         Neither the random states of the process are altered, nor does the network depend on them.
+
+        Raises:
+            InvalidInputError: The user's function returns something else than a network.
         """
         trial = Drawn(draw, given)
         try:
@@ -106,33 +109,42 @@ class Screen:
         self.space.update(trial.distributions)
         return trial, network
 
-    def propose(
-        self,
-        draw: Draw | None,
-        given: Mapping[str, Any] | None = None,
-        more: Mapping[str, BaseDistribution] | None = None,
-    ) -> Proposal | None:
-        """Return a scored network; None if the user's function fails for it.
-
-        Args:
-            draw: Draws what is not given; None where all must be there.
-            given: Parameters that are known.
-            more: Parameters that the trial will ask for besides those of the network, with their distributions.
-        """
-        followed = self.follow(draw, given)
+    def known(self, params: Mapping[str, Any]) -> Proposal | None:
+        """Return the network of a trial that has its parameters; None if the user's function fails for them."""
+        followed = self.follow(None, params)
         if followed is None:
             return None
         trial, network = followed
-        own, params = trial.params, dict(given or {}) | trial.params
-        distributions = dict(trial.distributions)
-        for name, distribution in (more or {}).items():
-            if name not in self.space:
-                distributions[name] = distribution
-                if name not in params and draw is not None:
-                    params[name] = draw(name, distribution)
-        key = key_of(own)
+        return Proposal(trial.params, trial.distributions, self._score(trial.params, network))
+
+    def propose(self, draws: Sequence[Draw], more: Mapping[str, BaseDistribution]) -> list[Proposal]:
+        """Return a scored network for each source of draws, but for those for which the user's function fails.
+
+        Args:
+            draws: Each draws the parameters of one network.
+            more: What trials ask for besides what networks do, with distributions. Parameters that only some networks
+                have may be among them: the others do not get them.
+        """
+        found = []
+        for draw in draws:
+            followed = self.follow(draw)
+            if followed is not None:
+                trial, network = followed
+                found.append((draw, trial, self._score(trial.params, network)))
+        rest = {name: distribution for name, distribution in more.items() if name not in self.space}
+        return [
+            Proposal(
+                trial.params | {name: draw(name, distribution) for name, distribution in rest.items()},
+                trial.distributions | rest,
+                score,
+            )
+            for draw, trial, score in found
+        ]
+
+    def _score(self, params: Mapping[str, Any], network: nn.Module) -> Scored:
+        key = key_of(params)
         if key not in self._scores:
             if len(self._scores) >= _MOST_KEPT:
                 self._scores.clear()
             self._scores[key] = scored(network, self.x, self.y, metrics=self.metrics)
-        return Proposal({n: v for n, v in params.items() if n in distributions}, distributions, self._scores[key])
+        return self._scores[key]

@@ -14,10 +14,10 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from ..core.errors import InvalidInputError
-from ..selection import Candidate, select
-from .attributes import candidate_of, is_scored
-from .experience import FINISHED, as_key, outcomes, signs
-from .proposals import Build, Draw, Proposal, Screen, key_of
+from .attributes import is_scored
+from .choice import begun, best, without_repeats
+from .experience import FINISHED
+from .proposals import Build, Draw, Proposal, Screen
 
 _log = optuna.logging.get_logger(__name__)
 
@@ -87,14 +87,12 @@ class SensitivitySampler(BaseSampler):
         self._raise_error_if_multi_objective(study)
         if not search_space:
             return {}
-        earlier = study.get_trials(deepcopy=False, states=(*FINISHED, TrialState.RUNNING))
-        earlier = [t for t in earlier if t.number != trial.number and t.params]
+        earlier = begun(study, without=trial.number)
         proposals = self._proposals(study, trial, search_space)
-        begun = {key_of(t.params) for t in earlier}
-        fresh = {p.key: p for p in proposals if p.key not in begun} or {p.key: p for p in proposals}
+        fresh = without_repeats(proposals, earlier) or without_repeats(proposals, [])
         if not fresh:
             return {}  # the objective will say why no network can be built
-        chosen = self._best(study, earlier, list(fresh.values()))
+        [(chosen, _)] = best(study, earlier, fresh, self._screen)
         return {name: value for name, value in chosen.params.items() if name in search_space}
 
     def sample_independent(
@@ -108,40 +106,17 @@ class SensitivitySampler(BaseSampler):
         """Tell the base."""
         self._base.before_trial(study, trial)
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Write what is known of the trial's network into it, unless it is there; tell the base."""
         if state in FINISHED and not is_scored(trial.user_attrs):
-            proposal = self._screen.propose(None, trial.params)
+            proposal = self._screen.known(trial.params)
             for name, value in (proposal.score.attributes if proposal else {}).items():
                 study._storage.set_trial_user_attr(trial._trial_id, name, value)
         self._base.after_trial(study, trial, state, values)
 
-    def _best(self, study: Study, earlier: Sequence[FrozenTrial], fresh: Sequence[Proposal]) -> Proposal:
-        outcome = outcomes(earlier, signs(study.directions)[0])
-        pending = {as_key(t) for t in earlier if t.state == TrialState.RUNNING}
-        known = [self._candidate(t) for t in earlier if as_key(t) in outcome or as_key(t) in pending]
-        names = {f"proposal {i:05d}": proposal for i, proposal in enumerate(fresh)}
-        pool = [*known, *(proposal.candidate(name) for name, proposal in names.items())]
-        pick = select(pool, outcome, rule="calibrated", n=1, target="value", pending=pending)[0]
-        return names[pick.digest]
-
-    def _candidate(self, trial: FrozenTrial) -> Candidate:
-        """Return an earlier trial; what was not scored then is now."""
-        attributes = trial.user_attrs
-        if not is_scored(attributes):
-            proposal = self._screen.propose(None, trial.params)
-            attributes = proposal.score.attributes if proposal else {}
-        return candidate_of(as_key(trial), attributes, trial.params, trial.distributions)
-
     def _proposals(self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]) -> list[Proposal]:
-        found = []
-        for i in range(self._n_screen):
-            draw = self._draws(study, trial, self._base if i % 2 == 0 else None)
-            proposal = self._screen.propose(draw, more=space)
-            if proposal is not None:
-                found.append(proposal)
+        draws = [self._draws(study, trial, self._base if i % 2 == 0 else None) for i in range(self._n_screen)]
+        found = self._screen.propose(draws, space)
         self._tell_failures(bool(found))
         return found
 

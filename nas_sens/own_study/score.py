@@ -12,14 +12,14 @@ import torch
 from optuna.trial import BaseTrial
 from torch import nn
 
-from ..core.errors import InvalidInputError, NasSensError
+from ..core.errors import InvalidInputError
 from ..core.identity import make_generator
-from ..core.user_code import error_text
+from ..core.init_schemes import InitScheme
 from ..metrics.measurement import Measurement, measure
 from . import attributes as names
 
 SEEDS = 4
-_PROBE = "standard_normal"
+_PROBE: InitScheme = "standard_normal"
 _OWN = "own weights"
 _LOG_OF_E = math.log10(math.e)
 
@@ -121,7 +121,11 @@ def scored(
     family: str | None = None,
     seeds: int = SEEDS,
 ) -> Scored:
-    """Return the score of an untrained network; see :func:`score`."""
+    """Return the score of an untrained network; see :func:`score`.
+
+    Raises:
+        InvalidInputError: See there.
+    """
     if not isinstance(model, nn.Module):
         raise InvalidInputError(f"model must be a torch.nn.Module; given {type(model).__name__}")
     if not isinstance(x, torch.Tensor) or x.ndim == 0 or len(x) < 2:
@@ -129,17 +133,15 @@ def scored(
         raise InvalidInputError(f"x must be a tensor of at least 2 inputs; given {given}")
     if seeds < 1:
         raise InvalidInputError(f"seeds must be at least 1; given {seeds}")
-    asked = [m for m in ("output_sensitivity", "relative_sensitivity", *metrics)]
-    generator = make_generator("score of an Optuna trial")
-    probe, problem = _PROBE, ""
+    asked = ["output_sensitivity", "relative_sensitivity", *metrics]
+    probe: str = _PROBE
     try:
-        found = _by_name(measure(model, x, y, metrics=asked, seeds=seeds, init=_PROBE, generator=generator))
-    except InvalidInputError as error:
-        # A layer that no scheme has a rule for; what is wrong with the arguments is found a second time.
-        probe, problem = _OWN, ""
-        found = _by_name(measure(model, x, y, metrics=asked, generator=make_generator("score of an Optuna trial")))
-        del error
-    counts = _by_name(measure(model, x, metrics=["params", "flops"], generator=make_generator("counts")))
+        found = _by_name(measure(model, x, y, metrics=asked, seeds=seeds, init=_PROBE, generator=_stream()))
+    except InvalidInputError:
+        # A layer that the scheme has no rule for; were something else wrong, it is so a second time.
+        probe = _OWN
+        found = _by_name(measure(model, x, y, metrics=asked, generator=_stream()))
+    counts = _by_name(measure(model, x, metrics=["params", "flops"], generator=_stream()))
     s, r = found["output_sensitivity"], found["relative_sensitivity"]
     value = s.value if s.value is not None and math.isfinite(s.value) else None
     problem = s.problem or (f"{names.DEAD}: input noise moves no output (S = 0)" if value == 0 else "")
@@ -156,6 +158,11 @@ def scored(
         measures={m: v for m in metrics if (v := found[m].value) is not None and math.isfinite(v)},
         problem=problem or next((p for m in metrics if (p := found[m].problem)), ""),
     )
+
+
+def _stream() -> torch.Generator:
+    """Return the source of weights and noise: the same for all networks, so that they can be compared."""
+    return make_generator("score of an Optuna trial")
 
 
 def _by_name(measurements: Sequence[Measurement]) -> dict[str, Measurement]:
