@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
+from ..core.candidates import ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
 from ..core.figures import Objective
 from ..core.text import printable
@@ -134,7 +134,6 @@ def _study(
     """Return what the page says of the study itself: counts, ranking, exclusions."""
     groups = reason_groups(candidates, trained)
     failed = [t for t in trained if not t.is_ok and not t.is_pruned]
-    n_failed_control = sum(t.chosen_by == CONTROL for t in failed)
     return {
         "counts": counts_text(candidates, trained),
         "best": best_text(trained, by, shown),
@@ -144,8 +143,11 @@ def _study(
         "n_curves": sum(bool(t.curve) for t in trained),
         "most_curves": MOST_CURVES,
         "n_ranked": len(ranked(trained, by)),
-        "n_failed": {"selected": len(failed) - n_failed_control, "control": n_failed_control},
-        "n_pruned": sum(t.is_pruned for t in trained),
+        "n_failed": {group: sum(t.group == group for t in failed) for group in ("selected", "control")},
+        "n_pruned": {
+            group: sum(t.is_pruned and t.group == group for t in trained) for group in ("selected", "control")
+        },
+        "n_other": sum(t.group == "other" for t in trained),
         "winners": winner_rows(candidates, trained, by, shown.columns),
         "heads": [figure.head for figure in shown.columns],
         "n_left_out": shown.n_left_out,
@@ -153,6 +155,11 @@ def _study(
         "n_more_groups": max(0, len(groups) - MAX_REASONS),
         "n_more_excluded": sum(g.n for g in groups[MAX_REASONS:]),
     }
+
+
+def _by_group(trained: Sequence[TrainedCandidate]) -> dict[str, int]:
+    """Return how many are of either group that is compared."""
+    return {group: sum(t.group == group for t in trained) for group in ("selected", "control")}
 
 
 def _findings(
@@ -186,10 +193,10 @@ def _findings(
         "n_intervals": count(len(found)),
         "n_missing_by_chance": count(round(0.05 * len(found))),
         "n_excluding": count(sum(interval.excludes_zero for interval in found)),
-        "are_many": len(data.is_control) > MANY,
+        "are_many": len(data.groups) > MANY,
         "many": MANY,
         "n_resamples": count(data.n_resamples),
-        "n_permutations": count(number_of_permutations(len(data.is_control), N_PERMUTATIONS)),
+        "n_permutations": count(number_of_permutations(len(data.groups), N_PERMUTATIONS)),
         "min_triples": MIN_TRIPLES,
         "outcomes": [figure.scaled_label for figure in figures],
         "correlations": correlation_rows(table),

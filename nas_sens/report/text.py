@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
+from ..core.candidates import ScoredCandidate, TrainedCandidate
 from ..core.figures import BY_NAME, RANK_BY, Objective
 from .numbers_as_text import count
 from .shown_figures import Shown
@@ -117,13 +118,16 @@ def counts_text(candidates: Sequence[ScoredCandidate], trained: Sequence[Trained
     )
     if not trained:
         return text + "None has been trained yet, so there is nothing to rank and no correlation to show."
-    n_control = sum(t.chosen_by == CONTROL for t in trained)
-    rules = sorted({t.chosen_by for t in trained} - {CONTROL})
+    n = Counter(t.group for t in trained)
+    rules = sorted({t.chosen_by for t in trained if t.group == "selected"})
+    others = sorted({t.chosen_by for t in trained if t.group == "other"})
     by = f" by the rule {' and '.join(rules)}" if rules else ""
+    more = f", and {n['other']} neither ({', '.join(others)})" if others else ""
     n_failed = sum(not t.is_ok for t in trained)
     return (
         f"{text}{count(len(trained))} {'was' if len(trained) == 1 else 'were'} trained: "
-        f"{len(trained) - n_control} selected{by} and {n_control} drawn at random as the control group"
+        f"{n['selected']} selected{by} and {n['control']} drawn at random as the control group"
+        f"{more}"
         f"{f'; {n_failed} of these trainings failed or were pruned' if n_failed else ''}."
     )
 
@@ -137,7 +141,8 @@ def best_text(trained: Sequence[TrainedCandidate], by: Objective, shown: Shown) 
     if not ranking:
         return None
     best = ranking[0]
-    chooser = "drawn for the control group" if best.chosen_by == CONTROL else f"chosen by {best.chosen_by}"
+    chosen_by = {"selected": f"chosen by {best.chosen_by}", "control": "drawn for the control group"}
+    chooser = chosen_by.get(best.group, best.chosen_by)
     seeds = f"mean of {best.n_seeds} seeds" if best.n_seeds > 1 else "one seed"
     name = f"{best.description} ({chooser})"
     text = f"The best network by {ranking_label(by)} is {name}: {_figures(best, shown)}, {seeds}."

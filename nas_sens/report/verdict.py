@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..core.candidates import CONTROL, TrainedCandidate
+from ..core.candidates import TrainedCandidate
 from ..statistics.beside import Beside
 from ..statistics.correlations import SIGNIFICANCE, Correlations
 from ..statistics.groups import Difference
@@ -30,7 +30,10 @@ def verdict_sentence(figure: ShownFigure, d: Difference, fit: Beside, trained: S
         trained: The trained candidates, which say what rule selected.
     """
     name = figure.label
-    rules = sorted({t.chosen_by for t in trained} - {CONTROL})
+    rules = sorted({t.chosen_by for t in trained if t.group == "selected"})
+    if trained and all(t.group == "other" for t in trained):
+        why = "no trained network was selected by it, and none was drawn as a control group"
+        return f"Whether selecting by S helps cannot be said here: {why}{_carried(name, fit)}."
     if rules and RULES_WITHOUT_S.issuperset(rules):
         why = f"the rule {' and '.join(rules)} does not look at it"
         return f"Whether S helped cannot be said here: {why}{_carried(name, fit)}."

@@ -60,7 +60,12 @@ HIGH, LOW = [0.90, 0.91, 0.92, 0.93, 0.94], [0.10, 0.11, 0.12, 0.13, 0.14]
         (MINIMIZED, LOW + HIGH, "helped here", "better than"),
         (MINIMIZED, HIGH + LOW, "hurt here", "worse than"),
         (MAXIMIZED, [v - 5 for v in HIGH + LOW], "helped here", "better than"),  # all are negative
-        (MAXIMIZED, [0.1, 0.9, 0.2, 0.8, 0.5, 0.5, 0.2, 0.8, 0.1, 0.9], "did nothing that could be shown here", "not shown"),
+        (
+            MAXIMIZED,
+            [0.1, 0.9, 0.2, 0.8, 0.5, 0.5, 0.2, 0.8, 0.1, 0.9],
+            "did nothing that could be shown here",
+            "not shown",
+        ),
     ],
 )
 def test_the_verdict_goes_by_the_direction_of_the_figure(protocol, values, verdict, comparison):
