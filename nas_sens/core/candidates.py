@@ -165,8 +165,8 @@ class TrainedCandidate:
 
     digest: str
     architecture: str
-    params: int
-    flops: int
+    params: int | None
+    flops: int | None
     candidate: int
     chosen_by: str
     training: Mapping[str, Any] = field(default_factory=dict, hash=False)
