@@ -90,7 +90,8 @@ def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, s
 @click.option("--repeats", type=click.IntRange(min=2), default=200, show_default=True, help="Random pools.")
 @click.option("--pool-share", type=Range(0, 1, min_open=True), default=0.5, show_default=True,
               help="Share of all candidates in a pool.")  # fmt: skip
-@click.option("--outcome", metavar="NAME", help="Outcome to make better: a column (less is better), a figure or an objective."
+@click.option("--outcome", metavar="NAME",
+              help="Outcome to make better: a column (less is better), a figure, an objective."
               "  [default: val_error, the study's own target, or its first objective]")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of pools and rules.")
 @optuna_option

@@ -44,7 +44,12 @@ class Trained:
 
 def in_order(trained: Sequence[TrainedCandidate]) -> list[TrainedCandidate]:
     """Return the successfully trained networks in an order that does not depend on the caller's."""
-    return sorted((t for t in trained if t.is_ok), key=lambda t: (t.digest, t.chosen_by, t.number or 0))
+    return by_digest([t for t in trained if t.is_ok])
+
+
+def by_digest(trained: Sequence[TrainedCandidate]) -> list[TrainedCandidate]:
+    """Return networks, successful or not, in such an order."""
+    return sorted(trained, key=lambda t: (t.digest, t.chosen_by, t.number or 0))
 
 
 def columns(
