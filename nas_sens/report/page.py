@@ -42,8 +42,9 @@ from .reliability import reliabilities
 from .shown_figures import Shown, shown_figures
 from .statistics_tables import beside_rows, correlation_rows, difference_rows, reliability_rows
 from .tables import MAX_REASONS, protocol_rows, reason_groups, winner_rows
-from .text import best_text, counts_text, ranked, ranked_by_text, ranking_label, wording_of
+from .text import best_text, counts_text, ranked, ranked_by_text, ranking_label, scored_text, wording_of
 from .verdict import directions_text, group_text, relation_texts, verdict_sentence
+from .worst_ranks import needs_ranks, rank_difference, rank_text
 
 
 def write_report(
@@ -118,7 +119,9 @@ def render_report(
         "protocol": protocol_rows({k: v for k, v in protocol.items() if k != "figures"}),
     }
     shown, by = shown_figures(protocol, in_order(trained)), ranking_figure(protocol)
-    page |= _study(candidates, trained, by, shown) | _findings(candidates, trained, protocol, shown)
+    page |= _study(candidates, trained, by, shown, scored=scored_text(protocol)) | _findings(
+        candidates, trained, protocol, shown
+    )
     return environment.get_template("report.html.j2").render(page)
 
 
@@ -129,13 +132,18 @@ def _in_order(candidates: Sequence[ScoredCandidate]) -> list[ScoredCandidate]:
 
 
 def _study(
-    candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], by: Objective, shown: Shown
+    candidates: Sequence[ScoredCandidate],
+    trained: Sequence[TrainedCandidate],
+    by: Objective,
+    shown: Shown,
+    *,
+    scored: str,
 ) -> dict[str, Any]:
     """Return what the page says of the study itself: counts, ranking, exclusions."""
     groups = reason_groups(candidates, trained)
     failed = [t for t in trained if not t.is_ok and not t.is_pruned]
     return {
-        "counts": counts_text(candidates, trained),
+        "counts": counts_text(candidates, trained, scored=scored),
         "best": best_text(trained, by, shown),
         "ranked_by": ranked_by_text(by),
         "ranking": ranking_label(by),
@@ -173,6 +181,10 @@ def _findings(
     figures, target, primary = shown.figures, shown.target, shown.primary
     data = columns(candidates, trained, figures, drops_empty=shown.is_own)
     table, fits, differences = correlation_table(data), beside_table(data), group_differences(data, figures)
+    decisive, found_by_ranks = differences[primary.label], None
+    if needs_ranks(trained):
+        decisive = rank_difference(trained, primary)
+        found_by_ranks = rank_text(trained, primary, decisive)
     reliable = reliabilities(candidates, trained, figures)
     loss, rule = loss_prediction(trained), rule_prediction(trained, target)
     after = (
@@ -184,7 +196,8 @@ def _findings(
     return {
         "declared_panels": declared_panels(protocol, in_order(trained), wording),
         "wording": wording,
-        "verdict": verdict_sentence(primary, differences[primary.label], fits[SENSITIVITY][primary.label], trained),
+        "verdict": verdict_sentence(primary, decisive, fits[SENSITIVITY][primary.label], trained, found=found_by_ranks),
+        "by_ranks": found_by_ranks is not None,
         "shown": shown,
         "has_losses": any(figure.kind == "loss" for figure in figures),
         "directions": directions_text(shown),

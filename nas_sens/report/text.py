@@ -106,12 +106,32 @@ def ranked(trained: Sequence[TrainedCandidate], by: Objective) -> list[TrainedCa
     return [t for _, t in sorted(usable, key=lambda pair: (by.as_loss(pair[0]), pair[1].digest))]
 
 
-def counts_text(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> str:
-    """Return how many candidates were scored, infeasible and failed, and how many were trained and by what choice."""
+UNIQUE = "unique candidates were drawn"
+
+
+def scored_text(protocol: Mapping[str, Any]) -> str:
+    """Return what there are so many of: candidates, or trials of somebody's own Optuna study."""
+    optuna = protocol.get("optuna")
+    if not isinstance(optuna, Mapping):
+        return UNIQUE
+    n = optuna["pruned_before_the_first_report"]
+    return f"trials of the Optuna study were looked at before training ({count(n)} pruned before their first report)"
+
+
+def counts_text(
+    candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], *, scored: str = UNIQUE
+) -> str:
+    """Return how many candidates were scored, infeasible and failed, and how many were trained and by what choice.
+
+    Args:
+        candidates: All of them.
+        trained: The trained ones.
+        scored: What the former are, and what was done with them.
+    """
     n_ok = sum(c.is_ok for c in candidates)
     n_infeasible = sum(not c.feasible for c in candidates)
     text = (
-        f"{count(len(candidates))} unique candidates were drawn: {count(n_ok)} were scored, "
+        f"{count(len(candidates))} {scored}: {count(n_ok)} were scored, "
         f"{count(n_infeasible)} were infeasible and {count(len(candidates) - n_ok - n_infeasible)} failed. "
         if candidates
         else "No candidates have been scored yet. "
