@@ -13,9 +13,9 @@ LEVELS: list[set[str]] = [
     {"recordings"},
     {"study"},
     {"scoring", "selection", "training", "results"},
-    {"report", "models", "dashboard", "samplers"},
+    {"report", "models", "dashboard", "samplers", "own_study"},
     {"pipeline"},
-    {"cli", "public"},
+    {"cli", "public", "optuna"},
     {"__main__"},
 ]
 NEVER_OPTUNA_EVEN_INDIRECTLY = ("metrics", "architectures", "training", "recordings", "data")

@@ -8,7 +8,7 @@ import click
 
 from ..core.declarations import bundled
 from ..core.errors import InvalidInputError
-from ..core.figures import OUTCOMES
+from ..core.figures import OUTCOMES, Objective
 from ..core.init_schemes import INIT_SCHEMES, InitScheme
 from ..results.search_result import read_result
 from ..selection import RULES
@@ -16,8 +16,10 @@ from ..selection.candidates import Candidate
 from ..selection.replay import DEFAULT_RULES
 from ..selection.replay import replay as replay_rules
 from ..storage.study_storage import StudyStorage
+from ..storage.url import storage_url
+from ..study.select_spec import objective_of
 from .display import show_rows
-from .options import DEVICE_HELP, Range, format_option, storage_options
+from .options import DEVICE_HELP, Range, format_option, optuna_option, storage_options
 from .output import open_storage
 
 
@@ -99,21 +101,31 @@ def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, s
 @click.option("--repeats", type=click.IntRange(min=2), default=200, show_default=True, help="Random pools.")
 @click.option("--pool-share", type=Range(0, 1, min_open=True), default=0.5, show_default=True,
               help="Share of all candidates in a pool.")  # fmt: skip
-@click.option("--outcome", default="val_error", show_default=True, help="Outcome to make small: a column, or a figure.")
+@click.option("--outcome", metavar="NAME",
+              help="Outcome to make better: a column (less is better), a figure, an objective."
+              "  [default: val_error, the study's own target, or its first objective]")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of pools and rules.")
+@optuna_option
 @storage_options
 @format_option
-def replay(source: str, rules: str, budgets: str, repeats: int, pool_share: float, outcome: str, seed: int,
-           storage: str | None, artifacts: str | None, form: str) -> None:  # fmt: skip
+def replay(source: str, rules: str, budgets: str, repeats: int, pool_share: float, outcome: str | None, seed: int,
+           is_optuna: bool, storage: str | None, artifacts: str | None, form: str) -> None:  # fmt: skip
     """Replay selection rules where outcomes are known: what would they have found?
 
     SOURCE is a CSV file (.csv or .csv.gz) with a column "architecture" or "arch", the outcome and features, or the name
-    of a study, of which the trained candidates are taken. Regret is the best outcome found minus the best in the pool.
+    of a study, of which the trained candidates are taken; with --optuna, of an Optuna study of your own. Regret is the
+    best outcome found minus the best in the pool.
     """
-    if source.endswith((".csv", ".csv.gz")):
+    if is_optuna:
+        from ..own_study.as_outcomes import optuna_outcomes
+
+        candidates, outcomes, n_left_out = optuna_outcomes(storage_url(storage), source, outcome)
+        if n_left_out:
+            click.echo(f"{n_left_out} scored trials without a final value are left out", err=True)
+    elif source.endswith((".csv", ".csv.gz")):
         from ..selection.outcome_table import read_outcome_table
 
-        table = read_outcome_table(source, outcome=outcome)
+        table = read_outcome_table(source, outcome=outcome or "val_error")
         candidates, outcomes = list(table.candidates), dict(table.outcomes)
     else:
         candidates, outcomes = known_outcomes(open_storage(storage, artifacts), source, outcome)
@@ -178,8 +190,10 @@ def first_line_of(thing: Any) -> str:
     return next(iter(text.strip().splitlines()), "") if isinstance(text, str) else ""
 
 
-def known_outcomes(storage: StudyStorage, name: str, outcome: str) -> tuple[list[Candidate], dict[str, float]]:
+def known_outcomes(storage: StudyStorage, name: str, outcome: str | None) -> tuple[list[Candidate], dict[str, float]]:
     """Return the trained candidates of a study as selection sees them, and digest to one of their figures.
+
+    Less of it is better: one of which more is has its sign turned.
 
     Raises:
         InvalidInputError: There is no such study or figure.
@@ -188,8 +202,14 @@ def known_outcomes(storage: StudyStorage, name: str, outcome: str) -> tuple[list
 
     result = read_result(storage, name)
     trained = [t for t in result.trials if t.is_ok]
-    if outcome not in OUTCOMES:
-        raise InvalidInputError(f"the outcome of a study must be one of {', '.join(OUTCOMES)}; given {outcome!r}")
+    target = objective_of(result.protocol)
+    objective = Objective(outcome) if outcome in OUTCOMES else target
+    if outcome is None and target.name in OUTCOMES:
+        objective = Objective("val_error")
+    valid = dict.fromkeys([*OUTCOMES, target.name])
+    if outcome is not None and outcome not in valid:
+        raise InvalidInputError(f"the outcome of this study must be one of {', '.join(valid)}; given {outcome!r}")
     # A training of somebody's own has only the figures that it was told.
-    outcomes = {t.digest: float(figure) for t in trained if (figure := getattr(t, outcome)) is not None}
+    figures = {t.digest: t.figure(objective.name) for t in trained}
+    outcomes = {digest: objective.as_loss(figure) for digest, figure in figures.items() if figure is not None}
     return [selection_features(c) for c in result.candidates if c.digest in outcomes], outcomes

@@ -52,6 +52,10 @@ storage_options = _options(
         "remembers.  [default: beside the SQLite file]",
     ),
 )
+optuna_option = click.option(
+    "--optuna", "is_optuna", is_flag=True, help="The study is an Optuna study of your own, into whose trials "
+    "nas_sens.optuna.score writes. It is only read; --storage may be journal:PATH, too.",
+)  # fmt: skip
 format_option = click.option(
     "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True,
     help="How to print on stdout.",

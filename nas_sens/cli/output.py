@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..core.candidates import STATUS_OK, TrainedCandidate
-from ..core.figures import HEADLINES
+from ..core.figures import HEADLINES, Direction
 from ..core.text import printable
 from ..results.report_file import report_path
 from ..results.search_result import SearchResult
@@ -24,6 +24,15 @@ MOST_OWN = 8  # columns of figures of a trainer of the user's own, in a table
 def open_storage(storage: str | None, artifacts: str | None) -> StudyStorage:
     """Return the storage of a command's options, which must be there."""
     return StudyStorage(storage_url(storage), artifacts=artifacts, must_exist=True)
+
+
+def result_of_optuna(
+    name: str, storage: str | None, *, by: str | None = None, direction: Direction | None = None
+) -> SearchResult:
+    """Return what somebody's own Optuna study found; nothing is written to it."""
+    from ..own_study.as_records import read_optuna_study
+
+    return read_optuna_study(storage_url(storage), name, by=by, direction=direction)
 
 
 def write_report_of(result: SearchResult, path: Path | None) -> Path:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from ..core.errors import InvalidInputError
 from ..core.figures import RANK_BY, Direction
 from ..results.search_result import read_result
 from ..storage.bulk_read import no_collection
 from .display import print_out
-from .options import format_option, storage_options
-from .output import open_storage, show_scored, show_trained, title_of, write_report_of
+from .options import format_option, optuna_option, storage_options
+from .output import open_storage, result_of_optuna, show_scored, show_trained, title_of, write_report_of
 
 
 @click.command()
@@ -21,15 +22,19 @@ from .output import open_storage, show_scored, show_trained, title_of, write_rep
               help=f"Figure to rank by: {', '.join(RANK_BY)}, or one of the study's own trainer.  "
                    "[default: the study's [select] final]")  # fmt: skip
 @click.option("--direction", type=click.Choice(["minimize", "maximize"]),
-              help="Which way a figure of the study's own trainer goes.")  # fmt: skip
+              help="Which way a figure of the study's own trainer or objective goes.")  # fmt: skip
 @click.option("--scored", is_flag=True, help="Show the scored candidates instead of the trained ones.")
 @click.option("-n", type=click.IntRange(min=1), help="Show only the first so many.")
+@optuna_option
 @storage_options
 @format_option
-def rank(name: str, by: str | None, direction: Direction | None, scored: bool, n: int | None, storage: str | None,
-         artifacts: str | None, form: str) -> None:  # fmt: skip
+def rank(name: str, by: str | None, direction: Direction | None, scored: bool, n: int | None, is_optuna: bool,
+         storage: str | None, artifacts: str | None, form: str) -> None:  # fmt: skip
     """Show the trained candidates of the study NAME, best first, or the scored ones if none is trained."""
-    result = read_result(open_storage(storage, artifacts), name, by=by, direction=direction)
+    if is_optuna:
+        result = result_of_optuna(name, storage, by=by, direction=direction)
+    else:
+        result = read_result(open_storage(storage, artifacts), name, by=by, direction=direction)
     if scored or not result.trials:
         show_scored(result, form, n)
     else:
@@ -40,9 +45,17 @@ def rank(name: str, by: str | None, direction: Direction | None, scored: bool, n
 @click.argument("name")
 @click.option("-o", "--output", type=click.Path(path_type=Path),
               help="The HTML file to write: new, or the study's earlier one.  [default: NAME_report.html]")  # fmt: skip
+@click.option("--by", metavar="OBJECTIVE", help="With --optuna: which of several objectives decides.")
+@optuna_option
 @storage_options
-def report(name: str, output: Path | None, storage: str | None, artifacts: str | None) -> None:
+def report(name: str, output: Path | None, by: str | None, is_optuna: bool, storage: str | None,
+           artifacts: str | None) -> None:  # fmt: skip
     """Write the report of the study NAME: one HTML file that needs nothing else."""
+    if is_optuna:
+        print_out(str(write_report_of(result_of_optuna(name, storage, by=by), output)))
+        return
+    if by is not None:
+        raise InvalidInputError("--by needs --optuna: what a study is ranked by in its report is its [select] final")
     database = open_storage(storage, artifacts)
     with no_collection():  # of a large study there are a million objects to look through, and none is garbage
         print_out(str(write_report_of(read_result(database, name), output)))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from .boundary import reading
 from .errors import StorageError
@@ -23,6 +23,11 @@ CURVES = ("curve", "curve_of", "curve_epochs", "curves", "measured_epochs", "mea
 # Fields of a TrainedCandidate whose entries are columns of their own.
 TABLES = ("measures", "training", "figures", "figure_sds")
 CONTROL = "control"
+# By whom trials of a user's own Optuna study are chosen that are neither selected nor the control group: trained before
+# there was anything to learn from, enqueued by somebody, or of a study whose trials nobody selects.
+STARTUP, ENQUEUED, UNSELECTED = "startup", "enqueued", "unselected"
+OTHERS = (STARTUP, ENQUEUED, UNSELECTED)
+Group = Literal["selected", "control", "other"]
 USUAL_CURVE = "val_loss"
 ON_TRAIN = "_on_train"  # how the names of measures end that are taken on training inputs beside validation inputs
 
@@ -160,8 +165,8 @@ class TrainedCandidate:
 
     digest: str
     architecture: str
-    params: int
-    flops: int
+    params: int | None
+    flops: int | None
     candidate: int
     chosen_by: str
     training: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -205,6 +210,11 @@ class TrainedCandidate:
     def is_ok(self) -> bool:
         """Whether the trained candidate may be ranked."""
         return self.status == STATUS_OK
+
+    @property
+    def group(self) -> Group:
+        """Whether it was selected, or is of the control group; "other" in a user's own Optuna study."""
+        return "control" if self.chosen_by == CONTROL else "other" if self.chosen_by in OTHERS else "selected"
 
     @property
     def is_pruned(self) -> bool:

@@ -15,9 +15,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from ..core.candidates import Group
 from .numbers_as_text import number
 
 SELECTED_COLOUR, CONTROL_COLOUR, INK = "#0072B2", "#D55E00", "#222222"  # Okabe and Ito's blue, vermilion; almost black
+# Of a group: colour, marker, and dashes of its lines.
+GROUP_STYLES: dict[Group, tuple[str, str, str]] = {
+    "selected": (SELECTED_COLOUR, "o", "-"),
+    "control": (CONTROL_COLOUR, "^", "--"),
+    "other": ("#777777", "s", ":"),
+}
 MAX_VECTOR_POINTS = 2_000  # more are drawn as pixels: 10,000 vector markers weigh megabytes and freeze a browser
 MOST_NETWORKS = 512  # trained ones that are drawn one by one: more are pixels, without the bars, which would hide all
 MOST_CURVES = 500

@@ -17,14 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate, family_of
+from ..core.candidates import Group, ScoredCandidate, TrainedCandidate, family_of
 from ..core.figures import BY_NAME, sd_name
 from .figure_style import (
-    CONTROL_COLOUR,
+    GROUP_STYLES,
     INK,
     MAX_VECTOR_POINTS,
     MOST_NETWORKS,
-    SELECTED_COLOUR,
     add_legend,
     render_svg,
     set_log_axis,
@@ -79,7 +78,7 @@ def _of_table(name: str, **more: Any) -> Quantity:
 
 LOG10_S_BEFORE = _of_table("log10_sensitivity_before")
 LOG10_S_AFTER = _of_table("log10_sensitivity_after")
-PARAMS = Quantity(label="parameters (log axis)", get=lambda t: float(t.params), is_log=True, to_text=compact)
+PARAMS = Quantity(label="parameters (log axis)", get=lambda t: t.params, is_log=True, to_text=compact)
 TEST_LOSS = _of_table("test_loss", is_log=True)
 
 
@@ -137,9 +136,9 @@ def outcome_figure(
         axes.set_title(title)
         shown_x, shown_y = [], []
         n_points = sum(map(len, groups.values()))
-        for is_control, members in groups.items():
+        for group, members in groups.items():
             xs, ys = x.values(members), y.values(members)
-            draw_group(axes, xs, ys, y.sds(members), is_control, n_points=n_points, has_zero=y.has_zero)
+            draw_group(axes, xs, ys, y.sds(members), group, n_points=n_points, has_zero=y.has_zero)
             shown_x += list(xs)
             shown_y += list(ys)
         if predicted_by is not None:
@@ -202,7 +201,7 @@ def draw_group(
     xs: np.ndarray,
     ys: np.ndarray,
     sds: np.ndarray,
-    is_control: bool,
+    group: Group,
     *,
     n_points: int,
     has_zero: bool = True,
@@ -214,25 +213,26 @@ def draw_group(
         xs: Shape (n,).
         ys: Shape (n,).
         sds: Standard deviations of ys, shape (n,).
-        is_control: Whether it is the control group.
+        group: Which group.
         n_points: Points of all groups; of more than ``MOST_NETWORKS`` there are no bars.
         has_zero: Whether nothing is below zero: bars end before it.
     """
-    colour = CONTROL_COLOUR if is_control else SELECTED_COLOUR
+    colour, marker, _ = GROUP_STYLES[group]
+    is_filled = group == "selected"
     are_many = n_points > MOST_NETWORKS
     if (sds > 0).any() and not are_many:
         down = np.minimum(sds, 0.95 * ys) if has_zero else sds  # keeps a bar on a logarithmic axis
         axes.errorbar(xs, ys, [down, sds], fmt="none", ecolor=colour, alpha=0.45, elinewidth=1)
-    style: dict[str, Any] = {"s": 44, "linewidths": 1.6 if is_control else 0.6}
+    style: dict[str, Any] = {"s": 44, "linewidths": 0.6 if is_filled else 1.6}
     if are_many:
-        style = {"s": 10, "linewidths": 0.6 if is_control else 0, "rasterized": True}
+        style = {"s": 10, "linewidths": 0 if is_filled else 0.6, "rasterized": True}
     axes.scatter(
         xs,
         ys,
-        marker="^" if is_control else "o",
-        facecolors="white" if is_control else colour,
+        marker=marker,
+        facecolors=colour if is_filled else "white",
         edgecolors=colour,
-        label="control" if is_control else "selected",
+        label=group,
         zorder=3,
         **style,
     )
@@ -254,11 +254,11 @@ def _draw_prediction(axes: Axes, members: Sequence[TrainedCandidate], x: Quantit
     return []
 
 
-def drawable_groups(trained: Sequence[TrainedCandidate], *quantities: Quantity) -> dict[bool, list[TrainedCandidate]]:
-    """Return the drawable candidates by whether they are the control group's, selected ones first; no empty group."""
+def drawable_groups(trained: Sequence[TrainedCandidate], *quantities: Quantity) -> dict[Group, list[TrainedCandidate]]:
+    """Return the drawable candidates by their groups, selected ones first; no empty group."""
     drawable = [t for t in trained if is_drawable(t, *quantities)]
-    groups = {control: [t for t in drawable if (t.chosen_by == CONTROL) is control] for control in (False, True)}
-    return {control: members for control, members in groups.items() if members}
+    groups = {group: [t for t in drawable if t.group == group] for group in GROUP_STYLES}
+    return {group: members for group, members in groups.items() if members}
 
 
 def is_drawable(t: TrainedCandidate, *quantities: Quantity) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
+from ..core.candidates import Group, ScoredCandidate, TrainedCandidate
 from ..statistics.beside import Beside, beside
 from ..statistics.bootstrap import MANY, Array
 from ..statistics.correlations import Correlations, as_floats, correlations, log10_or_nan
@@ -32,19 +32,24 @@ class Trained:
     Attributes:
         measures: Name to log10 of a measure, shape (n,); NaN where it is missing.
         outcomes: Label to a figure, shape (n,); losses as log10, errors as fractions.
-        is_control: Whether each network belongs to the control group.
+        groups: Whether each network was selected, is of the control group, or neither.
         n_resamples: How many bootstrap resamples so many networks can have; more than ``MANY`` have none.
     """
 
     measures: Mapping[str, Array]
     outcomes: Mapping[str, Array]
-    is_control: Sequence[bool]
+    groups: Sequence[Group]
     n_resamples: int
 
 
 def in_order(trained: Sequence[TrainedCandidate]) -> list[TrainedCandidate]:
     """Return the successfully trained networks in an order that does not depend on the caller's."""
-    return sorted((t for t in trained if t.is_ok), key=lambda t: (t.digest, t.chosen_by, t.number or 0))
+    return by_digest([t for t in trained if t.is_ok])
+
+
+def by_digest(trained: Sequence[TrainedCandidate]) -> list[TrainedCandidate]:
+    """Return networks, successful or not, in such an order."""
+    return sorted(trained, key=lambda t: (t.digest, t.chosen_by, t.number or 0))
 
 
 def columns(
@@ -87,7 +92,7 @@ def columns(
     return Trained(
         measures=measures,
         outcomes={figure.label: figure.scaled(ok) for figure in figures},
-        is_control=[t.chosen_by == CONTROL for t in ok],
+        groups=[t.group for t in ok],
         n_resamples=int(min(N_RESAMPLES, max(200, _WORK // max(1, min(len(ok), MANY) ** 2)))),
     )
 
@@ -115,10 +120,11 @@ def group_differences(data: Trained, figures: Sequence[ShownFigure]) -> dict[str
 
     Less is better: a figure of which more is better has its sign turned.
     """
-    is_control = np.array(data.is_control, dtype=bool)
+    groups = np.array(data.groups, dtype=object)
+    is_selected, is_control = groups == "selected", groups == "control"
     signs = {figure.label: -1.0 if figure.is_maximized else 1.0 for figure in figures}
     losses = {name: signs[name] * values for name, values in data.outcomes.items()}
-    return {name: difference(values[~is_control], values[is_control]) for name, values in losses.items()}
+    return {name: difference(values[is_selected], values[is_control]) for name, values in losses.items()}
 
 
 def intervals(*tables: Table | BesideTable) -> Iterator[Interval]:

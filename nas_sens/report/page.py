@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
+from ..core.candidates import ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
 from ..core.figures import Objective
 from ..core.text import printable
@@ -42,8 +42,9 @@ from .reliability import reliabilities
 from .shown_figures import Shown, shown_figures
 from .statistics_tables import beside_rows, correlation_rows, difference_rows, reliability_rows
 from .tables import MAX_REASONS, protocol_rows, reason_groups, winner_rows
-from .text import best_text, counts_text, ranked, ranked_by_text, ranking_label, wording_of
+from .text import best_text, counts_text, ranked, ranked_by_text, ranking_label, scored_text, wording_of
 from .verdict import directions_text, group_text, relation_texts, verdict_sentence
+from .worst_ranks import needs_ranks, rank_difference, rank_text
 
 
 def write_report(
@@ -118,7 +119,9 @@ def render_report(
         "protocol": protocol_rows({k: v for k, v in protocol.items() if k != "figures"}),
     }
     shown, by = shown_figures(protocol, in_order(trained)), ranking_figure(protocol)
-    page |= _study(candidates, trained, by, shown) | _findings(candidates, trained, protocol, shown)
+    page |= _study(candidates, trained, by, shown, scored=scored_text(protocol)) | _findings(
+        candidates, trained, protocol, shown
+    )
     return environment.get_template("report.html.j2").render(page)
 
 
@@ -129,14 +132,18 @@ def _in_order(candidates: Sequence[ScoredCandidate]) -> list[ScoredCandidate]:
 
 
 def _study(
-    candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], by: Objective, shown: Shown
+    candidates: Sequence[ScoredCandidate],
+    trained: Sequence[TrainedCandidate],
+    by: Objective,
+    shown: Shown,
+    *,
+    scored: str,
 ) -> dict[str, Any]:
     """Return what the page says of the study itself: counts, ranking, exclusions."""
     groups = reason_groups(candidates, trained)
     failed = [t for t in trained if not t.is_ok and not t.is_pruned]
-    n_failed_control = sum(t.chosen_by == CONTROL for t in failed)
     return {
-        "counts": counts_text(candidates, trained),
+        "counts": counts_text(candidates, trained, scored=scored),
         "best": best_text(trained, by, shown),
         "ranked_by": ranked_by_text(by),
         "ranking": ranking_label(by),
@@ -144,8 +151,11 @@ def _study(
         "n_curves": sum(bool(t.curve) for t in trained),
         "most_curves": MOST_CURVES,
         "n_ranked": len(ranked(trained, by)),
-        "n_failed": {"selected": len(failed) - n_failed_control, "control": n_failed_control},
-        "n_pruned": sum(t.is_pruned for t in trained),
+        "n_failed": {group: sum(t.group == group for t in failed) for group in ("selected", "control")},
+        "n_pruned": {
+            group: sum(t.is_pruned and t.group == group for t in trained) for group in ("selected", "control")
+        },
+        "n_other": sum(t.group == "other" for t in trained),
         "winners": winner_rows(candidates, trained, by, shown.columns),
         "heads": [figure.head for figure in shown.columns],
         "n_left_out": shown.n_left_out,
@@ -153,6 +163,11 @@ def _study(
         "n_more_groups": max(0, len(groups) - MAX_REASONS),
         "n_more_excluded": sum(g.n for g in groups[MAX_REASONS:]),
     }
+
+
+def _by_group(trained: Sequence[TrainedCandidate]) -> dict[str, int]:
+    """Return how many are of either group that is compared."""
+    return {group: sum(t.group == group for t in trained) for group in ("selected", "control")}
 
 
 def _findings(
@@ -166,6 +181,10 @@ def _findings(
     figures, target, primary = shown.figures, shown.target, shown.primary
     data = columns(candidates, trained, figures, drops_empty=shown.is_own)
     table, fits, differences = correlation_table(data), beside_table(data), group_differences(data, figures)
+    decisive, found_by_ranks = differences[primary.label], None
+    if needs_ranks(trained):
+        decisive = rank_difference(trained, primary)
+        found_by_ranks = rank_text(trained, primary, decisive)
     reliable = reliabilities(candidates, trained, figures)
     loss, rule = loss_prediction(trained), rule_prediction(trained, target)
     after = (
@@ -177,7 +196,8 @@ def _findings(
     return {
         "declared_panels": declared_panels(protocol, in_order(trained), wording),
         "wording": wording,
-        "verdict": verdict_sentence(primary, differences[primary.label], fits[SENSITIVITY][primary.label], trained),
+        "verdict": verdict_sentence(primary, decisive, fits[SENSITIVITY][primary.label], trained, found=found_by_ranks),
+        "by_ranks": found_by_ranks is not None,
         "shown": shown,
         "has_losses": any(figure.kind == "loss" for figure in figures),
         "directions": directions_text(shown),
@@ -186,10 +206,10 @@ def _findings(
         "n_intervals": count(len(found)),
         "n_missing_by_chance": count(round(0.05 * len(found))),
         "n_excluding": count(sum(interval.excludes_zero for interval in found)),
-        "are_many": len(data.is_control) > MANY,
+        "are_many": len(data.groups) > MANY,
         "many": MANY,
         "n_resamples": count(data.n_resamples),
-        "n_permutations": count(number_of_permutations(len(data.is_control), N_PERMUTATIONS)),
+        "n_permutations": count(number_of_permutations(len(data.groups), N_PERMUTATIONS)),
         "min_triples": MIN_TRIPLES,
         "outcomes": [figure.scaled_label for figure in figures],
         "correlations": correlation_rows(table),

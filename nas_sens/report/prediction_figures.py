@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..core.candidates import TrainedCandidate
-from .figure_style import CONTROL_COLOUR, INK, MOST_NETWORKS, SELECTED_COLOUR, add_legend, render_svg
+from .figure_style import GROUP_STYLES, INK, MOST_NETWORKS, add_legend, render_svg
 from .figures import TEST_LOSS, Quantity, draw_group, drawable_groups, quantity_of, set_axis, with_unit
 from .prediction import Z95
 from .shown_figures import ShownFigure
@@ -64,12 +64,12 @@ def _agreement_figure(
         axes.set_title(title)
         shown: list[float] = []
         n_points = sum(map(len, groups.values()))
-        for is_control, members in groups.items():
+        for group, members in groups.items():
             xs, ys, x_sds = x.values(members), y.values(members), x.sds(members)
             if (x_sds > 0).any() and n_points <= MOST_NETWORKS:
-                colour = CONTROL_COLOUR if is_control else SELECTED_COLOUR
+                colour = GROUP_STYLES[group][0]
                 axes.errorbar(xs, ys, xerr=Z95 * x_sds, fmt="none", ecolor=colour, alpha=0.45, elinewidth=1)
-            draw_group(axes, xs, ys, y.sds(members), is_control, n_points=n_points, has_zero=y.has_zero)
+            draw_group(axes, xs, ys, y.sds(members), group, n_points=n_points, has_zero=y.has_zero)
             shown += [*xs, *ys]
         ends = [min(shown), max(shown)]
         axes.plot(ends, ends, color=INK, linestyle=":", label="equal")

@@ -10,15 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..core.candidates import CONTROL, TrainedCandidate
+from ..core.candidates import TrainedCandidate
 from ..core.figures import Objective
 from ..statistics.correlations import as_floats, best_so_far
 from .figure_style import (
-    CONTROL_COLOUR,
+    GROUP_STYLES,
     MAX_VECTOR_POINTS,
     MOST_CURVES,
     MOST_NETWORKS,
-    SELECTED_COLOUR,
     add_legend,
     render_svg,
     thinned,
@@ -35,6 +34,7 @@ def curves_figure(
     by: Objective,
     figure: ShownFigure,
     axis: Quantity,
+    step: str,
     description: str,
 ) -> str | None:
     """Return a figure after each epoch of all networks that have its curve, the best by ``by`` emphasised.
@@ -49,24 +49,24 @@ def curves_figure(
         return None
     best = next(iter(ranked(trained, by)), None)
     n_values = sum(len(curve) for _, curve in drawn)
-    labels = {False: "selected", True: "control"}
+    labels = {group: group for group in GROUP_STYLES}
 
     def draw(picture: Figure, axes: Axes) -> None:
         for t, curve in drawn:
-            is_control = t.chosen_by == CONTROL
+            colour, _, dashes = GROUP_STYLES[t.group]
             axes.plot(
                 np.arange(1, len(curve) + 1),
                 curve,
-                color=CONTROL_COLOUR if is_control else SELECTED_COLOUR,
-                linestyle="--" if is_control else "-",
+                color=colour,
+                linestyle=dashes,
                 linewidth=2.6 if t is best else 1.0,
                 alpha=1.0 if t is best else 0.6,
                 marker="o" if len(curve) == 1 else None,
                 zorder=3 if t is best else 2,
                 rasterized=n_values > 10 * MAX_VECTOR_POINTS,
-                label=labels.pop(is_control, None),
+                label=labels.pop(t.group, None),
             )
-        axes.set_xlabel("epoch")
+        axes.set_xlabel(step)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         values = np.concatenate([curve[np.isfinite(curve)] for _, curve in drawn])
         set_axis(axes, "y", axis, values)
@@ -91,17 +91,18 @@ def best_so_far_figure(
     sign = -1.0 if figure.is_maximized else 1.0
     in_order = sorted(trained, key=lambda t: (t.number is None, t.number or 0))
     series = {}
-    for is_control in (False, True):
-        members = [t for t in in_order if (t.chosen_by == CONTROL) is is_control]
+    for group in GROUP_STYLES:
+        members = [t for t in in_order if t.group == group]
         values = as_floats([axis.get(t) if t.is_ok else None for t in members])
         best = sign * best_so_far(sign * _drawable(values, axis))
         if np.isfinite(best).any():
-            series[is_control] = best
+            series[group] = best
     if not series:
         return None
 
     def draw(picture: Figure, axes: Axes) -> None:
-        for is_control, best in series.items():
+        for group, best in series.items():
+            colour, marker, dashes = GROUP_STYLES[group]
             places = np.arange(len(best))
             if len(best) > MOST_NETWORKS:  # the ends of the steps are the whole line
                 places = np.flatnonzero(np.append(True, best[1:] != best[:-1]) | (places == len(best) - 1))
@@ -109,11 +110,11 @@ def best_so_far_figure(
                 places + 1,
                 best[places],
                 where="post",
-                color=CONTROL_COLOUR if is_control else SELECTED_COLOUR,
-                linestyle="--" if is_control else "-",
-                marker="^" if is_control else "o",
+                color=colour,
+                linestyle=dashes,
+                marker=marker,
                 markersize=5 if len(best) <= 50 else 0,
-                label="control" if is_control else "selected",
+                label=group,
             )
         axes.set_xlabel("networks trained in the group")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

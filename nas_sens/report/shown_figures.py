@@ -93,6 +93,7 @@ class Shown:
         progress: What the best so far is told by.
         is_own: Whether they are of a trainer of the user's own.
         n_left_out: How many more there are.
+        step: What values of a curve come after.
     """
 
     figures: tuple[ShownFigure, ...]
@@ -102,6 +103,7 @@ class Shown:
     progress: ShownFigure
     is_own: bool = False
     n_left_out: int = 0
+    step: str = "epoch"
 
     @property
     def columns(self) -> tuple[ShownFigure, ...]:
@@ -157,6 +159,7 @@ def shown_figures(protocol: Mapping[str, Any], trained: Sequence[TrainedCandidat
         progress=figures[objective.name],
         is_own=True,
         n_left_out=max(0, len(names) - MOST_FIGURES),
+        step=str(protocol.get("train", {}).get("step", "epoch")),
     )
 
 

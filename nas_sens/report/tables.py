@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.candidates import CONTROL, STATUS_OK, ScoredCandidate, TrainedCandidate, describe
+from ..core.candidates import STATUS_OK, ScoredCandidate, TrainedCandidate, describe
 from ..core.figures import Objective
 from .numbers_as_text import MISSING, compact, count, plain, with_spread
 from .shown_figures import ShownFigure
@@ -52,7 +52,6 @@ def winner_rows(
             "flops": compact(t.flops),
             "chosen_by": t.chosen_by,
             "reason": t.reason,
-            "is_control": t.chosen_by == CONTROL,
             "log10_s": with_spread(*map(plain, (t.log10_sensitivity_before, stderrs.get(t.digest)))),
             "figures": [figure.text_of(t) for figure in figures],
             "n_seeds": t.n_seeds,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
+from ..core.candidates import ScoredCandidate, TrainedCandidate
 from ..core.figures import BY_NAME, RANK_BY, Objective
 from .numbers_as_text import count
 from .shown_figures import Shown
@@ -110,25 +111,48 @@ def ranked(trained: Sequence[TrainedCandidate], by: Objective) -> list[TrainedCa
     return [t for _, t in sorted(usable, key=lambda pair: (by.as_loss(pair[0]), pair[1].digest))]
 
 
-def counts_text(candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate]) -> str:
-    """Return how many candidates were scored, infeasible and failed, and how many were trained and by what choice."""
+UNIQUE = "unique candidates were drawn"
+
+
+def scored_text(protocol: Mapping[str, Any]) -> str:
+    """Return what there are so many of: candidates, or trials of somebody's own Optuna study."""
+    optuna = protocol.get("optuna")
+    if not isinstance(optuna, Mapping):
+        return UNIQUE
+    n = optuna["pruned_before_the_first_report"]
+    return f"trials of the Optuna study were looked at before training ({count(n)} pruned before their first report)"
+
+
+def counts_text(
+    candidates: Sequence[ScoredCandidate], trained: Sequence[TrainedCandidate], *, scored: str = UNIQUE
+) -> str:
+    """Return how many candidates were scored, infeasible and failed, and how many were trained and by what choice.
+
+    Args:
+        candidates: All of them.
+        trained: The trained ones.
+        scored: What the former are, and what was done with them.
+    """
     n_ok = sum(c.is_ok for c in candidates)
     n_infeasible = sum(not c.feasible for c in candidates)
     text = (
-        f"{count(len(candidates))} unique candidates were drawn: {count(n_ok)} were scored, "
+        f"{count(len(candidates))} {scored}: {count(n_ok)} were scored, "
         f"{count(n_infeasible)} were infeasible and {count(len(candidates) - n_ok - n_infeasible)} failed. "
         if candidates
         else "No candidates have been scored yet. "
     )
     if not trained:
         return text + "None has been trained yet, so there is nothing to rank and no correlation to show."
-    n_control = sum(t.chosen_by == CONTROL for t in trained)
-    rules = sorted({t.chosen_by for t in trained} - {CONTROL})
+    n = Counter(t.group for t in trained)
+    rules = sorted({t.chosen_by for t in trained if t.group == "selected"})
+    others = sorted({t.chosen_by for t in trained if t.group == "other"})
     by = f" by the rule {' and '.join(rules)}" if rules else ""
+    more = f", and {n['other']} neither ({', '.join(others)})" if others else ""
     n_failed = sum(not t.is_ok for t in trained)
     return (
         f"{text}{count(len(trained))} {'was' if len(trained) == 1 else 'were'} trained: "
-        f"{len(trained) - n_control} selected{by} and {n_control} drawn at random as the control group"
+        f"{n['selected']} selected{by} and {n['control']} drawn at random as the control group"
+        f"{more}"
         f"{f'; {n_failed} of these trainings failed or were pruned' if n_failed else ''}."
     )
 
@@ -142,7 +166,8 @@ def best_text(trained: Sequence[TrainedCandidate], by: Objective, shown: Shown) 
     if not ranking:
         return None
     best = ranking[0]
-    chooser = "drawn for the control group" if best.chosen_by == CONTROL else f"chosen by {best.chosen_by}"
+    chosen_by = {"selected": f"chosen by {best.chosen_by}", "control": "drawn for the control group"}
+    chooser = chosen_by.get(best.group, best.chosen_by)
     seeds = f"mean of {best.n_seeds} seeds" if best.n_seeds > 1 else "one seed"
     name = f"{best.description} ({chooser})"
     text = f"The best network by {ranking_label(by)} is {name}: {_figures(best, shown)}, {seeds}."

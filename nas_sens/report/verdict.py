@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..core.candidates import CONTROL, TrainedCandidate
+from ..core.candidates import TrainedCandidate
 from ..statistics.beside import Beside
 from ..statistics.correlations import SIGNIFICANCE, Correlations
 from ..statistics.groups import Difference
@@ -20,7 +20,9 @@ from .shown_figures import Shown, ShownFigure
 RULES_WITHOUT_S = {"params", "random"}
 
 
-def verdict_sentence(figure: ShownFigure, d: Difference, fit: Beside, trained: Sequence[TrainedCandidate]) -> str:
+def verdict_sentence(
+    figure: ShownFigure, d: Difference, fit: Beside, trained: Sequence[TrainedCandidate], *, found: str | None = None
+) -> str:
     """Return one sentence: the proxy helped here, did nothing that could be shown, hurt, or there are too few points.
 
     Args:
@@ -28,9 +30,13 @@ def verdict_sentence(figure: ShownFigure, d: Difference, fit: Beside, trained: S
         d: Selected against control on that outcome, smaller being better; log10 for a loss.
         fit: What log10 S before training says of that outcome beside the number of parameters.
         trained: The trained candidates, which say what rule selected.
+        found: What the comparison shows, in words; the difference of means if None.
     """
     name = figure.label
-    rules = sorted({t.chosen_by for t in trained} - {CONTROL})
+    rules = sorted({t.chosen_by for t in trained if t.group == "selected"})
+    if trained and all(t.group == "other" for t in trained):
+        why = "no trained network was selected by it, and none was drawn as a control group"
+        return f"Whether selecting by S helps cannot be said here: {why}{_carried(name, fit)}."
     if rules and RULES_WITHOUT_S.issuperset(rules):
         why = f"the rule {' and '.join(rules)} does not look at it"
         return f"Whether S helped cannot be said here: {why}{_carried(name, fit)}."
@@ -38,7 +44,7 @@ def verdict_sentence(figure: ShownFigure, d: Difference, fit: Beside, trained: S
     if d.verdict is None:
         return f"Too few networks to say whether {rule} helped: {_why_too_few(d)}{_carried(name, fit)}."
     verdict = {-1: "helped", 0: "did nothing that could be shown", 1: "hurt"}[d.verdict]
-    return f"{rule[0].upper() + rule[1:]} {verdict} here: {mean_text(figure, d)}{_carried(name, fit)}."
+    return f"{rule[0].upper() + rule[1:]} {verdict} here: {found or mean_text(figure, d)}{_carried(name, fit)}."
 
 
 def directions_text(shown: Shown) -> str:

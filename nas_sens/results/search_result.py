@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -84,13 +84,18 @@ def read_result(
         protocol.setdefault("score", {})[OWN_DRAWS] = drawn
     found = storage.trained(name)
     ranking = ranking_figure(protocol) if by is None else _ranking_by(by, direction, protocol, found)
+    trained = tuple(sorted(found, key=ranking_key(ranking)))
+    return SearchResult(name, protocol, tuple(storage.scored(name)), trained, ranking.name, ranking.direction)
+
+
+def ranking_key(by: Objective) -> Callable[[TrainedCandidate], tuple[bool, float, str]]:
+    """Return what puts trained candidates into order, the best first, those that failed or lack the figure last."""
 
     def key(t: TrainedCandidate) -> tuple[bool, float, str]:
-        value = t.figure(ranking.name)
-        return not t.is_ok, math.inf if value is None else ranking.as_loss(value), t.digest
+        value = t.figure(by.name)
+        return not t.is_ok, math.inf if value is None else by.as_loss(value), t.digest
 
-    trained = tuple(sorted(found, key=key))
-    return SearchResult(name, protocol, tuple(storage.scored(name)), trained, ranking.name, ranking.direction)
+    return key
 
 
 def _ranking_by(

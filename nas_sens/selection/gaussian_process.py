@@ -79,7 +79,7 @@ def _fit(member: Member, prior: Array, z: Array, v: Array) -> Fit:
 
     factor, _ = linalg.cho_factor(prior + np.diag(member.residual + v), lower=True, check_finite=False)
     alpha = linalg.cho_solve((factor, True), z, check_finite=False)
-    precision = np.diagonal(linalg.lapack.dpotri(factor, lower=1)[0])  # of K⁻¹, as sums of squares of L⁻¹
+    precision = precisions(factor)
     # Without point i its residual is α_i / precision_i, and zᵀK⁻¹z loses α_i² / precision_i.
     residuals = alpha / precision
     rest = np.maximum(z @ alpha - alpha * residuals, 0.0)
@@ -101,6 +101,13 @@ def _fit(member: Member, prior: Array, z: Array, v: Array) -> Fit:
             - np.log(np.diagonal(factor)).sum()
         ),
     )
+
+
+def precisions(factor: Array) -> Array:
+    """Return the diagonal of K⁻¹, shape (n,), as sums of squares of L⁻¹."""
+    from scipy import linalg
+
+    return np.asarray(np.diagonal(linalg.lapack.dpotri(factor, lower=1)[0]))
 
 
 def whitened(factor: Array, cross: Array) -> Array:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .gaussian_process import Fit, fit_member, fit_members, whitened
+from .gaussian_process import Fit, fit_member, fit_members, precisions, whitened
 from .kernel import OWN_SLOPES, Array, Groups, Member, kernel, prior_variance, same_group
 
 # Shares of a unit of prior variance; what the residual leaves is split between slopes and the smooth function.
@@ -115,6 +115,16 @@ def posterior(surrogate: Surrogate, x: Array, groups: Groups) -> tuple[Array, Ar
             rest = prior_variance(one.member, x[part], has_groups=surrogate.has_groups) - explained
             means[i, part], variances[i, part] = k @ one.alpha, np.maximum(rest, 0.0) * one.variance
     return means, variances
+
+
+def left_out_means(surrogate: Surrogate, z: Array) -> Array:
+    """Return what is expected of each trained candidate's outcome by the others alone, by all members, shape (n,).
+
+    Args:
+        surrogate: The average, whose weights know all of them.
+        z: The warped outcomes that it was fitted to, shape (n,).
+    """
+    return np.asarray(surrogate.weights @ np.array([z - one.alpha / precisions(one.factor) for one in surrogate.fits]))
 
 
 def posterior_covariances(surrogate: Surrogate, x: Array, groups: Groups) -> Callable[[int], Array]:

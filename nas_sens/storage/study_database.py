@@ -224,7 +224,8 @@ class StudyDatabase:
             raise InvalidInputError(f"no study {name!r} in {self.shown_url}; {there}")
         if "space_digest" not in attributes:
             raise InvalidInputError(
-                f"the study {name!r} in {self.shown_url} was not made by nas_sens; give another name with --name"
+                f"the study {name!r} in {self.shown_url} was not made by nas_sens; if it is your own Optuna study, "
+                "nas-sens report, rank and replay show it with --optuna; for a new one give another name with --name"
             )
         if not of_any_layout and attributes.get("layout") != LAYOUT:
             raise InvalidInputError(

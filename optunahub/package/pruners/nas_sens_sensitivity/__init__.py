@@ -1,0 +1,4 @@
+from nas_sens.optuna import SensitivityPruner, score
+
+
+__all__ = ["SensitivityPruner", "score"]

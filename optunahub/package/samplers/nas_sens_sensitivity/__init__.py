@@ -1,0 +1,4 @@
+from nas_sens.optuna import SensitivitySampler
+
+
+__all__ = ["SensitivitySampler"]
