@@ -48,7 +48,9 @@ def name_of(function: Callable[..., Any], what: str) -> str:
     """
     name = f"{getattr(function, '__module__', None)}:{getattr(function, '__qualname__', type(function).__name__)}"
     if not is_name(name):
-        raise ValueError(f"{what} must be a function at the top of a module, that others can find by name; given {name}")
+        raise ValueError(
+            f"{what} must be a function at the top of a module, that others can find by name; given {name}"
+        )
     return name
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from ..core.inputs import is_plain, n_rows, shape_text
-
 from .splits import Splits
 
 MAX_CLASSES = 12

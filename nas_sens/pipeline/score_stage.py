@@ -7,8 +7,8 @@ from ..core.progress import Stage
 from ..samplers.proposer import Proposer
 from ..scoring.assess import Assessed, assess_many
 from ..scoring.score import Score
-from ..study.proposal import Proposal
 from ..storage.attribute_types import OWN_DRAWS
+from ..study.proposal import Proposal
 from ..study.sampler import SAMPLERS
 from .candidate_writer import CandidateWriter
 from .proposal_queue import ProposalQueue

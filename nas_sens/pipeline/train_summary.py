@@ -19,7 +19,6 @@ from ..training.seed_means import compact, mean_curve, mean_measures
 from .plan import Planned
 from .session import Session
 
-
 _PREDICTED = ("classification", "regression")  # of whose losses there are equations
 
 

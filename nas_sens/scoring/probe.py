@@ -11,8 +11,18 @@ from torch import nn
 
 from ..core.errors import InvalidInputError
 from ..core.identity import make_generator
-from ..core.inputs import called_with, device_of, floats_as, is_one_float, mapped, n_rows, parts_of, rows_of
-from ..core.inputs import shape_of, shape_text
+from ..core.inputs import (
+    called_with,
+    device_of,
+    floats_as,
+    is_one_float,
+    mapped,
+    n_rows,
+    parts_of,
+    rows_of,
+    shape_of,
+    shape_text,
+)
 from ..core.outputs import Output, output_of, picked
 from ..data import Splits
 from ..data.subset import part_of
