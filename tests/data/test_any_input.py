@@ -107,7 +107,7 @@ def test_one_line_for_what_cannot_be_used(kind):
 
 def test_what_is_of_one_float_tensor_is_refused_for_others():
     samples = samples_of(ns.Data(train=(WORDS, Y)), source="mine")
-    with pytest.raises(ns.InvalidInputError, match="standardize in .data. needs inputs of one floating-point tensor"):
+    with pytest.raises(ns.InvalidInputError, match=r"standardize in .data. needs inputs of one floating-point tensor"):
         split(samples, DataSpec(name="mine", standardize=True))
     with pytest.raises(ns.InfeasibleArchitectureError, match="fc needs one tensor of floating-point numbers"):
         ns.FCSpec(depth=1, width=3).build(splits(train=(WORDS, Y)).input_shape, 2)
