@@ -23,7 +23,7 @@ class Shape(tuple[int, ...]):
     def __new__(cls, sides: Sequence[int], dtype: torch.dtype | None = None) -> Shape:
         """Return the shape; of float32 unless a type is given, or ``sides`` has one."""
         made = super().__new__(cls, sides)
-        made.dtype = dtype or getattr(sides, "dtype", torch.float32)
+        made.dtype = dtype if dtype is not None else sides.dtype if isinstance(sides, Shape) else torch.float32
         return made
 
     def __getnewargs__(self) -> tuple[Any, ...]:

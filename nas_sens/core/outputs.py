@@ -91,7 +91,7 @@ def _chosen(given: Any, output: Output) -> Any:
             ) from error
     try:
         if isinstance(given, Mapping) or (isinstance(output, int) and not isinstance(given, torch.Tensor)):
-            return given[output]  # type: ignore[index]
+            return given[output]
         if isinstance(output, str) and not isinstance(given, torch.Tensor):
             return getattr(given, output)
     except (LookupError, AttributeError, TypeError):

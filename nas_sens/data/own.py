@@ -81,7 +81,7 @@ def samples_of(data: Data, *, source: str) -> Samples:
 
     Raises:
         InvalidInputError: They cannot be used.
-    """
+    """  # noqa: DOC501 - `_other_shape` makes the error
     probe = None if data.probe is None else inputs_from(data.probe, f"{source}: probe")
     if data.train is None:
         return _probe_alone(data, probe, source)

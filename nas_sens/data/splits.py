@@ -283,7 +283,7 @@ def _in_single(splits: Splits) -> Splits:
     """
     if not (isinstance(splits.x_train, torch.Tensor) and splits.x_train.dtype == torch.float64):
         return splits
-    parts = {key: x.float() for key, x in _inputs_of(splits).items()}
+    parts: dict[str, Any] = {key: x.float() for key, x in _inputs_of(splits).items()}
     if not all(bool(torch.isfinite(x).all()) for x in parts.values()):
         raise InvalidInputError(
             f"data {splits.name!r}: inputs must be at most 3e38, which is what float32 holds; set standardize = true"

@@ -33,7 +33,7 @@ def altered_behind(model: nn.Module, noise_at: str | None, n: int, alter: Alter)
 
     Raises:
         InvalidInputError: There is no such module, it does not run, or it gives no tensor of n rows.
-    """
+    """  # noqa: DOC501 - `_does_not_run` makes the error
     modules = places_of(model, noise_at)
     chosen = [] if noise_at is None else [*modules]
     ran: list[bool] = []
@@ -71,9 +71,10 @@ def places_of(model: nn.Module, noise_at: str | None) -> list[nn.Module]:
 
     Raises:
         InvalidInputError: There is none.
-    """
-    found = [m for m in model.modules() if isinstance(m, EMBEDDINGS)] if noise_at is None else []
-    found += [] if noise_at is None else [module_of(model, noise_at)]
+    """  # noqa: DOC501 - `_does_not_run` makes the error
+    if noise_at is not None:
+        return [module_of(model, noise_at)]
+    found: list[nn.Module] = [m for m in model.modules() if isinstance(m, EMBEDDINGS)]
     if not found:
         raise _does_not_run(model, noise_at)
     return found

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ..core.errors import InvalidInputError
-from ..core.inputs import called_with, mapped, n_rows, parts_of, rows_of
+from ..core.inputs import called_with, floats_as, mapped, n_rows, parts_of, rows_of
 from ..core.module_mode import evaluation_mode
 from ..core.outputs import Output, picked
 from ._noise_at import altered_behind, enters_inside
@@ -52,7 +52,7 @@ class OneInput(nn.Module):
             InvalidInputError: Nothing is known of what else goes in with these rows.
         """
         n = len(x)
-        context = self._context(x)
+        context = floats_as(self._context(x), x.dtype)
         sizes = [math.prod(shape) for shape in self._shapes]
         parts = [part.reshape(n, *shape) for part, shape in zip(x.split(sizes, dim=1), self._shapes, strict=True)]
         given = iter(parts)

@@ -112,6 +112,8 @@ def measure(
     model, where = model_where_doubles_are(model, device_of(x)), where_doubles_are(device_of(x))
     x = mapped(lambda t: t.to(where), x)
     model, x = as_measured(_unwrapped(model), x)
+    if not any(True for _ in model.children()):  # outputs of the network are made one row each, those of layers stay
+        model = nn.Sequential(model)
     dtype = float_type(model, x)
     y = None if y is None else y.to(where)
     reference = None if reference is None else floats_as(mapped(lambda t: t.to(where), reference), dtype)
@@ -239,6 +241,10 @@ def _attempt(
         value, problem = None, str(error)
     except OutOfMemoryError:
         value, problem = None, "out of memory; give fewer inputs"
+    except IndexError as error:  # of cross-entropy
+        if "Target" not in str(error):
+            raise
+        value, problem = None, "labels must be from 0 to the number of outputs minus 1; some are not"
     except Exception as error:
         # Besides what the network raises: what PyTorch's layers and transforms raise on what they cannot do.
         is_of_torch = isinstance(error, (RuntimeError, ValueError))

@@ -12,8 +12,9 @@ the number of all numbers that one input gives. Where several tensors are put in
 floating-point type; where none is, or a module is named, ε enters behind that module, and S is in its units.
 
 Behind a softmax the K outputs sum to 1, so that their mean never moves and eq. 2 is 0 for every network. There S_θ is
-(1/K²) Σ_k Var(ε_y^k) instead, what eq. 2 gives for outputs whose noises are uncorrelated. Classes are on the axis behind
-that of inputs, (n, K, …), as PyTorch's cross-entropy has them; with further axes, S_θ is the mean over all positions.
+(1/K²) Σ_k Var(ε_y^k) instead, what eq. 2 gives for outputs whose noises are uncorrelated. Classes are on the axis
+behind that of inputs, (n, K, …), as PyTorch's cross-entropy has them; with further axes, S_θ is the mean over all
+positions.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch import nn
 
 from ..core.device import has_float64, in_double
 from ..core.errors import InvalidInputError
-from ..core.inputs import Inputs, batches_of, called_with, checked_inputs, device_of, floats_as, mapped, n_rows
+from ..core.inputs import Inputs, batches_of, called_with, checked_inputs, device_of, floats_as, mapped, n_rows, rows_of
 from ..core.module_mode import evaluation_mode
 from ..core.outputs import Output, picked
 from ._as_measured import as_measured, float_type
@@ -102,7 +103,8 @@ def output_sensitivity(
         )
     size = batch_size or n_rows(x)
     if any(map(nn.parameter.is_lazy, (*model.parameters(), *model.buffers()))):
-        model = copy_of(model)
+        model = copy_of(model).eval()
+        called_with(model, floats_as(rows_of(x, slice(0, 2)), float_type(model, x)))  # which gives them their shapes
     network, x = as_measured(model, x)
     source = generator or _global_stream(device_of(x))
     before = None if source is None else source.get_state()

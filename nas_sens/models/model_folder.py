@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -132,7 +133,9 @@ def write_program(folder: Path, model: nn.Module, input_shape: InputShape) -> No
         StorageError: torch.export cannot trace the network.
     """
     try:
-        program = torch.export.export(_inner(model.eval()), **_traced_with(example_of(input_shape, 2)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of recurrent layers, whose weights are attributes, too
+            program = torch.export.export(_inner(model.eval()), **_traced_with(example_of(input_shape, 2)))
         torch.export.save(program, folder / PROGRAM)
     except Exception as error:  # torch.export raises errors of many kinds for what it cannot trace
         raise StorageError(f"torch.export cannot export this network: {str(error).splitlines()[0]}") from error

@@ -64,7 +64,7 @@ def test_inputs_left_on_the_cpu_are_refused(name):
         if name in uses_none:
             assert value(FORWARD[name], model, x.cpu(), y) == value(FORWARD[name], model, x, y)
         else:
-            with pytest.raises((RuntimeError, InvalidInputError), match="same device|on one device"):
+            with pytest.raises((RuntimeError, InvalidInputError), match=r"same device|on one device"):
                 value(FORWARD[name], model, x.cpu(), y)
 
 
