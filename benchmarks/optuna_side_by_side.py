@@ -36,7 +36,7 @@ from nas_sens.core.identity import digest
 N_INPUTS = 64
 BUDGETS = (5, 10, 20)  # in trainings to the end
 HEADLINE = 10
-MOST_TRIALS = 150
+MOST_TRIALS = 100
 SHARES = np.linspace(0.02, 2.0, 100)
 Method = Callable[[Task, torch.Tensor, int], tuple[BaseSampler, BasePruner]]
 
