@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 from ..core.errors import InvalidInputError
 from ..core.identity import derive_seed
 from ..selection.candidates import Array
+from ..storage.user_attributes import set_user_attributes
 from .attributes import GROUP, PREDICTED, PREDICTED_SD
 from .experience import as_candidate
 from .learnt import Memory
@@ -77,8 +78,8 @@ def is_pruned(rule: Rule, memory: Memory, study: Study, trial: FrozenTrial) -> b
     if GROUP in trial.user_attrs:
         return bool(trial.user_attrs[GROUP] == PRUNED)
     decision = decide(rule, memory, study, trial)
-    for name, value in decision.attributes.items():  # the group is the last: whoever sees it sees all
-        study._storage.set_trial_user_attr(trial._trial_id, name, value)
+    # Where each is written by itself, the group is the last: whoever sees it sees all.
+    set_user_attributes(study._storage, trial._trial_id, decision.attributes)
     return decision.group == PRUNED
 
 

@@ -21,7 +21,7 @@ from .attributes import is_scored
 from .experience import FINISHED, as_candidate, as_key, outcomes, signs
 
 RECENT = 100  # trials that a new one is compared with: proposals get better in the course of a study
-_EACH = 32  # trained trials up to which every one is learnt from at once
+_EACH = 16  # trained trials up to which every one is learnt from at once
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Memory:
 
 
 def learnt_from(n_trained: int) -> int:
-    """Return from how many of the trained trials is learnt: all of few, then a sixteenth more at a time."""
-    return n_trained if n_trained <= _EACH else n_trained - n_trained % (n_trained // 16)
+    """Return from how many of the trained trials is learnt: all of few, then an eighth more at a time."""
+    return n_trained if n_trained <= _EACH else n_trained - n_trained % (n_trained // 8)
 
 
 def _learn(trials: Sequence[FrozenTrial], key: tuple[int, ...], which: Sequence[float]) -> Learnt | None:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 import torch
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from ..core.errors import InvalidInputError
+from ..storage.user_attributes import set_user_attributes
 from .attributes import is_scored
 from .choice import begun, best, without_repeats
-from .experience import FINISHED
+from .experience import FINISHED, signs
 from .proposals import Build, Draw, Proposal, Screen
+
+_BASE_SHARE = 8  # one in so many proposals is the base's: with a thousand trials one of TPE takes a tenth of a second
+_N_LEADERS = 5  # trials near which proposals are drawn
+_CHANGED = 0.3  # share of the parameters that are drawn anew near them, and at least one of them on average
 
 _log = optuna.logging.get_logger(__name__)
 
@@ -25,18 +31,18 @@ _log = optuna.logging.get_logger(__name__)
 class SensitivitySampler(BaseSampler):
     """Draws many proposals, builds and scores their networks, and proposes the one whose training promises most.
 
-    Half of the proposals come from ``base``, half are random. Until two trials were trained, it proposes what is far
-    from all others in its features; then, what has the largest expected improvement by the rule ``calibrated``, which
-    learns from the study's trained trials what sensitivity, size and parameters say here. Trials that run meanwhile
-    are believed to come out as predicted, so that parallel workers do not propose the same. All state is in the study;
-    trials need not have been scored: what is missing is measured, and written into each trial that the sampler sees
-    end.
+    One in eight proposals comes from ``base``; the others are random, or differ in some parameters from the trials that
+    came out best. Until two trials were trained, it proposes what is far from all others in its features; then, what
+    has the largest expected improvement by the rule ``calibrated``, which learns from the study's trained trials what
+    sensitivity, size and parameters say here. Trials that run meanwhile are believed to come out as predicted, so that
+    parallel workers do not propose the same. All state is in the study; trials need not have been scored: what is
+    missing is measured, and written into each trial that the sampler sees end.
 
     Args:
         build: From a trial to its untrained network: the function that the objective calls, which may ask for whatever
             it likes, conditionally too. It is called with trials of no study; it must not train.
         x: Inputs (n, *input_shape), at least two, on the device of the networks.
-        base: Source of half of the proposals, and of parameters that no proposal has; Optuna's TPESampler if None.
+        base: Source of some of the proposals, and of parameters that no proposal has; Optuna's TPESampler if None.
         n_screen: Number of proposals for each trial.
         y: Labels (n,), for further measures that need them.
         metrics: Names of further measures (`nas_sens.metrics.metrics`).
@@ -75,7 +81,7 @@ class SensitivitySampler(BaseSampler):
         self._raise_error_if_multi_objective(study)
         if not self._screen.space:
             for _ in range(self._n_screen):
-                self._screen.follow(self._draws(study, trial, None))
+                self._screen.follow(self._anywhere(study, trial))
             self._tell_failures(bool(self._screen.space))
         space = {**self._intersection.calculate(study), **self._screen.space}
         return {name: distribution for name, distribution in space.items() if not distribution.single()}
@@ -88,7 +94,7 @@ class SensitivitySampler(BaseSampler):
         if not search_space:
             return {}
         earlier = begun(study, without=trial.number)
-        proposals = self._proposals(study, trial, search_space)
+        proposals = self._proposals(study, trial, search_space, earlier)
         fresh = without_repeats(proposals, earlier) or without_repeats(proposals, [])
         if not fresh:
             return {}  # the objective will say why no network can be built
@@ -110,29 +116,67 @@ class SensitivitySampler(BaseSampler):
         """Write what is known of the trial's network into it, unless it is there; tell the base."""
         if state in FINISHED and not is_scored(trial.user_attrs):
             proposal = self._screen.known(trial.params)
-            for name, value in (proposal.score.attributes if proposal else {}).items():
-                study._storage.set_trial_user_attr(trial._trial_id, name, value)
+            set_user_attributes(study._storage, trial._trial_id, proposal.score.attributes if proposal else {})
         self._base.after_trial(study, trial, state, values)
 
-    def _proposals(self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]) -> list[Proposal]:
-        draws = [self._draws(study, trial, self._base if i % 2 == 0 else None) for i in range(self._n_screen)]
+    def _proposals(
+        self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution], earlier: Sequence[FrozenTrial]
+    ) -> list[Proposal]:
+        parents = _leaders(study, earlier)
+        n_base = math.ceil(self._n_screen / _BASE_SHARE)
+        n_near = (self._n_screen - n_base) // 2 if parents else 0
+        draws = [self._of_base(study, trial) for _ in range(n_base)]
+        draws += [self._near(study, trial, parents[i % len(parents)]) for i in range(n_near)]
+        draws += [self._anywhere(study, trial)] * (self._n_screen - n_base - n_near)
         found = self._screen.propose(draws, space)
         self._tell_failures(bool(found))
         return found
 
-    def _draws(self, study: Study, trial: FrozenTrial, base: BaseSampler | None) -> Draw:
-        if base is None:
-            return lambda name, distribution: self._random.sample_independent(study, trial, name, distribution)
-        space = base.infer_relative_search_space(study, trial)
-        relative = base.sample_relative(study, trial, space) if space else {}
+    def _anywhere(self, study: Study, trial: FrozenTrial) -> Draw:
+        return lambda name, distribution: self._random.sample_independent(study, trial, name, distribution)
+
+    def _near(self, study: Study, trial: FrozenTrial, parent: FrozenTrial) -> Draw:
+        """Return draws that keep most of what a trial had."""
+        anywhere, coin = self._anywhere(study, trial), FloatDistribution(0.0, 1.0)
+        rate = max(_CHANGED, 1 / max(1, len(parent.params)))
 
         def draw(name: str, distribution: BaseDistribution) -> Any:
-            if name in relative and distribution._contains(distribution.to_internal_repr(relative[name])):
+            is_kept = anywhere("", coin) >= rate
+            return (
+                parent.params[name]
+                if is_kept and _fits(parent.params, name, distribution)
+                else anywhere(name, distribution)
+            )
+
+        return draw
+
+    def _of_base(self, study: Study, trial: FrozenTrial) -> Draw:
+        space = self._base.infer_relative_search_space(study, trial)
+        relative = self._base.sample_relative(study, trial, space) if space else {}
+
+        def draw(name: str, distribution: BaseDistribution) -> Any:
+            if _fits(relative, name, distribution):
                 return relative[name]
-            return base.sample_independent(study, trial, name, distribution)
+            return self._base.sample_independent(study, trial, name, distribution)
 
         return draw
 
     def _tell_failures(self, any_worked: bool) -> None:
         if not any_worked and self._screen.problem:
             _log.warning(f"no proposal could be built; the last one: {self._screen.problem}")
+
+
+def _fits(params: Mapping[str, Any], name: str, distribution: BaseDistribution) -> bool:
+    """Return whether there is a value that a parameter can have."""
+    if name not in params:
+        return False
+    if isinstance(distribution, CategoricalDistribution):
+        return params[name] in distribution.choices
+    return not isinstance(params[name], str) and distribution._contains(distribution.to_internal_repr(params[name]))
+
+
+def _leaders(study: Study, earlier: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials that came out best, best first."""
+    [sign] = signs(study.directions)
+    done = [t for t in earlier if t.values is not None]
+    return sorted(done, key=lambda t: (sign * t.values[0], t.number))[:_N_LEADERS]

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from optuna.trial import BaseTrial
+from optuna.trial import BaseTrial, Trial
 from torch import nn
 
 from ..core.errors import InvalidInputError
 from ..core.identity import make_generator
 from ..core.init_schemes import InitScheme
 from ..metrics.measurement import Measurement, measure
+from ..storage.user_attributes import set_user_attributes
 from . import attributes as names
 
 SEEDS = 4
@@ -107,8 +108,12 @@ def score(
     found = scored(model, x, y, metrics=metrics, family=family, seeds=seeds)
     if found.problem:
         warnings.warn(f"trial {trial.number}: {found.problem}", stacklevel=2)
-    for name, value in found.attributes.items():
-        trial.set_user_attr(name, value)
+    if isinstance(trial, Trial):
+        set_user_attributes(trial.storage, trial._trial_id, found.attributes)
+        trial._cached_frozen_trial.user_attrs.update(found.attributes)
+    else:
+        for name, value in found.attributes.items():
+            trial.set_user_attr(name, value)
     return found
 
 

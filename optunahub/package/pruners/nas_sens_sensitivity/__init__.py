@@ -1,4 +1,3 @@
 from nas_sens.optuna import SensitivityPruner, score
 
-
 __all__ = ["SensitivityPruner", "score"]

@@ -4,7 +4,6 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-
 x, y = (torch.tensor(a) for a in load_digits(return_X_y=True))
 x = x.float() / 16
 x_train, y_train, x_val, y_val = x[:1000], y[:1000], x[1000:], y[1000:]

@@ -1,4 +1,3 @@
 from nas_sens.optuna import SensitivitySampler
 
-
 __all__ = ["SensitivitySampler"]

@@ -5,7 +5,6 @@ import optunahub
 import torch
 from torch import nn
 
-
 module = optunahub.load_local_module(package="package/pruners/nas_sens_sensitivity", registry_root=".")
 
 
@@ -22,5 +21,6 @@ def test_it_prunes_before_the_first_report() -> None:
     study.optimize(objective, n_trials=30)
     pruned = [t.params["units"] for t in study.trials if t.state == optuna.trial.TrialState.PRUNED]
     trained = [t.params["units"] for t in study.trials[8:] if t.state == optuna.trial.TrialState.COMPLETE]
-    assert pruned and trained
+    assert pruned
+    assert trained
     assert sum(trained) / len(trained) < sum(pruned) / len(pruned)

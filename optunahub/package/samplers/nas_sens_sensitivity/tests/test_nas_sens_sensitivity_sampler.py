@@ -3,10 +3,8 @@ from __future__ import annotations
 import optunahub
 import pytest
 import torch
-from optuna.testing.pytest_samplers import BasicSamplerTestCase
-from optuna.testing.pytest_samplers import SingleOnlySamplerTestCase
+from optuna.testing.pytest_samplers import BasicSamplerTestCase, SingleOnlySamplerTestCase
 from torch import nn
-
 
 SensitivitySampler = optunahub.load_local_module(
     package="package/samplers/nas_sens_sensitivity", registry_root="."
