@@ -40,7 +40,7 @@ KINDS = {
     "masks": ({"train": (X, MASKS), "task": "other", "n_outputs": 2}, "other", 2, [[3, 8]]),
     "probe": ({"probe": WORDS, "n_outputs": 4}, "other", 4, [{"dtype": "int64", "shape": [5]}]),
     "probe of two": (
-        dict(probe=(X, WORDS), n_outputs=4), "other", 4, [{"positions": [[3, 8], {"dtype": "int64", "shape": [5]}]}],
+        {"probe": (X, WORDS), "n_outputs": 4}, "other", 4, [{"positions": [[3, 8], {"dtype": "int64", "shape": [5]}]}],
     ),
     "probe beside data": ({"train": (X, Y), "probe": X[:6]}, "classification", 2, [[3, 8]]),
 }  # fmt: skip
