@@ -1,7 +1,7 @@
 """An objective of one's own for Optuna, with two lines of nas_sens: one that scores, one that prunes by the scores.
 
-    python objective.py
-    nas-sens report --optuna digits --storage sqlite:///digits.db
+python objective.py
+nas-sens report --optuna digits --storage sqlite:///digits.db
 """
 
 import optuna
@@ -50,8 +50,6 @@ def objective(trial):
 
 if __name__ == "__main__":
     pruner = nas_sens.optuna.SensitivityPruner(base=optuna.pruners.MedianPruner())  # ours
-    study = optuna.create_study(
-        study_name="digits", storage="sqlite:///digits.db", pruner=pruner, load_if_exists=True
-    )
+    study = optuna.create_study(study_name="digits", storage="sqlite:///digits.db", pruner=pruner, load_if_exists=True)
     study.optimize(objective, n_trials=40 - len(study.trials))
     print(study.best_trial.params, study.best_value)

@@ -4,6 +4,8 @@ The network's output is (n, 3, height, width); S is taken over all of it. Run it
 nas-sens search study.toml
 """
 
+from itertools import pairwise
+
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
@@ -23,7 +25,7 @@ class UNet(nn.Module):
         super().__init__()
         widths = [width * 2**i for i in range(levels + 1)]
         self.down = nn.ModuleList(block(a, b, convs) for a, b in zip([n_in, *widths], widths, strict=False))
-        self.up = nn.ModuleList(block(b + a, a, convs) for a, b in zip(widths, widths[1:], strict=False))
+        self.up = nn.ModuleList(block(b + a, a, convs) for a, b in pairwise(widths))
         self.head = nn.Conv2d(width, n_out, 1)
 
     def forward(self, x):
