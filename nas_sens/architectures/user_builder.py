@@ -77,7 +77,9 @@ class BuiltSpec(ArchitectureSpec):
 
 _BASE = tuple(f.name for f in fields(BuiltSpec))
 _SHADOWED = {"layers", "size", "structure"}  # methods that are called by way of the class: keywords may be called so
-_TAKEN = ({name for name in dir(BuiltSpec) if not name.startswith("__")} | {*_BASE, "family", "builder", "source"}) - _SHADOWED
+_TAKEN = (
+    {name for name in dir(BuiltSpec) if not name.startswith("__")} | {*_BASE, "family", "builder", "source"}
+) - _SHADOWED
 
 
 def family_of(function: Callable[..., nn.Module], *, name: str | None = None, **methods: Any) -> type[BuiltSpec]:
