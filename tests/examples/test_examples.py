@@ -30,7 +30,7 @@ def copied(folder: str, tmp_path: Path) -> Path:
     return tmp_path / folder
 
 
-@pytest.mark.parametrize("folder", OWN)
+@pytest.mark.parametrize("folder", ["conv1d", "tokens", pytest.param("segmentation", marks=pytest.mark.slow)])
 def test_an_example_is_searched(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, target, _, _ = OWN[folder]
     where = copied(folder, tmp_path)

@@ -72,7 +72,7 @@ def opened(name, tmp_path, request):
     return request.getfixturevalue("server")
 
 
-@pytest.mark.parametrize("kind", ["pruner", "sampler"])
+@pytest.mark.parametrize("kind", ["pruner", pytest.param("sampler", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["journal", "sqlite", "server"])
 def test_a_study_is_the_same_in_every_storage(name, kind, tmp_path, request):
     expected = searched(InMemoryStorage(), kind)

@@ -16,6 +16,10 @@ import torch
 import nas_sens as ns
 from nas_sens.core import user_code
 from nas_sens.core.errors import UserCodeError
+from nas_sens.pipeline.declare import declare
+from nas_sens.pipeline.search import complete, open_study
+from nas_sens.pipeline.settings import Settings
+from nas_sens.results.search_result import read_result
 from nas_sens.storage.study_storage import StudyStorage
 from tests.tiny_study import comparable, tiny, url
 
@@ -151,7 +155,13 @@ if __name__ == "__main__":
 def short(trainer: object, folder: Path) -> ns.SearchResult:
     select = ns.SelectSpec(target="val_accuracy", direction="maximize", top_k=1, control=1, rounds=1)
     train = ns.TrainSpec(seeds=2, checkpoint_seconds=0)
-    return ns.search(studied(select=select, train=train), train=trainer, storage=url(folder))
+    session = open_study(
+        declare(studied(select=select, train=train), trainer=trainer),
+        storage=url(folder),
+        settings=Settings(grace_seconds=2.0),  # after which a killed process is given up
+    )
+    complete(session, None)
+    return read_result(session.storage, "tiny")
 
 
 @pytest.mark.parametrize(
