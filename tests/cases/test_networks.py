@@ -252,7 +252,6 @@ FAILING = {
         lambda: cases.Heads(lambda a, b: None),
         "must give one tensor (n, …); it gives a NoneType; give output",
     ),
-    "M5-rows": (
         lambda: cases.Heads(lambda a, b: a[:1]),
         "must give one row for each input, (n, …); it gives the shape (1, 10)",
     ),

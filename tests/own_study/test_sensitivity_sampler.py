@@ -19,6 +19,7 @@ def width_of(trial):
     return nn.Sequential(nn.Linear(3, trial.suggest_int("own_width", 2, 6)), nn.ReLU())
 
 
+@pytest.mark.slow  # half a minute
 class TestAsOptunaAsks(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
     @pytest.fixture
     def sampler(self):
