@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import optunahub
 import pytest
 
 import nas_sens.optuna
-import optunahub
 
 ROOT = Path(__file__).parent.parent / "optunahub"
 PACKAGES = {"samplers": ["SensitivitySampler"], "pruners": ["SensitivityPruner", "score"]}

@@ -73,7 +73,7 @@ class ArchitectureSpec(ABC):
         self.require_inputs(input_shape)
         try:
             with torch.device("meta"), _NoInitialValues():
-                return self.layers(shape_from(input_shape), n_outputs)
+                return type(self).layers(self, shape_from(input_shape), n_outputs)
         except (RuntimeError, TypeError, OverflowError) as error:
             if "overflow" not in str(error).lower():
                 raise

@@ -13,7 +13,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import field, fields
 from functools import partial
 from typing import Any, ClassVar, cast, get_type_hints
 
@@ -76,6 +76,10 @@ class BuiltSpec(ArchitectureSpec):
 
 
 _BASE = tuple(f.name for f in fields(BuiltSpec))
+_SHADOWED = {"layers", "size", "structure"}  # methods that are called by way of the class: keywords may be called so
+_TAKEN = (
+    {name for name in dir(BuiltSpec) if not name.startswith("__")} | {*_BASE, "family", "builder", "source"}
+) - _SHADOWED
 
 
 def family_of(function: Callable[..., nn.Module], *, name: str | None = None, **methods: Any) -> type[BuiltSpec]:
@@ -105,10 +109,13 @@ def family_of(function: Callable[..., nn.Module], *, name: str | None = None, **
     }
     for keyword in _keywords(function, family).values():
         namespace["__annotations__"][keyword.name] = keyword.annotation
-        if keyword.default is not keyword.empty:
-            namespace[keyword.name] = keyword.default
+        namespace[keyword.name] = field() if keyword.default is keyword.empty else field(default=keyword.default)
     made = type(f"{function.__name__}_spec", (BuiltSpec,), namespace)
     found: type[BuiltSpec] = cast(Any, dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)(made))
+    for name_of_both in _SHADOWED & namespace["__annotations__"].keys():  # the class has the method, specs the value
+        setattr(
+            found, name_of_both, _methods(methods).get(name_of_both, inspect.getattr_static(BuiltSpec, name_of_both))
+        )
     with suppress(AttributeError):  # of what is no plain function
         setattr(function, _MARK, found)
     return found
@@ -158,7 +165,7 @@ def _keywords(function: Callable[..., Any], family: str) -> dict[str, inspect.Pa
             f"first; it takes {inspect.signature(function)}"
         )
     declared = [*named[2:], *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]
-    if taken := [p.name for p in declared if p.name in _BASE]:
+    if taken := [p.name for p in declared if p.name in _TAKEN]:
         raise InvalidInputError(f"{family} must name the keyword {taken[0]!r} otherwise; every family has that one")
     return {p.name: p.replace(annotation=_type(p, hints, family)) for p in declared}
 

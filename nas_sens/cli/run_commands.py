@@ -68,10 +68,11 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
     progress.message(f"report written to {path}")
     rest, shown_name, size = _storage_again(storage), quote(spec.name), ["--full"] if full else []
     renamed = [] if name is None else ["--name", name]
+    by_error = (f"rank {shown_name} --by val_error{rest}", "rank by error instead of loss")
     show_next(
         progress,
         (f"export {shown_name} --rank 1 -o my_network{rest}", "the best network, ready to use"),
-        (f"rank {shown_name} --by val_error{rest}", "rank by error instead of loss"),
+        *([by_error] if spec.train.trainer is None else []),  # others have figures of their own
         (f"search {join([study, *size, *renamed, '--top-k', str(spec.select.top_k + 4)])}{rest}", "train four more"),
     )
 

@@ -141,7 +141,7 @@ def _kind(x: Any) -> Any:
 
 def _other_shape(source: str, part: str, x: Any, x_part: Any) -> InvalidInputError:
     return InvalidInputError(
-        f"{source}: inputs of train and {part} must have one shape and type; given {shape_text(shape_of(x))} and "
+        f"{source}: inputs of train and {part} must have one shape; given {shape_text(shape_of(x))} and "
         f"{shape_text(shape_of(x_part))}"
     )
 

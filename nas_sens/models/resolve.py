@@ -118,7 +118,8 @@ def _try(model: nn.Module, text: str, input_shape: InputShape, n_outputs: int, *
         if must_run:
             raise InvalidInputError(f"the network {text!r}: {problem}")
         return
-    if (shape := tuple(picked(output, 1).shape))[1:] != (n_outputs,) and len(shape) == 2:
+    shape = tuple(picked(output, 1).shape)
+    if n_outputs not in shape[1:]:  # on any axis: of maps the first one, of sequences the last
         raise InvalidInputError(
             f"the network {text!r} must give {n_outputs} outputs for each input of shape {shape_text(input_shape)}; it "
             f"gives the shape {shape} for one"

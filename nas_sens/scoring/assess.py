@@ -133,7 +133,7 @@ def _sized(space: SearchSpace, proposal: Proposal, splits: Splits, device: torch
     )
     try:
         architecture.require_inputs(splits.input_shape)
-        size = architecture.size(splits.input_shape, splits.n_outputs)
+        size = type(architecture).size(architecture, splits.input_shape, splits.n_outputs)
     except InfeasibleArchitectureError as error:
         return replace(record, feasible=False, status=f"infeasible: {error}")
     if size is None:

@@ -39,7 +39,9 @@ KINDS = {
     "several numbers": ({"train": (X, X[:, :2, 0])}, "regression", 2, [[3, 8]]),
     "masks": ({"train": (X, MASKS), "task": "other", "n_outputs": 2}, "other", 2, [[3, 8]]),
     "probe": ({"probe": WORDS, "n_outputs": 4}, "other", 4, [{"dtype": "int64", "shape": [5]}]),
-    "probe of two": ({"probe": (X, WORDS), "n_outputs": 4}, "other", 4, [{"positions": [[3, 8], {"dtype": "int64", "shape": [5]}]}]),
+    "probe of two": (
+        {"probe": (X, WORDS), "n_outputs": 4}, "other", 4, [{"positions": [[3, 8], {"dtype": "int64", "shape": [5]}]}],
+    ),
     "probe beside data": ({"train": (X, Y), "probe": X[:6]}, "classification", 2, [[3, 8]]),
 }  # fmt: skip
 
@@ -89,7 +91,7 @@ REFUSED = {
     "masks without a word": ({"train": (X, MASKS)}, 'task = "other"'),
     "masks without outputs": ({"train": (X, MASKS), "task": "other"}, "n_outputs must be given"),
     "other rows": ({"train": ((X, WORDS[:5]), Y)}, "same number of rows"),
-    "other types": ({"train": (WORDS, Y), "val": (WORDS.float(), Y)}, "one shape and type"),
+    "other types": ({"train": (WORDS, Y), "val": (WORDS.float(), Y)}, "of int64 and (5,)"),
     "wrong number": ({"train": (X, SEVERAL), "n_outputs": 5}, "must be the 3 targets"),
     "not 0 and 1": ({"train": (X, SEVERAL * 2), "task": "multilabel"}, "0 or 1"),
     "text": ({"train": (["a", "b"], Y)}, "must hold numbers"),
