@@ -1,6 +1,6 @@
 """A transformer of Hugging Face's and its Trainer behind a search: ``nas-sens search study.toml`` in this folder.
 
-Needs ``pip install "nas-sens[examples]"``; nothing is downloaded. What is nas_sens's is :func:`data`, and ``job`` in
+Needs ``pip install "nas-sens[examples]"``; nothing is downloaded. What is for nas_sens is :func:`data`,
 :class:`Report` and :func:`fit`. A training that was killed goes on from the Trainer's own checkpoint, to the figures of
 one that was not.
 """
@@ -9,10 +9,20 @@ import random
 
 import torch
 from torch import nn
-from transformers import BertConfig, BertForSequenceClassification, PrinterCallback, Trainer, TrainerCallback
-from transformers import TrainingArguments as Arguments
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+from transformers.utils import logging
 
 import nas_sens as ns
+
+logging.disable_progress_bar()
+logging.set_verbosity_error()
 
 NOUNS, LINKS = ["film", "book", "song", "play", "game", "meal"], ["but", "although"]
 GOOD, BAD = ["good", "lovely", "brilliant", "funny"], ["bad", "dull", "awful", "boring"]
@@ -22,7 +32,7 @@ LENGTH = 14
 
 def clause(draw: random.Random) -> tuple[list[str], bool]:
     """Return words such as "the film was not very good", and whether they are praise."""
-    is_good, is_negated = draw.random() < 0.5, draw.random() < 0.4
+    is_good, is_negated = draw.random() < 0.5, draw.random() < 0.2
     adverb = draw.choice([[], [], ["very"], ["really"]])
     start = ["the", draw.choice(NOUNS), draw.choice(["was", "is"])]
     return [*start, *["not"] * is_negated, *adverb, draw.choice(GOOD if is_good else BAD)], is_good != is_negated
@@ -56,6 +66,7 @@ def bert(input_shape, n_outputs, *, layers: int, heads: int, head_width: int = 8
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
         num_labels=n_outputs,
+        initializer_range=(heads * head_width) ** -0.5,  # 0.02 is for widths of 768
     )
     return BertForSequenceClassification(config)
 
@@ -67,14 +78,15 @@ class Report(TrainerCallback):
         self.job = job
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.job.rows = [figures_of(entry) for entry in state.log_history if "eval_loss" in entry]
+        self.job.rows = [figures(entry) for entry in state.log_history if "eval_loss" in entry]
+        self.job.log(f"goes on after epoch {len(self.job.rows)}")
 
     def on_evaluate(self, args, state, control, metrics, **kwargs):
-        self.job.report(**figures_of(metrics))
+        self.job.report(**figures(metrics))
 
 
-def figures_of(metrics):
-    return {"val_loss": metrics["eval_loss"], "val_accuracy": metrics["eval_accuracy"]}
+def figures(metrics, of="eval", name="val"):
+    return {f"{name}_loss": metrics[f"{of}_loss"], f"{name}_accuracy": metrics[f"{of}_accuracy"]}
 
 
 def accuracy(prediction):
@@ -85,15 +97,15 @@ def rows_of(x, y):
     return [{"input_ids": a, "labels": b} for a, b in zip(x, y, strict=True)]
 
 
-def fit(model: nn.Module, job: ns.Job) -> dict[str, float]:
-    """Train a network with the Trainer, and return its figures."""
-    arguments = Arguments(
-        output_dir=job.folder,
-        num_train_epochs=job.n_epochs,
-        per_device_train_batch_size=50,
+def trained(model, data, epochs, seed, device, folder, callback):
+    """Train a network, and return its figures of the test set; goes on from a checkpoint in the folder."""
+    arguments = TrainingArguments(
+        output_dir=folder,
+        num_train_epochs=epochs,
+        per_device_train_batch_size=25,
         per_device_eval_batch_size=300,
-        learning_rate=3e-3,
-        warmup_steps=20,
+        learning_rate=2e-3,
+        warmup_steps=40,
         eval_strategy="epoch",
         save_strategy="epoch",
         save_total_limit=2,
@@ -101,22 +113,24 @@ def fit(model: nn.Module, job: ns.Job) -> dict[str, float]:
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=False,  # the data are on the device already
-        use_cpu=job.device.type == "cpu",
-        seed=job.seed % 2**32,
+        use_cpu=device.type == "cpu",
+        seed=seed,
     )
     trainer = Trainer(
         model,
         arguments,
-        train_dataset=rows_of(job.data.x_train, job.data.y_train),
-        eval_dataset=rows_of(job.data.x_val, job.data.y_val),
+        train_dataset=rows_of(data.x_train, data.y_train),
+        eval_dataset=rows_of(data.x_val, data.y_val),
         compute_metrics=accuracy,
-        callbacks=[Report(job)],
+        callbacks=[callback],
     )
     trainer.remove_callback(PrinterCallback)
     # The file that is written last: a checkpoint without it was cut off by the kill.
-    states = sorted(job.folder.glob("checkpoint-*/trainer_state.json"), key=lambda file: file.stat().st_mtime)
-    if states:
-        job.log("goes on from the Trainer's checkpoint")
+    states = sorted(folder.glob("checkpoint-*/trainer_state.json"), key=lambda file: file.stat().st_mtime)
     trainer.train(resume_from_checkpoint=str(states[-1].parent) if states else None)
-    test = trainer.predict(rows_of(job.data.x_test, job.data.y_test)).metrics
-    return {**job.rows[-1], "test_loss": test["test_loss"], "test_accuracy": test["test_accuracy"]}
+    return figures(trainer.predict(rows_of(data.x_test, data.y_test)).metrics, of="test", name="test")
+
+
+def fit(model: nn.Module, job: ns.Job) -> dict[str, float]:
+    test = trained(model, job.data, job.n_epochs, job.seed, job.device, job.folder, Report(job))
+    return {**job.rows[-1], **test}

@@ -1,9 +1,11 @@
 """A PyTorch Lightning module and Trainer behind a search: ``nas-sens search study.toml`` in this folder.
 
-Needs ``pip install "nas-sens[examples]"``. The network, the module, its loss and its figures are Lightning's as they
-are without nas_sens; what is nas_sens's is :func:`data`, and ``job`` in :class:`Report` and :func:`fit`. A training that
-was killed goes on from Lightning's own checkpoint, to the figures of one that was not.
+Needs ``pip install "nas-sens[examples]"``. The module, its loss, its figures and its Trainer are as they are without
+nas_sens, whose part is :func:`data`, :class:`Report` and :func:`fit`. A training that was killed goes on from
+Lightning's own checkpoint, to the figures of one that was not.
 """
+
+import logging
 
 import lightning as L
 import torch
@@ -15,6 +17,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 import nas_sens as ns
+
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no word on devices before every training
 
 
 def cnn(input_shape, n_outputs, *, depth: int, width: int, kernel: int = 3, dropout: float = 0.0) -> nn.Module:
@@ -68,9 +72,6 @@ class Report(Callback):
     def __init__(self, job):
         self.job = job
 
-    def on_train_epoch_start(self, trainer, module):
-        L.seed_everything(self.job.seed % 2**32 ^ trainer.current_epoch, verbose=False)  # dropout, after a kill as well
-
     def on_validation_epoch_end(self, trainer, module):
         self.job.report(**{k: v for k, v in trainer.callback_metrics.items() if k.startswith("val_")})
 
@@ -79,33 +80,41 @@ class Report(Callback):
 
     def load_state_dict(self, state):
         self.job.rows = state["rows"]
+        self.job.log(f"goes on after epoch {len(state['rows'])}")
 
 
-def fit(model: nn.Module, job: ns.Job) -> dict[str, float]:
-    """Train a network with Lightning's Trainer, and return its figures."""
-    train = TensorDataset(job.data.x_train, job.data.y_train)
-    # The order of an epoch depends on the seed and the epoch alone, so that it is the same after a kill.
-    order = DistributedSampler(train, num_replicas=1, rank=0, seed=job.seed % 2**32)
-    val, test = TensorDataset(job.data.x_val, job.data.y_val), TensorDataset(job.data.x_test, job.data.y_test)
+class Reseed(Callback):
+    """Makes dropout depend on the seed and the epoch alone: Lightning keeps no random states in its checkpoints."""
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer, module):
+        L.seed_everything(self.seed ^ trainer.current_epoch, verbose=False)
+
+
+def trained(classifier, data, epochs, seed, device, folder, callback):
+    """Train a network, and return Lightning's figures of the test set; goes on from a checkpoint in the folder."""
+    sets = [(data.x_train, data.y_train), (data.x_val, data.y_val), (data.x_test, data.y_test)]
+    train, val, test = (TensorDataset(*tensors) for tensors in sets)
+    order = DistributedSampler(train, num_replicas=1, rank=0, seed=seed)  # of an epoch, the same after a kill
     trainer = L.Trainer(
-        max_epochs=job.n_epochs,
-        accelerator={"cuda": "gpu"}.get(job.device.type, job.device.type),
-        devices=1 if job.device.index is None else [job.device.index],
-        default_root_dir=job.folder,
-        callbacks=[Report(job), ModelCheckpoint(job.folder, filename="last", enable_version_counter=False)],
+        max_epochs=epochs,
+        accelerator={"cuda": "gpu"}.get(device.type, device.type),
+        devices=1 if device.index is None else [device.index],
+        default_root_dir=folder,
+        callbacks=[callback, Reseed(seed), ModelCheckpoint(folder, filename="last", enable_version_counter=False)],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    classifier, last = Classifier(model), job.folder / "last.ckpt"
-    if last.exists():
-        job.log("goes on from Lightning's checkpoint")
-    trainer.fit(
-        classifier,
-        DataLoader(train, batch_size=64, sampler=order),
-        DataLoader(val, batch_size=len(val)),
-        ckpt_path=last if last.exists() else None,
-    )
-    figures = {**job.rows[-1], **trainer.test(classifier, DataLoader(test, batch_size=len(test)), verbose=False)[0]}
-    return figures
+    last = folder / "last.ckpt"
+    loaders = DataLoader(train, batch_size=64, sampler=order), DataLoader(val, batch_size=len(val))
+    trainer.fit(classifier, *loaders, ckpt_path=last if last.exists() else None)
+    return trainer.test(classifier, DataLoader(test, batch_size=len(test)), verbose=False)[0]
+
+
+def fit(model: nn.Module, job: ns.Job) -> dict[str, float]:
+    test = trained(Classifier(model), job.data, job.n_epochs, job.seed, job.device, job.folder, Report(job))
+    return {**job.rows[-1], **test}
