@@ -61,7 +61,7 @@ $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
 	touch $@
 
 $(VENV)/.installed-all: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install --quiet -e '.[dev,onnx,huggingface,postgresql,mysql,s3,gcs,ray,slurm]'
+	$(BIN)/python -m pip install --quiet -e '.[dev,onnx,huggingface,postgresql,mysql,s3,gcs,ray,slurm,examples]'
 	touch $@
 
 $(FLOORS)/.installed: pyproject.toml .ci/floors.py

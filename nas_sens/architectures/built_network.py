@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -81,6 +81,29 @@ class BuiltNetworkOfMany(BuiltNetwork):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return the outputs for inputs."""
         return self.net(*args, **kwargs)
+
+
+def own_network(model: nn.Module) -> nn.Module:
+    """Return what a function of the user's returned, with its own methods and arguments; other networks as they are.
+
+    Args:
+        model: A network that a spec built.
+    """
+    if not isinstance(model, BuiltNetwork) or type(model) not in (BuiltNetwork, BuiltNetworkOfMany):
+        return model
+    return model.net
+
+
+def state_as_built(state: Mapping[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a state by the names that it has in a network that a spec built.
+
+    Args:
+        state: Of such a network, or of its :func:`own_network`.
+        model: Such a network; the meta device will do.
+    """
+    own = own_network(model)
+    is_own = own is not model and state.keys() == own.state_dict().keys()
+    return {f"net.{name}" if is_own else name: tensor for name, tensor in state.items()}
 
 
 @torch.no_grad()

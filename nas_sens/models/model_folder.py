@@ -23,6 +23,7 @@ from ..architectures.built_network import BuiltNetworkOfMany
 from ..core.errors import InvalidInputError, StorageError, first_line
 from ..core.inputs import Inputs, InputShape, called_with, example_of, is_plain, mapped, parts_of, shape_to_json
 from .exported_config import arguments, check_weights, read_config
+from .plain_outputs import plain, plain_outputs
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -135,7 +136,8 @@ def write_program(folder: Path, model: nn.Module, input_shape: InputShape) -> No
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of recurrent layers, whose weights are attributes, too
-            program = torch.export.export(_inner(model.eval()), **_traced_with(example_of(input_shape, 2)))
+            with plain_outputs(_inner(model.eval())) as traced:
+                program = torch.export.export(traced, **_traced_with(example_of(input_shape, 2)))
         torch.export.save(program, folder / PROGRAM)
     except Exception as error:  # torch.export raises errors of many kinds for what it cannot trace
         raise StorageError(f"torch.export cannot export this network: {str(error).splitlines()[0]}") from error
@@ -184,18 +186,19 @@ def write_onnx(folder: Path, model: nn.Module, input_shape: InputShape) -> None:
     names = _names(example)
     path = str(folder / ONNX)
     with torch.no_grad():
-        expected = called_with(model.eval(), example)
+        expected = plain(called_with(model.eval(), example))
     try:
-        torch.onnx.export(
-            _inner(model.eval()),
-            f=path,
-            **_traced_with(example),
-            dynamo=True,
-            external_data=False,
-            input_names=names,
-            output_names=["output"] if isinstance(expected, torch.Tensor) else None,
-            verbose=False,
-        )
+        with plain_outputs(_inner(model)) as traced:
+            torch.onnx.export(
+                traced,
+                f=path,
+                **_traced_with(example),
+                dynamo=True,
+                external_data=False,
+                input_names=names,
+                output_names=["output"] if isinstance(expected, torch.Tensor) else None,
+                verbose=False,
+            )
     except Exception as error:  # as torch.export
         raise StorageError(f"this network cannot be exported to ONNX: {str(error).splitlines()[0]}") from error
     fed = {name: part.numpy() for name, part in zip(names, parts_of(example), strict=True)}

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..architectures import ArchitectureSpec, load_spec
+from ..architectures.built_network import own_network, state_as_built
 from ..core.candidates import PRUNED, STATUS_OK
 from ..core.errors import InvalidInputError
 from ..core.figures import KNOWN, Direction
@@ -70,11 +71,18 @@ class Asked:
     _curve: list[float] = field(default_factory=list, repr=False)
 
     def build(self) -> nn.Module:
-        """Return the untrained network on :attr:`device`, drawn with :attr:`seed` from its own initialisation."""
+        """Return the untrained network on :attr:`device`, drawn with :attr:`seed` from its own initialisation.
+
+        Of a function of one's own it is what that returns.
+        """
         generator = make_generator("initial weights", self.spec.digest, self.seed, device=self.device)
-        return self.spec.build(
-            self._splits.input_shape, self._splits.n_outputs, generator=generator, device=self.device
-        )
+        shape, n_outputs = self._splits.input_shape, self._splits.n_outputs
+        return own_network(self.spec.build(shape, n_outputs, generator=generator, device=self.device))
+
+    def _state_of(self, model: nn.Module) -> dict[str, torch.Tensor]:
+        as_built = self.spec.skeleton(self._splits.input_shape, self._splits.n_outputs)
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+        return state_as_built(state, as_built)
 
     def report(self, value: float) -> None:
         """Report the target after an epoch: its curve, which the dashboard shows while the training runs."""
@@ -145,7 +153,7 @@ class OpenSearch:
             number=number,
             chosen_by=training.chosen_by,
             reason=training.reason,
-            seed=derive_seed("training", self._session.spec.search.seed, 0),
+            seed=derive_seed("training", self._session.spec.search.seed, 0) % 2**32,  # as of jobs
             device=self._session.probe.device,
             _claim=claim,
             _splits=self._session.splits,
@@ -195,7 +203,7 @@ class OpenSearch:
             status=status[state],
             curve=tuple(asked._curve),
             curve_of=spec.select.target,
-            state={} if model is None else {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()},
+            state={} if model is None else asked._state_of(model),
         )
         record = summarize(session, asked._claim.training, [outcome])
         with tempfile.TemporaryDirectory() as folder:

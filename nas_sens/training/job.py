@@ -50,9 +50,12 @@ class Job:
         train: ``[train]`` as it is declared, with what the search space searches with the architecture.
         data: The data of ``[data]``, on the device.
         device: Where the network is, and is to be trained.
-        seed: Seed of this training; another one for every training of a candidate.
+        seed: Seed of this training; another one for every training of a candidate. It is below 2³², as NumPy,
+            scikit-learn, Lightning and Transformers require.
         folder: An empty folder for files of this training. It stays if the training is killed, so that it can go on
             there on the same machine, and is removed when the training is over.
+        rows: What was reported, the figures of an epoch each. A trainer that goes on from a checkpoint of its own, or
+            of its framework's, in ``folder`` sets it to what had been reported by then.
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class Job:
     ) -> None:
         self.spec, self.train, self.data, self.device, self.seed, self.folder = spec, train, data, device, seed, folder
         self.n_epochs = train.n_epochs
-        self.rows: list[dict[str, float]] = []  # what was reported, an epoch each
+        self.rows: list[dict[str, float]] = []
         self.is_pruned = False
         self._model, self._objective = model, objective
         self._checkpoint, self._identity = checkpoint, identity
@@ -149,7 +152,7 @@ class Job:
                 self._on_curve(curve)
             if self._epoch is None and self._on_epoch is not None:
                 self._on_epoch(min(len(self.rows), self.n_epochs), self.n_epochs)
-        is_last = self._epoch is not None and self._epoch + 1 == self.n_epochs
+        is_last = row + 1 == self.n_epochs
         if self._prune is not None and curve and not is_last and self._prune(curve, self.n_epochs, self.curve_of):
             self.is_pruned = True
         if self.is_pruned:

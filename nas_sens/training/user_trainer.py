@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from ..architectures import ArchitectureSpec
+from ..architectures.built_network import own_network
 from ..core.candidates import FAILED_IN, PRUNED
 from ..core.device import memory_guard
 from ..core.errors import InvalidInputError, OutOfMemoryError, StorageError
@@ -92,7 +93,7 @@ def train_by(
         spec: ``[train]``, whose ``trainer`` is called.
         goal: What the study wants of a training.
         seed: Seed of this training.
-        folder: Where the trainer may write files; made if it is not there.
+        folder: Where the trainer may write files, in a folder of this training alone; made if it is not there.
         device: Where to train.
         sensitivity: Measure of the trained network, in evaluation mode; None to leave it out.
         checkpoint: Where to go on from, if it is of this training, and where to write states to; None for nowhere.
@@ -114,20 +115,22 @@ def train_by(
             generator=make_generator("initial weights", architecture.digest, seed, device=device),
             device=device,
         )
-        folder.mkdir(parents=True, exist_ok=True)
         protocol = {k: v for k, v in asdict(spec).items() if k not in ("seeds", "checkpoint_seconds")}
         where = [device.type, torch.__version__, code_digest(spec.trainer)]
+        identity = digest([architecture.digest, protocol, seed, splits.fingerprint, *where])
+        # Files that another protocol or another version of the trainer left are none that this training may go on from.
+        (own_folder := folder / identity).mkdir(parents=True, exist_ok=True)
         job = Job(
             model,
             spec=architecture,
             train=spec,
             data=splits,
             device=device,
-            seed=seed,
-            folder=folder,
+            seed=seed % 2**32,
+            folder=own_folder,
             objective=goal.objective.name,
             checkpoint=checkpoint,
-            identity=digest([architecture.digest, protocol, seed, splits.fingerprint, *where]),
+            identity=identity,
             **vars(follow),
         )
         try:
@@ -139,6 +142,7 @@ def train_by(
         return _outcome(job, start, status=f"{PRUNED}: after epoch {len(job.curve)} others had done better")
     if lost := [name for name in goal.required if not math.isfinite(figures[name])]:
         return _outcome(job, start, status=f"diverged: {lost[0]} is not finite")
+    model.to(device)  # frameworks such as Lightning leave it on the CPU
     measures, problems = _measures(model, splits, spec, sensitivity, seed)
     return _outcome(
         job,
@@ -177,7 +181,7 @@ def _figures(fit: Any, model: nn.Module, job: Job, goal: Goal, source: str) -> d
         return {name: float(value) for name, value in result.items()}
     try:
         with memory_guard(), contextlib.redirect_stdout(sys.stderr):
-            returned = fit(model, job)
+            returned = fit(own_network(model), job)
     except TrainingStopped:
         if job.is_pruned:
             return None

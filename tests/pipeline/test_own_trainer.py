@@ -325,6 +325,7 @@ def test_declarations_that_cannot_be_are_refused_before_anything_is_made(tmp_pat
 
 def told(model: torch.nn.Module, job: ns.Job) -> dict[str, float]:
     assert job.folder.is_dir()
+    assert 0 <= job.seed < 2**32  # which NumPy and others require
     assert not list(job.folder.iterdir())
     (job.folder / "file").write_text("x")
     assert job.train.learning_rate in (0.1, 0.2)
