@@ -53,7 +53,8 @@ class Job:
         seed: Seed of this training; another one for every training of a candidate. It is below 2³², as NumPy,
             scikit-learn, Lightning and Transformers require.
         folder: An empty folder for files of this training. It stays if the training is killed, so that it can go on
-            there on the same machine, and is removed when the training is over.
+            there on the same machine, and is removed when the training is over. A changed trainer or ``[train]`` has
+            another one.
         rows: What was reported, the figures of an epoch each. A trainer that goes on from a checkpoint of its own, or
             of its framework's, in ``folder`` sets it to what had been reported by then.
     """
