@@ -56,24 +56,6 @@ def is_name(text: object) -> bool:
     return all(part.isidentifier() for part in (*module.split("."), *name.split(".")))
 
 
-def name_of(function: Callable[..., Any], what: str) -> str:
-    """Return ``module:name`` of a function, by which other processes find it.
-
-    Args:
-        function: The function.
-        what: What it is given for, for the message.
-
-    Raises:
-        ValueError: It has no such name, as those inside functions and in place of a name.
-    """
-    name = f"{getattr(function, '__module__', None)}:{getattr(function, '__qualname__', type(function).__name__)}"
-    if not is_name(name):
-        raise ValueError(
-            f"{what} must be a function at the top of a module, that others can find by name; given {name}"
-        )
-    return name
-
-
 def user_object(text: str, expected: str) -> Any:
     """Return what ``module:name`` stands for.
 

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from torch import nn
 from ..core.errors import InvalidInputError
 from ..core.identity import make_generator
 from ..core.init_schemes import InitScheme
+from ..core.inputs import Inputs, parts_of
+from ..core.outputs import Output
 from ..metrics.measurement import Measurement, measure
 from ..storage.user_attributes import set_user_attributes
 from . import attributes as names
@@ -74,12 +77,14 @@ class Scored:
 def score(
     trial: BaseTrial,
     model: nn.Module,
-    x: torch.Tensor,
+    x: Inputs,
     y: torch.Tensor | None = None,
     *,
     metrics: Sequence[str] = (),
     family: str | None = None,
     seeds: int = SEEDS,
+    output: Output | None = None,
+    noise_at: str | None = None,
 ) -> Scored:
     """Measure an untrained network and write what was found into its trial, as user attributes ``nas_sens:…``.
 
@@ -89,23 +94,26 @@ def score(
 
     Args:
         trial: Of any kind, FixedTrial among them.
-        model: Maps (n, *input_shape) to (n, K).
+        model: Maps (n, *input_shape) to (n, …).
         x: Inputs (n, *input_shape), at least two, on the model's device; some dozens are usual. Give all trials the
-            same.
+            same. A tuple of tensors is given by position, a dict by keyword; whole numbers are tokens.
         y: Labels (n,), for further measures that need them.
         metrics: Names of further measures (`nas_sens.metrics.metrics`).
         family: Networks of one family are compared with each other first; by default those whose trainable layers are
             of the same kinds.
         seeds: Number of networks that are drawn.
+        output: Which of several outputs is meant, and ``noise_at``: behind which module noise enters, as in
+            :func:`nas_sens.measure`.
+        noise_at: See ``output``.
 
     Returns:
         What was found.
 
     Raises:
-        InvalidInputError: ``model`` is no module, ``x`` no tensor of at least two inputs, ``seeds`` less than 1, or a
+        InvalidInputError: ``model`` is no module, ``x`` no tensors of at least two inputs, ``seeds`` less than 1, or a
             measure unknown.
     """
-    found = scored(model, x, y, metrics=metrics, family=family, seeds=seeds)
+    found = scored(model, x, y, metrics=metrics, family=family, seeds=seeds, output=output, noise_at=noise_at)
     if found.problem:
         warnings.warn(f"trial {trial.number}: {found.problem}", stacklevel=2)
     if isinstance(trial, Trial):
@@ -119,12 +127,14 @@ def score(
 
 def scored(
     model: nn.Module,
-    x: torch.Tensor,
+    x: Inputs,
     y: torch.Tensor | None = None,
     *,
     metrics: Sequence[str] = (),
     family: str | None = None,
     seeds: int = SEEDS,
+    output: Output | None = None,
+    noise_at: str | None = None,
 ) -> Scored:
     """Return the score of an untrained network; see :func:`score`.
 
@@ -133,20 +143,22 @@ def scored(
     """
     if not isinstance(model, nn.Module):
         raise InvalidInputError(f"model must be a torch.nn.Module; given {type(model).__name__}")
-    if not isinstance(x, torch.Tensor) or x.ndim == 0 or len(x) < 2:
+    parts = parts_of(x) if isinstance(x, (torch.Tensor, tuple, Mapping)) else []
+    if not parts or any(not isinstance(p, torch.Tensor) or p.ndim == 0 or len(p) < 2 for p in parts):
         given = f"shape {tuple(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
-        raise InvalidInputError(f"x must be a tensor of at least 2 inputs; given {given}")
+        raise InvalidInputError(f"x must be tensors of at least 2 inputs; given {given}")
     if seeds < 1:
         raise InvalidInputError(f"seeds must be at least 1; given {seeds}")
     asked = ["output_sensitivity", "relative_sensitivity", *metrics]
     probe: str = _PROBE
+    take = partial(measure, model, x, output=output, noise_at=noise_at)
     try:
-        found = _by_name(measure(model, x, y, metrics=asked, seeds=seeds, init=_PROBE, generator=_stream()))
+        found = _by_name(take(y, metrics=asked, seeds=seeds, init=_PROBE, generator=_stream()))
     except InvalidInputError:
         # A layer that the scheme has no rule for; were something else wrong, it is so a second time.
         probe = _OWN
-        found = _by_name(measure(model, x, y, metrics=asked, generator=_stream()))
-    counts = _by_name(measure(model, x, metrics=["params", "flops"], generator=_stream()))
+        found = _by_name(take(y, metrics=asked, generator=_stream()))
+    counts = _by_name(take(metrics=["params", "flops"], generator=_stream()))
     s, r = found["output_sensitivity"], found["relative_sensitivity"]
     value = s.value if s.value is not None and math.isfinite(s.value) else None
     problem = s.problem or (f"{names.DEAD}: input noise moves no output (S = 0)" if value == 0 else "")

@@ -10,15 +10,10 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as declared
 
 from ..core.init_schemes import InitScheme
-from ..core.user_code import name_of
+from ..core.user_code import named
 from ..metrics import METRICS
 
 Positive = Annotated[int, Field(ge=1)]
-
-
-def _by_name(output: Any) -> Any:
-    """Return a function by the name by which other processes find it, and anything else as it is."""
-    return name_of(output, "output") if callable(output) else output
 
 
 @declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -70,7 +65,7 @@ class ScoreSpec:
     max_seeds: Positive = 64
     racing: bool = False
     after_softmax: bool = False
-    output: Annotated[str | int | None, BeforeValidator(_by_name)] = None
+    output: Annotated[str | int | None, BeforeValidator(named)] = None
     noise_at: Annotated[str, Field(min_length=1)] | None = None
     reduced: Mapping[str, Any] = field(default_factory=dict)
     metrics: Annotated[tuple[str, ...], Field(strict=False)] = ()

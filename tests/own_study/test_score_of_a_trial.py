@@ -157,3 +157,27 @@ def test_a_trial_of_a_study_has_them_too():
     trial = study.ask()
     found = no.score(trial, mlp(), X)
     assert study.trials[0].user_attrs == trial.user_attrs == found.attributes
+
+
+class Reader(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.body, self.head = nn.Embedding(50, 4), nn.GRU(4, 6, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, tokens: torch.Tensor) -> dict[str, torch.Tensor]:
+        states, _ = self.body(self.embedding(tokens))
+        return {"classes": self.head(states[:, -1]), "states": states}
+
+
+def test_tokens_and_one_of_several_outputs_are_scored():
+    tokens = torch.randint(0, 50, (16, 12), generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    model = Reader()
+    of_classes, of_states = (
+        no.score(optuna.trial.FixedTrial({}), model, tokens, output=name) for name in ("classes", "states")
+    )
+    assert of_classes.log10_sensitivity != of_states.log10_sensitivity
+    behind = no.score(optuna.trial.FixedTrial({}), model, tokens, output="classes", noise_at="embedding")
+    assert behind == of_classes
+    with pytest.warns(UserWarning, match="say which numbers are meant"):
+        assert no.score(optuna.trial.FixedTrial({}), model, tokens).log10_sensitivity is None
