@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass as declared
 from ..core.errors import InvalidInputError
 from ..core.inputs import is_one_float, mapped, parts_of, rows_of, shape_of, shape_text
 from ..core.user_code import named
+from ._drawn_rows import at_most, balanced, hold_out
 from ._layout import Layout
 from .csv_spec import CsvSpec
 from .samples import Samples, Task
@@ -187,20 +188,20 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
     train = np.arange(len(samples.y))
     x_test, y_test, x_val, y_val = samples.x_test, samples.y_test, samples.x_val, samples.y_val
     if x_test is None or y_test is None:
-        train, test = _hold_out(train, labels, spec.test_fraction, spec, "test_fraction", samples.class_names)
+        train, test = hold_out(train, labels, spec.test_fraction, spec, "test_fraction", samples.class_names)
         x_test, y_test = samples.x, samples.y
     else:
         test = np.arange(len(y_test))
     if x_val is None or y_val is None:
-        train, val = _hold_out(train, labels, spec.val_fraction, spec, "val_fraction", samples.class_names)
+        train, val = hold_out(train, labels, spec.val_fraction, spec, "val_fraction", samples.class_names)
         x_val, y_val = samples.x, samples.y
     else:
         val = np.arange(len(y_val))
     if spec.train_samples is not None:
-        train = _balanced(train, labels, spec.train_samples, spec)
+        train = balanced(train, labels, spec.train_samples, spec)
     is_regression = labels is None
-    val = _at_most(val, None if is_regression else y_val.numpy(), spec.val_samples, spec)
-    test = _at_most(test, None if is_regression else y_test.numpy(), spec.test_samples, spec)
+    val = at_most(val, None if is_regression else y_val.numpy(), spec.val_samples, spec)
+    test = at_most(test, None if is_regression else y_test.numpy(), spec.test_samples, spec)
     result = Splits(
         name=spec.name,
         x_train=rows_of(samples.x, train),
@@ -321,35 +322,6 @@ def _check_targets_vary(splits: Splits) -> None:
             )
 
 
-def _hold_out(
-    rows: np.ndarray, labels: np.ndarray | None, fraction: float, spec: DataSpec, key: str, names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.model_selection import train_test_split  # seconds to import, and not every command needs data
-
-    stratify = None if labels is None else labels[rows]
-    try:
-        kept, held = train_test_split(rows, test_size=fraction, stratify=stratify, random_state=spec.seed)
-    except ValueError as error:
-        how = "" if labels is None else " with every class in both parts"
-        reason = str(error) if stratify is None else _rarest(stratify, names) or str(error)
-        raise InvalidInputError(
-            f"data {spec.name!r}: {len(rows)} samples cannot be split by {key} = {fraction}{how} ({reason}); "
-            "give more data or another fraction"
-        ) from error
-    return np.sort(kept), np.sort(held)
-
-
-def _rarest(labels: np.ndarray, names: Sequence[str]) -> str:
-    """Return which classes have too few samples for two parts, and what to do about it; "" if none has."""
-    counts = np.bincount(labels)
-    few = np.flatnonzero((counts > 0) & (counts < 2))
-    if not len(few):
-        return ""
-    shown = ", ".join(repr(names[c]) if names else str(c) for c in few[:5]) + (", …" if len(few) > 5 else "")
-    kind = f"the class {shown} has" if len(few) == 1 else f"the classes {shown} have"
-    return f"{kind} 1 sample: remove or merge {'it' if len(few) == 1 else 'them'}"
-
-
 def _absent_notes(splits: Splits) -> list[str]:
     """Return what is said of classes that a part has no sample of."""
     notes = []
@@ -360,52 +332,6 @@ def _absent_notes(splits: Splits) -> list[str]:
             shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             notes.append(f"the {part} set has no sample of the class {shown}")
     return notes
-
-
-def _at_most(rows: np.ndarray, labels: np.ndarray | None, n: int | None, spec: DataSpec) -> np.ndarray:
-    """Return ``n`` random rows with every class in proportion, nearly; ``rows`` if there are no more."""
-    if n is None or n >= len(rows):
-        return rows
-    shuffled = np.random.default_rng(spec.seed).permutation(rows)
-    if labels is None:
-        return np.sort(shuffled[:n])
-    position = np.empty(len(rows))  # of a row among those of its class, in (0, 1)
-    for c in np.unique(labels[rows]):
-        members = np.flatnonzero(labels[shuffled] == c)
-        position[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return np.sort(shuffled[np.argsort(position, kind="stable")[:n]])
-
-
-def _balanced(rows: np.ndarray, labels: np.ndarray | None, n: int, spec: DataSpec) -> np.ndarray:
-    """Return ``n`` rows with equally many of every class; the first classes get the remainder.
-
-    Raises:
-        InvalidInputError: There are too few rows, or of some class, or ``n`` is less than the number of classes.
-    """
-    rng = np.random.default_rng(spec.seed)
-    if labels is None:
-        if n > len(rows):
-            raise InvalidInputError(
-                f"data {spec.name!r}: train_samples = {n}, but the split leaves {len(rows)} training samples; "
-                "lower train_samples"
-            )
-        return np.sort(rng.choice(rows, n, replace=False))
-    classes = np.unique(labels)
-    if n < len(classes):
-        raise InvalidInputError(
-            f"data {spec.name!r}: train_samples must be at least 1 for each of the {len(classes)} classes; given {n}"
-        )
-    chosen = []
-    for i, c in enumerate(classes):
-        quota = n // len(classes) + (i < n % len(classes))
-        members = rows[labels[rows] == c]
-        if len(members) < quota:
-            raise InvalidInputError(
-                f"data {spec.name!r}: train_samples = {n} needs {quota} training samples of every class, but class {c} "
-                f"has {len(members)}; lower train_samples"
-            )
-        chosen.append(rng.choice(members, quota, replace=False))
-    return np.sort(np.concatenate(chosen))
 
 
 def _chunks(x: torch.Tensor) -> Iterator[torch.Tensor]:
