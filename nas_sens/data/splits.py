@@ -18,13 +18,13 @@ from ..core.inputs import is_one_float, mapped, parts_of, rows_of, shape_of, sha
 from ..core.user_code import named
 from ._drawn_rows import at_most, balanced, hold_out
 from ._layout import Layout
+from ._split_notes import absent_notes, scale_notes
 from .csv_spec import CsvSpec
 from .samples import Samples, Task
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 
-_FAR_APART = 1e3  # how many times the usual standard deviation one must be for a note
 _CHUNK_NUMBERS = 2**20  # statistics are summed in float64 over about so many at a time, not over a copy of the data
 
 
@@ -219,9 +219,9 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
     )
     if samples.task == "regression":
         _check_targets_vary(result)
-    absent = [] if is_regression else _absent_notes(result)
+    absent = [] if is_regression else absent_notes(result)
     is_table = is_one_float(result.x_train) and result.x_train.ndim == 2
-    notes = [] if spec.standardize or not is_table else _scale_notes(result)
+    notes = [] if spec.standardize or not is_table else scale_notes(result)
     result = _standardize_(result) if spec.standardize else result
     result = replace(_in_single(result), notes=(*result.notes, *absent, *notes))
     if spec.unit_norm:
@@ -292,27 +292,6 @@ def _in_single(splits: Splits) -> Splits:
     return replace(splits, **parts)
 
 
-def _scale_notes(splits: Splits) -> list[str]:
-    """Return what is said of features that lie so far apart that one hides the others."""
-    x = splits.x_train
-    deviation = x.std(0) if len(x) > 1 else torch.zeros(1)
-    varying = deviation[deviation > 0]
-    notes = []
-    if len(varying) > 1 and float(varying.max()) > _FAR_APART * float(varying.median()):
-        largest = int(deviation.argmax())
-        name = repr(splits.feature_names[largest]) if splits.feature_names else f"number {largest}"
-        notes.append(
-            f"features of very different scale: the standard deviation of {name} is {float(varying.max()):.3g}, that "
-            f"of most others about {float(varying.median()):.3g}; set standardize = true in [data]"
-        )
-    if x.dtype == torch.float64:
-        notes.append(
-            "some features are large beside their differences, which are lost in float32; set standardize = true in "
-            "[data], or leave them out"
-        )
-    return notes
-
-
 def _check_targets_vary(splits: Splits) -> None:
     for part, y in (("training", splits.y_train), ("validation", splits.y_val), ("test", splits.y_test)):
         if len(y) < 2 or bool((y == y[0]).all(dim=0).any()):
@@ -320,18 +299,6 @@ def _check_targets_vary(splits: Splits) -> None:
                 f"data {splits.name!r}: regression needs at least 2 different targets in every part, but the {part} "
                 f"set has {len(y)} {'samples, all with the same target' if len(y) > 1 else 'sample'}; give more data"
             )
-
-
-def _absent_notes(splits: Splits) -> list[str]:
-    """Return what is said of classes that a part has no sample of."""
-    notes = []
-    for part, y in (("training", splits.y_train), ("validation", splits.y_val), ("test", splits.y_test)):
-        absent = (torch.bincount(y, minlength=splits.n_outputs) == 0).nonzero().flatten().tolist()
-        if absent:
-            names = [repr(splits.class_names[c]) if splits.class_names else str(c) for c in absent]
-            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-            notes.append(f"the {part} set has no sample of the class {shown}")
-    return notes
 
 
 def _chunks(x: torch.Tensor) -> Iterator[torch.Tensor]:

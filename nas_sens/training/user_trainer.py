@@ -115,9 +115,7 @@ def train_by(
             generator=make_generator("initial weights", architecture.digest, seed, device=device),
             device=device,
         )
-        protocol = {k: v for k, v in asdict(spec).items() if k not in ("seeds", "checkpoint_seconds")}
-        where = [device.type, torch.__version__, code_digest(spec.trainer)]
-        identity = digest([architecture.digest, protocol, seed, splits.fingerprint, *where])
+        identity = _identity(architecture, splits, spec, seed, device)
         # Files that another protocol or another version of the trainer left are none that this training may go on from.
         (own_folder := folder / identity).mkdir(parents=True, exist_ok=True)
         job = Job(
@@ -156,6 +154,14 @@ def train_by(
         measure_problems=problems,
         state={k: v.detach().to("cpu").contiguous() for k, v in model.state_dict().items()},
     )
+
+
+def _identity(architecture: ArchitectureSpec, splits: Splits, spec: TrainSpec, seed: int, device: torch.device) -> str:
+    """Return what a checkpoint and a training must have in common."""
+    assert spec.trainer is not None
+    protocol = {k: v for k, v in asdict(spec).items() if k not in ("seeds", "checkpoint_seconds")}
+    where = [device.type, torch.__version__, code_digest(spec.trainer)]
+    return digest([architecture.digest, protocol, seed, splits.fingerprint, *where])
 
 
 class _FailedError(Exception):
