@@ -93,14 +93,7 @@ def output_sensitivity(
         >>> abs(s - 0.04) < 0.008
         True
     """
-    if not noise_std > 0:
-        raise InvalidInputError(f"noise_std must be greater than 0; given {noise_std}")
-    x = checked_inputs(x, "inputs")
-    if n_rows(x) < 2 or n_noise < 1:
-        raise InvalidInputError(
-            f"a variance needs at least 2 inputs and 1 noise draw each; given {n_rows(x)} inputs and n_noise = "
-            f"{n_noise}"
-        )
+    x = _checked(x, noise_std, n_noise)
     size = batch_size or n_rows(x)
     if any(map(nn.parameter.is_lazy, (*model.parameters(), *model.buffers()))):
         model = copy_of(model).eval()
@@ -145,6 +138,23 @@ def output_sensitivity(
     # caller's, and the same noise again.
     source.set_state(before)
     return float(in_type(copy_of(network).double(), torch.float64))
+
+
+def _checked(x: Any, noise_std: float, n_noise: int) -> Any:
+    """Return the inputs.
+
+    Raises:
+        InvalidInputError: They, or the noise, can have no variance.
+    """
+    if not noise_std > 0:
+        raise InvalidInputError(f"noise_std must be greater than 0; given {noise_std}")
+    x = checked_inputs(x, "inputs")
+    if n_rows(x) < 2 or n_noise < 1:
+        raise InvalidInputError(
+            f"a variance needs at least 2 inputs and 1 noise draw each; given {n_rows(x)} inputs and n_noise = "
+            f"{n_noise}"
+        )
+    return x
 
 
 def output_noise_variance(clean: torch.Tensor, noisy: torch.Tensor, *, after_softmax: bool) -> torch.Tensor:

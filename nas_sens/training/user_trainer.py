@@ -109,12 +109,7 @@ def train_by(
     fit = user_object(spec.trainer, "a trainer")
     start, follow = time.perf_counter(), following or Following()
     with global_stream(derive_seed("trainer", seed), device), foreign_streams(derive_seed("trainer", seed)):
-        model = architecture.build(
-            splits.input_shape,
-            splits.n_outputs,
-            generator=make_generator("initial weights", architecture.digest, seed, device=device),
-            device=device,
-        )
+        model = _untrained(architecture, splits, seed, device)
         identity = _identity(architecture, splits, spec, seed, device)
         # Files that another protocol or another version of the trainer left are none that this training may go on from.
         (own_folder := folder / identity).mkdir(parents=True, exist_ok=True)
@@ -154,6 +149,12 @@ def train_by(
         measure_problems=problems,
         state={k: v.detach().to("cpu").contiguous() for k, v in model.state_dict().items()},
     )
+
+
+def _untrained(architecture: ArchitectureSpec, splits: Splits, seed: int, device: torch.device) -> nn.Module:
+    """Return the network that training starts from: the same as of the tool's own training."""
+    generator = make_generator("initial weights", architecture.digest, seed, device=device)
+    return architecture.build(splits.input_shape, splits.n_outputs, generator=generator, device=device)
 
 
 def _identity(architecture: ArchitectureSpec, splits: Splits, spec: TrainSpec, seed: int, device: torch.device) -> str:
