@@ -9,7 +9,6 @@ that the function itself draws, unless ``init`` says otherwise.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,7 +24,7 @@ from torch import nn
 from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError, InvalidInputError
 from ..core.inputs import InputShape, Shape, called_with, example_of, shape_from
-from ..core.user_code import error_text, user_object
+from ..core.user_code import error_text, source_digest, user_object
 from .base import SPEC_CONFIG, ArchitectureSpec
 from .built_network import BuiltNetwork, BuiltNetworkOfMany
 
@@ -135,16 +134,6 @@ def imported_family(name: str) -> type[ArchitectureSpec]:
             f"{name} must be a function that returns a torch.nn.Module; it is {type(found).__name__}"
         )
     return family_of(found, name=name)
-
-
-def source_digest(function: Callable[..., Any]) -> str:
-    """Return a digest of a function's source, or of its code where there is no source; "" if there is neither."""
-    try:
-        text = inspect.getsource(function)
-    except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        text = "" if code is None else repr((code.co_code, code.co_consts, code.co_names))
-    return hashlib.sha256(text.encode()).hexdigest()[:16] if text else ""
 
 
 def _keywords(function: Callable[..., Any], family: str) -> dict[str, inspect.Parameter]:

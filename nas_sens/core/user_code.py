@@ -7,8 +7,9 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -142,17 +143,30 @@ def error_text(error: BaseException) -> str:
 
 
 def code_digest(name: str) -> str:
-    """Return a digest of the file that ``module:function`` is in, or of its source where there is no file."""
+    """Return a digest of the file that ``module:function`` is in, or of its source where there is no file.
+
+    It is that of what runs in this process, whatever becomes of the file meanwhile.
+    """
     found = user_object(name, "a function")
+    return _file_digest(found) if isinstance(found, Hashable) else source_digest(found)
+
+
+@cache
+def _file_digest(found: Any) -> str:
     file = inspect.getsourcefile(found) if inspect.isroutine(found) or inspect.isclass(found) else None
-    if file is not None and found.__module__ != "__main__" and Path(file).is_file():
-        text = Path(file).read_bytes()
-    else:
-        try:
-            text = inspect.getsource(found).encode()
-        except (OSError, TypeError):
-            return ""
-    return hashlib.sha256(text).hexdigest()[:16]
+    if file is None or found.__module__ == "__main__" or not Path(file).is_file():
+        return source_digest(found)
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+
+
+def source_digest(function: Callable[..., Any]) -> str:
+    """Return a digest of a function's source, or of its code where there is no source; "" if there is neither."""
+    try:
+        text = inspect.getsource(function)
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        text = "" if code is None else repr((code.co_code, code.co_consts, code.co_names))
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if text else ""
 
 
 def _names_in(code: ModuleType) -> str:

@@ -19,6 +19,7 @@ from ..core.device import has_float64
 from ..core.errors import InvalidInputError
 from ..core.module_mode import evaluation_mode
 from ._metric import Metric
+from ._noise_at import noise_like
 from .output_sensitivity import output_noise_statistics
 
 
@@ -56,7 +57,7 @@ def relative_sensitivity(
         raise InvalidInputError(f"a variance needs at least 2 inputs; given {len(x)}")
     if not x.is_floating_point():
         raise InvalidInputError(f"noise needs floating-point inputs; given {x.dtype}; convert them first")
-    noisy = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype).mul_(noise_std).add_(x)
+    noisy = noise_like(x, noise_std, generator).add_(x)
 
     def in_type(network: nn.Module, dtype: torch.dtype) -> float:
         with evaluation_mode(network):

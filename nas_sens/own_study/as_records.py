@@ -22,10 +22,11 @@ from ..core.messages import shown
 from ..results.search_result import SearchResult, ranking_key
 from ..storage.foreign_study import ForeignStudy, read_foreign_study
 from . import attributes as names
+from .decision import KEPT
 
 CHOSEN_BY = "SensitivityPruner"
 _FAMILY = "trial"  # of a network whose layers nobody looked at
-_GROUPS = {"control": CONTROL, "startup": STARTUP, "enqueued": ENQUEUED, "kept": CHOSEN_BY}
+_GROUPS = {CONTROL: CONTROL, STARTUP: STARTUP, ENQUEUED: ENQUEUED, KEPT: CHOSEN_BY}
 _ADVICE = (
     "add  nas_sens.optuna.score(trial, model, x)  to its objective, after the model is built, and train some trials"
 )

@@ -9,6 +9,7 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from ..core.candidates import CONTROL, ENQUEUED, PRUNED, STARTUP
 from ..core.errors import InvalidInputError
 from ..core.identity import derive_seed
 from ..selection.candidates import Array
@@ -17,7 +18,7 @@ from .attributes import GROUP, PREDICTED, PREDICTED_SD
 from .experience import as_candidate
 from .learnt import Memory
 
-ENQUEUED, STARTUP, CONTROL, KEPT, PRUNED = "enqueued", "startup", "control", "kept", "pruned"
+KEPT = "kept"
 
 
 @dataclass(frozen=True)

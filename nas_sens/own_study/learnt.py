@@ -15,7 +15,6 @@ from optuna.trial import FrozenTrial
 
 from ..selection.calibration import MIN_OUTCOMES, Calibration, calibrate
 from ..selection.candidates import Array, Candidate
-from ..selection.outcome_scale import unwarp
 from ..selection.surrogate import left_out_means, mixture, posterior
 from .attributes import is_scored
 from .experience import FINISHED, as_candidate, as_key, outcomes, signs
@@ -104,8 +103,3 @@ def _before_training(fit: Calibration, found: Mapping[str, float], recent: Seque
 def _means(fit: Calibration, candidates: Sequence[Candidate]) -> Array:
     means, variances = posterior(fit.surrogate, *fit.place(candidates))
     return mixture(fit.surrogate.weights, means, variances)[0]
-
-
-def in_unit(fit: Calibration, z: float) -> float:
-    """Return the outcome of a warped one."""
-    return float(unwarp(z, fit.outcomes))

@@ -16,12 +16,11 @@ from ..architectures import ArchitectureSpec, load_spec
 from ..architectures.built_network import own_network, state_as_built
 from ..core.candidates import PRUNED, STATUS_OK
 from ..core.errors import InvalidInputError
-from ..core.figures import KNOWN, Direction
-from ..core.identity import derive_seed, make_generator
+from ..core.figures import Direction
+from ..core.identity import derive_seed
 from ..core.progress import Progress
 from ..data import Data, DataSpec, Splits, split
 from ..data.own import samples_of
-from ..models import model_folder
 from ..results.search_result import SearchResult, read_result
 from ..storage.queue import Claim
 from ..study.own_trainer import TOLD
@@ -31,14 +30,16 @@ from ..study.select_spec import Rule, SelectSpec
 from ..study.study_spec import SearchSpec, StudySpec
 from ..study.train_spec import TrainSpec
 from ..training import Outcome
-from ..training.own_figures import checked_figures, number_of
+from ..training.networks import untrained, weights_of
+from ..training.own_figures import checked_figures, fields_of, number_of
 from .declare import declare
+from .network_files import network_files
 from .prepare import Prepared, prepare
 from .score_stage import score_candidates
 from .session import Session, describe_study, enter
 from .settings import Settings
 from .train_stage import trainable
-from .train_summary import provenance, summarize
+from .train_summary import summarize
 from .training_queue import Filled, TrainingQueue
 from .waiting import Waiting
 
@@ -75,14 +76,11 @@ class Asked:
 
         Of a function of one's own it is what that returns.
         """
-        generator = make_generator("initial weights", self.spec.digest, self.seed, device=self.device)
-        shape, n_outputs = self._splits.input_shape, self._splits.n_outputs
-        return own_network(self.spec.build(shape, n_outputs, generator=generator, device=self.device))
+        return own_network(untrained(self.spec, self._splits, seed=self.seed, device=self.device))
 
     def _state_of(self, model: nn.Module) -> dict[str, torch.Tensor]:
         as_built = self.spec.skeleton(self._splits.input_shape, self._splits.n_outputs)
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        return state_as_built(state, as_built)
+        return state_as_built(weights_of(model), as_built)
 
     def report(self, value: float) -> None:
         """Report the target after an epoch: its curve, which the dashboard shows while the training runs."""
@@ -198,8 +196,7 @@ class OpenSearch:
         if lost := [name for name in required if not math.isfinite(found[name])]:
             raise InvalidInputError(f"{lost[0]} must be finite; given {found[lost[0]]}; tell state='fail' instead")
         outcome = Outcome(
-            **{k: v for k, v in found.items() if k in KNOWN},  # type: ignore[arg-type]  # figures are numbers
-            figures={k: v for k, v in found.items() if k not in KNOWN},
+            **fields_of(found),
             status=status[state],
             curve=tuple(asked._curve),
             curve_of=spec.select.target,
@@ -208,16 +205,9 @@ class OpenSearch:
         record = summarize(session, asked._claim.training, [outcome])
         with tempfile.TemporaryDirectory() as folder:
             if outcome.state and record.is_ok:
-                config = model_folder.model_config(
-                    asked.spec,
-                    input_shape=session.splits.input_shape,
-                    n_outputs=session.splits.n_outputs,
-                    mean=(),
-                    std=(),
-                    provenance=provenance(spec, record, session.splits),
+                kept |= network_files(
+                    Path(folder), asked.spec, outcome.state, spec=spec, record=record, splits=session.splits
                 )
-                model_folder.write_model(Path(folder), config, outcome.state)
-                kept |= {f: Path(folder) / f for f in (model_folder.CONFIG, model_folder.WEIGHTS)}
             is_stored = session.storage.finish(spec.name, asked._claim, record, kept) is not None
         del self._claims[asked.number]
         return is_stored

@@ -16,7 +16,6 @@ from ..core.device import memory_guard
 from ..core.errors import OutOfMemoryError
 from ..core.figures import Direction
 from ..core.identity import derive_seed, digest
-from ..models import model_folder
 from ..storage.queue import Claim
 from ..study.study_spec import StudySpec
 from ..training import Outcome, train
@@ -24,9 +23,10 @@ from ..training.checkpoint import Checkpoint
 from ..training.job import TrainingStopped
 from ..training.user_trainer import Following, Goal, train_by
 from .failures import stop_if_hopeless
+from .network_files import network_files
 from .pruning import make_judge
 from .session import Session
-from .train_summary import loss_by, provenance, summarize
+from .train_summary import loss_by, summarize
 from .training_folder import folder_of, remove_folder
 from .training_log import FILENAME, TrainingLog
 
@@ -222,32 +222,15 @@ def _store(
     session.progress.detail(f"trained {record.description} in {record.seconds:.1f} s: {verdict} ({record.reason})")
     log.say(verdict)
     with tempfile.TemporaryDirectory() as folder:
-        artifacts = _artifacts(session, spec, record, architecture, outcomes, Path(folder)) if record.is_ok else {}
+        artifacts = {}
+        if record.is_ok:
+            best = min(outcomes, key=lambda o: loss_by(spec, o))
+            artifacts = network_files(
+                Path(folder), architecture, best.state, spec=spec, record=record, splits=session.splits
+            )
         artifacts[FILENAME] = Path(folder) / FILENAME
         artifacts[FILENAME].write_text(log.text(), encoding="utf-8")
         return session.storage.finish(spec.name, claim, record, artifacts)
-
-
-def _artifacts(
-    session: Session,
-    spec: StudySpec,
-    record: TrainedCandidate,
-    architecture: ArchitectureSpec,
-    outcomes: Sequence[Outcome],
-    folder: Path,
-) -> dict[str, Path]:
-    """Return the files of the best network by name, written into a folder."""
-    splits, best = session.splits, min(outcomes, key=lambda o: loss_by(spec, o))
-    config = model_folder.model_config(
-        architecture,
-        input_shape=splits.input_shape,
-        n_outputs=splits.n_outputs,
-        mean=splits.mean,
-        std=splits.std,
-        provenance=provenance(spec, record, splits),
-    )
-    model_folder.write_model(folder, config, best.state)
-    return {f: folder / f for f in (model_folder.CONFIG, model_folder.WEIGHTS)}
 
 
 def _with_training(spec: StudySpec, training: Mapping[str, Any]) -> StudySpec:

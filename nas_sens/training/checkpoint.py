@@ -11,11 +11,16 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, BinaryIO, Protocol
 
 import torch
 
+from ..architectures import ArchitectureSpec
 from ..core.errors import StorageError, first_line
+from ..core.identity import digest
+from ..data import Splits
+from ..study.train_spec import TrainSpec
 
 
 class Files(Protocol):
@@ -33,6 +38,24 @@ class Files(Protocol):
 
 _WORTH_A_THREAD = 1 << 16  # bytes
 _MARK = b"nas_sens checkpoint 1"  # another number whenever `TrainingRun.state` holds other things
+
+
+def identity_of(
+    architecture: ArchitectureSpec, splits: Splits, spec: TrainSpec, *, seed: int, device: torch.device, code: str = ""
+) -> str:
+    """Return what a checkpoint and a training must have in common.
+
+    Args:
+        architecture: What is trained.
+        splits: On what.
+        spec: How.
+        seed: Seed of the training.
+        device: Where.
+        code: Digest of a trainer of the user's own; "" for the tool's own training.
+    """
+    protocol = {k: v for k, v in asdict(spec).items() if k not in ("seeds", "checkpoint_seconds")}
+    where = [device.type, torch.__version__, *([code] if code else [])]
+    return digest([architecture.digest, protocol, seed, splits.fingerprint, *where])
 
 
 class Checkpoint:

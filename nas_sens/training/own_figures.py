@@ -11,7 +11,7 @@ import torch
 
 from ..core.candidates import TrainedCandidate
 from ..core.errors import InvalidInputError
-from ..core.figures import BY_NAME, is_figure_name
+from ..core.figures import BY_NAME, KNOWN, is_figure_name
 from ..core.messages import shown
 from ..core.user_code import error_text
 
@@ -76,3 +76,9 @@ def checked_figures(returned: Any, *, required: Iterable[str], source: str) -> d
             f"{', '.join(figures) or 'no figure'}"
         )
     return {name: value for name, value in figures.items() if math.isfinite(value) or name in set(required)}
+
+
+def fields_of(figures: Mapping[str, float]) -> dict[str, Any]:
+    """Return figures as fields of an `Outcome`: the known ones by themselves, the others in ``figures``."""
+    known = {name: value for name, value in figures.items() if name in KNOWN}
+    return {**known, "figures": {name: value for name, value in figures.items() if name not in KNOWN}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,15 +11,16 @@ from torch import nn
 
 from ..architectures import ArchitectureSpec
 from ..core.candidates import PRUNED
-from ..core.identity import derive_seed, digest, make_generator
+from ..core.identity import derive_seed, make_generator
 from ..core.module_mode import evaluation_mode
 from ..core.random_state import global_stream
 from ..data import Splits
 from ..data.subset import part_of
 from ..study.train_spec import TrainSpec
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, identity_of
 from .evaluation import evaluate, fitted_temperature
 from .limits import LIMITS, Limits
+from .networks import weights_of
 from .outcome import Outcome, mean_and_sd
 from .trainable import check_own_trainer, check_trainable
 from .training_run import TrainingRun
@@ -66,7 +67,7 @@ def train(
     device = splits.x_train.device
     with global_stream(derive_seed("dropout", architecture.digest, seed), device):
         run = TrainingRun(architecture, splits, spec, seed=seed, limits=limits)
-        identity = "" if checkpoint is None else _identity(architecture, splits, spec, seed)
+        identity = "" if checkpoint is None else identity_of(architecture, splits, spec, seed=seed, device=device)
         if checkpoint is not None and (state := checkpoint.read(identity=identity)) is not None:
             run.restore(state)
         while not run.is_over:
@@ -94,7 +95,7 @@ def train(
         **figures,
         **common,
         seconds=run.seconds,
-        state={k: v.detach().to("cpu").contiguous() for k, v in run.model.state_dict().items()},
+        state=weights_of(run.model),
     )
 
 
@@ -105,13 +106,6 @@ def _trained_on(splits: Splits, spec: TrainSpec, *, seed: int) -> Splits:
     generator = make_generator("samples", seed)  # the same for all architectures
     x, y = part_of(splits.x_train, splits.y_train, spec.samples, generator=generator)
     return replace(splits, x_train=x, y_train=y)
-
-
-def _identity(architecture: ArchitectureSpec, splits: Splits, spec: TrainSpec, seed: int) -> str:
-    """Return what a checkpoint and a training must have in common."""
-    protocol = {k: v for k, v in asdict(spec).items() if k not in ("seeds", "checkpoint_seconds")}
-    where = [splits.x_train.device.type, torch.__version__]
-    return digest([architecture.digest, protocol, seed, splits.fingerprint, *where])
 
 
 def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec, size: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from .gradient_steps import GradientSteps
 from .label_noise import noisy_labels
 from .limits import LIMITS, Limits
 from .metrics_in_training import measure_in_training
+from .networks import untrained
 from .optimizers import make_optimizer
 from .recordings_in_training import record_in_training
 from .schedule import make_schedule
@@ -58,9 +59,7 @@ class TrainingRun:
         def stream(purpose: str) -> torch.Generator:
             return make_generator(purpose, architecture.digest, seed, device=self._device)
 
-        self.model = architecture.build(
-            splits.input_shape, splits.n_outputs, generator=stream("initial weights"), device=self._device
-        )
+        self.model = untrained(architecture, splits, seed=seed, device=self._device)
         self._format = _memory_format(self.model, splits, limits)
         self.model.to(memory_format=self._format)
         self._order, self._moves = stream("order of samples"), stream("augmentation")

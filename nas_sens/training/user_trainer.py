@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,19 @@ from ..architectures.built_network import own_network
 from ..core.candidates import FAILED_IN, PRUNED
 from ..core.device import memory_guard
 from ..core.errors import InvalidInputError, OutOfMemoryError, StorageError
-from ..core.figures import KNOWN, Objective
-from ..core.identity import derive_seed, digest, make_generator
+from ..core.figures import Objective
+from ..core.identity import derive_seed
 from ..core.module_mode import evaluation_mode
 from ..core.random_state import foreign_streams, global_stream
 from ..core.user_code import code_digest, error_text, user_object
 from ..data import Splits
 from ..study.train_spec import TrainSpec
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, identity_of
 from .job import Job, OnCurve, OnEpoch, Prune, TrainingStopped
 from .metrics_in_training import measure_in_training
+from .networks import untrained, weights_of
 from .outcome import Outcome
-from .own_figures import checked_figures
+from .own_figures import checked_figures, fields_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +110,8 @@ def train_by(
     fit = user_object(spec.trainer, "a trainer")
     start, follow = time.perf_counter(), following or Following()
     with global_stream(derive_seed("trainer", seed), device), foreign_streams(derive_seed("trainer", seed)):
-        model = _untrained(architecture, splits, seed, device)
-        identity = _identity(architecture, splits, spec, seed, device)
+        model = untrained(architecture, splits, seed=seed, device=device)
+        identity = identity_of(architecture, splits, spec, seed=seed, device=device, code=code_digest(spec.trainer))
         # Files that another protocol or another version of the trainer left are none that this training may go on from.
         (own_folder := folder / identity).mkdir(parents=True, exist_ok=True)
         job = Job(
@@ -140,29 +141,14 @@ def train_by(
     return _outcome(
         job,
         start,
-        **{name: value for name, value in figures.items() if name in KNOWN},
-        figures={name: value for name, value in figures.items() if name not in KNOWN},
+        **fields_of(figures),
         sensitivity=measures.pop("", math.nan),
         measures=measures,
         measured_epochs=(len(job.curve),) if measures else (),
         measure_curves={name: (value,) for name, value in measures.items()},
         measure_problems=problems,
-        state={k: v.detach().to("cpu").contiguous() for k, v in model.state_dict().items()},
+        state=weights_of(model),
     )
-
-
-def _untrained(architecture: ArchitectureSpec, splits: Splits, seed: int, device: torch.device) -> nn.Module:
-    """Return the network that training starts from: the same as of the tool's own training."""
-    generator = make_generator("initial weights", architecture.digest, seed, device=device)
-    return architecture.build(splits.input_shape, splits.n_outputs, generator=generator, device=device)
-
-
-def _identity(architecture: ArchitectureSpec, splits: Splits, spec: TrainSpec, seed: int, device: torch.device) -> str:
-    """Return what a checkpoint and a training must have in common."""
-    assert spec.trainer is not None
-    protocol = {k: v for k, v in asdict(spec).items() if k not in ("seeds", "checkpoint_seconds")}
-    where = [device.type, torch.__version__, code_digest(spec.trainer)]
-    return digest([architecture.digest, protocol, seed, splits.fingerprint, *where])
 
 
 class _FailedError(Exception):
