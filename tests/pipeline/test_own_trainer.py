@@ -120,8 +120,9 @@ def by_width(model: torch.nn.Module, job: ns.Job) -> dict[str, float]:
 
 
 KILLED = """
-import os, signal, sys
+import os, random, signal, sys
 from pathlib import Path
+import numpy as np
 import torch
 import nas_sens as ns
 sys.path.insert(0, ROOT)
@@ -138,7 +139,7 @@ def fit(model, job):
     for epoch in job.epochs(4, **kept):
         with (folder / "epochs.txt").open("a") as file:
             file.write(f"{job.seed} {epoch}\\n")
-        accuracy = epoch_of(model, job, optimizer)
+        accuracy = epoch_of(model, job, optimizer) + 1e-6 * (random.random() + np.random.rand())
         job.report(val_accuracy=accuracy)
         if how == "save":
             job.save({"note": ["kept", 1]}, optimizer=optimizer)
@@ -209,6 +210,7 @@ BAD = {
         "must leave the network's layers as they are; it changed extra.bias, extra.weight",
     ),
     "raises": ("raise KeyError('gone')", "KeyError: 'gone'"),
+    "raises with numbers": ("raise ValueError(f'{job.spec.width} units')", "units"),
     "exits": ("raise SystemExit(3)", "SystemExit: 3"),
     "keeps what it cannot": (
         "list(job.epochs(2, rows=[1])); return {}",
@@ -298,6 +300,21 @@ def test_single_failures_are_stored_and_the_search_goes_on(tmp_path: Path) -> No
     assert states == {"PRUNED", "COMPLETE", "FAIL"}
     again = ns.search(spec, storage=url(tmp_path))  # all is done: failures of this code are not tried again
     assert comparable(again) == comparable(result)
+
+
+def needing(model: torch.nn.Module, job: ns.Job) -> dict[str, float]:
+    return {"val_accuracy": float(os.environ["NAS_SENS_TEST_NEEDED"])}
+
+
+def test_what_has_never_worked_is_tried_again_though_the_code_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = studied(train=ns.TrainSpec(trainer=needing, seeds=1))
+    with pytest.raises(UserCodeError, match="KeyError: 'NAS_SENS_TEST_NEEDED'"):
+        ns.search(spec, storage=url(tmp_path))
+    monkeypatch.setenv("NAS_SENS_TEST_NEEDED", "0.5")  # what was wrong was not in the file
+    result = ns.search(spec, storage=url(tmp_path))
+    assert [t.status for t in result.trials] == ["ok"] * 5
 
 
 REFUSED = {

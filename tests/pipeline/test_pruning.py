@@ -96,6 +96,20 @@ def test_rules_take_a_pruned_training_for_the_finished_one_of_its_rank() -> None
     assert errors.of(finished[3]) == 0.03
 
 
+def test_of_a_maximised_target_outcomes_are_its_own_and_ranks_go_the_other_way() -> None:
+    objective = Objective("f1", is_maximized=True)
+
+    def of(i: int, curve: tuple[float, ...], status: str = "ok", f1: float | None = None) -> TrainedCandidate:
+        return record(i, curve, status, figures={} if f1 is None else {"f1": f1}, curve_of="f1")
+
+    finished = [of(i, (float(i), float(i)), f1=i / 10) for i in range(5)]
+    learnt = LearntOutcomes(finished, objective)
+    assert learnt.of(finished[3]) == 0.3
+    best, worst = of(8, (9.0,), "pruned: x"), of(9, (-1.0,), "pruned: x")
+    assert (learnt.of(best), learnt.of(worst)) == pytest.approx((0.4, 0.0))
+    assert learnt.of(of(7, (1.0,), "diverged: x")) == -float("inf")
+
+
 def test_ranks_of_many_pruned_trainings_are_those_of_all_pairs_and_sorted_once_an_epoch(monkeypatch) -> None:
     rng = np.random.default_rng(0)
     finished = [record(i, tuple(rng.random(9).round(1).tolist()), val_loss=float(rng.random())) for i in range(60)]
