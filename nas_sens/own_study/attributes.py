@@ -9,8 +9,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution
-
 from ..selection.candidates import Candidate
 
 PREFIX = "nas_sens:"
@@ -36,18 +34,13 @@ def candidate_of(
     name: str,
     attributes: Mapping[str, Any],
     params: Mapping[str, Any],
-    distributions: Mapping[str, BaseDistribution],
 ) -> Candidate:
     """Return a scored trial as selection sees it: what was measured, and what it was suggested.
-
-    Numbers among the parameters are features, also where they are choices; every other choice is a feature of its own
-    that is 0 or 1. A parameter that a trial lacks is missing.
 
     Args:
         name: Identity of the trial.
         attributes: Its user attributes.
         params: Its parameters.
-        distributions: Their distributions.
     """
     sensitivity = attributes.get(SENSITIVITY)
     is_dead = str(attributes.get(PROBLEM, "")).startswith(DEAD)
@@ -58,17 +51,7 @@ def candidate_of(
     }
     features |= {f"log10_{key.removeprefix(PREFIX)}": _log10(attributes.get(key)) for key in (PARAMS, FLOPS)}
     features |= {k.removeprefix(PREFIX): float(v) for k, v in attributes.items() if k.startswith(MEASURE)}
-    for key, value in params.items():
-        features |= _of_param(key, value, distributions[key])
-    return Candidate(name, features, str(attributes.get(FAMILY, "")))
-
-
-def _of_param(name: str, value: Any, distribution: BaseDistribution) -> dict[str, float]:
-    if not isinstance(distribution, CategoricalDistribution):
-        return {f"param_{name}": float(value)}
-    if all(isinstance(choice, (bool, int, float)) for choice in distribution.choices):
-        return {f"param_{name}": float(value)}
-    return {f"param_{name}={choice}": float(choice == value) for choice in distribution.choices}
+    return Candidate(name, features, str(attributes.get(FAMILY, "")), dict(params))
 
 
 def _log10(number: float | None) -> float:

@@ -73,10 +73,11 @@ def best(
 
 def _candidate(trial: FrozenTrial, screen: Screen) -> Candidate:
     """Return an earlier trial; what was not scored then is now."""
-    attributes, params, distributions = trial.user_attrs, trial.params, trial.distributions
+    attributes, params = trial.user_attrs, trial.params
     if not is_scored(attributes) or not params:
         proposal = screen.known(params_of(trial))
         if proposal is not None:
-            attributes, distributions = proposal.score.attributes, {**proposal.distributions, **distributions}
-            params = {name: value for name, value in params_of(trial).items() if name in distributions}
-    return candidate_of(as_key(trial), attributes, params, distributions)
+            known = {*proposal.distributions, *trial.distributions}
+            attributes = proposal.score.attributes
+            params = {name: value for name, value in params_of(trial).items() if name in known}
+    return candidate_of(as_key(trial), attributes, params)

@@ -19,6 +19,7 @@ from .experience import as_candidate
 from .learnt import Memory
 
 KEPT = "kept"
+_ALIKE = 0.01  # standard deviations of what was trained; of networks that are the same, some were trained and some not
 
 
 @dataclass(frozen=True)
@@ -114,4 +115,4 @@ def is_worth_it(expected: Array, recent: Array, keep: float) -> bool:
 
 def _n_dominators(point: Array, others: Array) -> int:
     is_no_worse = (others <= point[:, None]).all(axis=0)
-    return int((is_no_worse & (others < point[:, None]).any(axis=0)).sum())
+    return int((is_no_worse & (others < point[:, None] - _ALIKE).any(axis=0)).sum())

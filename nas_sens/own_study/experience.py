@@ -17,7 +17,7 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 def as_candidate(trial: FrozenTrial) -> Candidate:
     """Return a scored trial as selection sees it; its number is its identity."""
-    return candidate_of(as_key(trial), trial.user_attrs, trial.params, trial.distributions)
+    return candidate_of(as_key(trial), trial.user_attrs, trial.params)
 
 
 def signs(directions: Sequence[StudyDirection]) -> list[float]:

@@ -15,7 +15,6 @@ from optuna.trial import FrozenTrial
 
 from ..selection.calibration import MIN_OUTCOMES, Calibration, calibrate
 from ..selection.candidates import Array, Candidate
-from ..selection.surrogate import left_out_means, mixture, posterior
 from .attributes import is_scored
 from .experience import FINISHED, as_candidate, as_key, outcomes, signs
 
@@ -94,12 +93,12 @@ def _learn(trials: Sequence[FrozenTrial], key: tuple[int, ...], which: Sequence[
 def _before_training(fit: Calibration, found: Mapping[str, float], recent: Sequence[Candidate]) -> Array:
     """Return what is expected of candidates, of each without its own outcome."""
     trained = sorted(found)
-    left_out = left_out_means(fit.surrogate, fit.warped[fit.learnt])
+    left_out = fit.surrogate.left_out_means(fit.warped[fit.learnt])
     by_others = {trained[i]: mean for i, mean in zip(fit.learnt, left_out, strict=True)}
     means = _means(fit, recent)
     return np.array([by_others.get(c.digest, mean) for c, mean in zip(recent, means, strict=True)])
 
 
 def _means(fit: Calibration, candidates: Sequence[Candidate]) -> Array:
-    means, variances = posterior(fit.surrogate, *fit.place(candidates))
-    return mixture(fit.surrogate.weights, means, variances)[0]
+    means, _ = fit.surrogate.predict(fit.place(candidates))
+    return np.asarray(fit.surrogate.weights @ means)

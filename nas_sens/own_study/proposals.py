@@ -60,7 +60,7 @@ class Proposal:
 
     def candidate(self, name: str) -> Candidate:
         """Return it as selection sees it."""
-        return candidate_of(name, self.score.attributes, self.params, self.distributions)
+        return candidate_of(name, self.score.attributes, self.params)
 
 
 def key_of(params: Mapping[str, Any]) -> str:

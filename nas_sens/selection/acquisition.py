@@ -1,4 +1,4 @@
-"""What makes a candidate worth training: being far from all others, or likely to improve on the best.
+"""What makes a candidate worth training: it may improve on the best.
 
 Symbol, meaning, shape:
 
@@ -8,37 +8,11 @@ Symbol, meaning, shape:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 Array = NDArray[np.float64]
-
-
-def farthest_first(points: Array, taken: Sequence[int], first: int) -> Iterator[int]:
-    """Yield points, always the one farthest from those taken (Gonzalez 1985): a space-filling order.
-
-    Args:
-        points: Shape (N, d).
-        taken: Which are taken already; they are not yielded.
-        first: The one to begin with if none is taken.
-    """
-    distance = np.full(len(points), np.inf)
-    left = len(points) - len(taken)
-    for i in taken:
-        distance = _nearer(distance, points, i)
-    for _ in range(left):
-        chosen = int(np.argmax(distance)) if np.isfinite(distance).all() else first
-        distance = _nearer(distance, points, chosen)
-        yield chosen
-
-
-def _nearer(distance: Array, points: Array, i: int) -> Array:
-    distance = np.minimum(distance, ((points - points[i]) ** 2).sum(axis=1))
-    distance[i] = -1.0  # below every distance, that of a double as well
-    return distance
 
 
 def expected_improvement(mean: ArrayLike, sd: ArrayLike, best: ArrayLike) -> Array:

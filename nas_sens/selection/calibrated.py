@@ -1,30 +1,30 @@
-"""The rule ``calibrated``: spread the first batch, then train what should improve on the best.
+"""The rule ``calibrated``: train what should improve on the best, by hypotheses that what is trained decides between.
 
 A batch is chosen one by one, each time believing what is predicted of those chosen already (kriging believer,
 Ginsbourger et al. 2010): that changes no mean, but their neighbours are less uncertain, so that the batch spreads.
+Before anything is trained the prior of the hypotheses chooses: the first one is what most of them take for good.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from ..core.errors import InvalidInputError
 from ..core.figures import Objective
-from ..core.identity import derive_seed
-from .acquisition import expected_hypervolume_improvement, expected_improvement, farthest_first
-from .calibration import MIN_OUTCOMES, Calibration, Predicted, calibrate, checked_outcomes
-from .candidates import Array, Candidate, Pick, family_numbers, feature_scale, feature_values, normal_scores
-from .surrogate import Surrogate, mixture, posterior_covariances, residual_variances
+from .acquisition import expected_hypervolume_improvement, expected_improvement
+from .calibration import Calibration, Predicted, calibrate
+from .candidates import Array, Candidate, Pick, feature_values
+from .surrogate import Surrogate
 
 SHORTLIST = 1024  # candidates among which a batch is planned: those worth most before it
 LONGEST_BATCH = 128  # candidates that are planned together; what follows is in the order of worth before it
 _REFERENCE_MARGIN = 0.1  # share of the range of costs by which the reference of hypervolumes lies beyond the largest
 _TIE = 1e-9  # relative; what differs by less is equal, so that the last bits of a sum do not decide
+_GOOD = -1.0  # the warped outcome that is to be improved on before there is any: a standard deviation below the mean
 
-# Numbers of candidates, predicted means and standard deviations, believed (number, outcome) pairs -> worth of each.
+# Numbers of N candidates, means and variances (m, N) by every member, believed (number, outcome) pairs -> worth (m, N).
 Worth = Callable[[np.ndarray, Array, Array, Sequence[tuple[int, float]]], Array]
 
 
@@ -33,18 +33,19 @@ def calibrated(
     outcomes: Mapping[str, float],
     *,
     objective: Objective,
-    seed: int,
     noise: Mapping[str, float] | None,
     cost: str | None,
     pending: Collection[str] = (),
 ) -> Iterator[Pick]:
-    """Expected improvement by a model of features and families, fitted on the trained; the first batch fills the space.
+    """Expected improvement by an average of hypotheses on features and choices, weighted by what is trained.
+
+    Every hypothesis says what each candidate is worth, and their votes count as much as they are probable: one that
+    is sure of a champion is heard before it is proved.
 
     Args:
         pool: Candidates in the order of their digests, the trained ones among them.
         outcomes: Digest to outcome, smaller being better.
         objective: Their name, and whether they are those of a figure that is made large, with the sign changed.
-        seed: Seed of the first pick.
         noise: Digest to standard error of the outcome.
         cost: Feature that shall be small as well: improvement is then that of the front of the two. None for outcome
             alone.
@@ -52,40 +53,35 @@ def calibrated(
 
     Yields:
         All candidates that are neither trained nor under way, in the order in which to train them. Predictions, where
-        there are any, are in the unit of the outcome.
+        outcomes differ, are in the unit of the outcome.
     """
     trained = [i for i, c in enumerate(pool) if c.digest in outcomes]
-    y = checked_outcomes([pool[i] for i in trained], outcomes)
     costs = None if cost is None else _costs(pool, cost)
-    if len(set(y.tolist())) < MIN_OUTCOMES:
-        begun = [i for i, c in enumerate(pool) if c.digest in outcomes or c.digest in pending]
-        yield from _explore(pool, begun, seed, n_outcomes=len(trained))
-        return
-    calibration = calibrate(pool, outcomes, noise=noise)
     free = np.setdiff1d(np.arange(len(pool)), trained)
     if not len(free):
         return
-    worth = _improvement(calibration) if costs is None else _front_improvement(calibration, costs[trained], costs[free])
+    calibration = calibrate(pool, outcomes, noise=noise)
+    is_front = costs is not None and len(trained) > 0
+    worth = _improvement(calibration)
+    if costs is not None and trained:
+        worth = _front_improvement(calibration, costs[trained], costs[free])
     predicted = calibration.predict([pool[i] for i in free])
-    what = objective.name if cost is None else f"the front of {objective.name} and {cost}"
-    slope = _slope_in_words(calibration, objective)
+    what = f"the front of {objective.name} and {cost}" if is_front else objective.name
+    slope = _slope_in_words(calibration, objective) if calibration.says_something else ""
     first = [j for j, i in enumerate(free) if pool[i].digest in pending]
     for j, gain in _batch(calibration.surrogate, predicted, worth, first):
+        if not calibration.says_something:
+            yield Pick(pool[free[j]].digest, _beforehand(len(trained)))
+            continue
         mean, sd = objective.as_loss(float(predicted.mean[j])), float(predicted.sd[j])
-        gained = f" {gain * calibration.outcomes.unit:.2g}" if cost is None else ""
+        gained = "" if is_front else f" {gain * calibration.outcomes.unit:.2g}"
         reason = f"expected improvement{gained} of {what}; predicted {mean:.3g} ± {sd:.2g}{slope}"
         yield Pick(pool[free[j]].digest, reason, mean, sd)
 
 
-def _explore(pool: Sequence[Candidate], begun: Sequence[int], seed: int, *, n_outcomes: int) -> Iterator[Pick]:
-    """Yield what is left in space-filling order over features and families, which count alike."""
-    scale = feature_scale(pool)
-    x = normal_scores(pool, scale) / math.sqrt(max(1, len(scale.names)))
-    families = np.eye(len(scale.families))[family_numbers(pool, scale)]
-    first = min(range(len(pool)), key=lambda i: derive_seed("first of a space-filling order", seed, pool[i].digest))
-    why = f"too few outcomes to learn from ({n_outcomes})" if n_outcomes else "nothing is trained yet"
-    for i in farthest_first(np.hstack([x, families]), begun, first):
-        yield Pick(pool[i].digest, f"far from the others in features and family: {why}")
+def _beforehand(n_trained: int) -> str:
+    why = f"too few outcomes to learn from ({n_trained})" if n_trained else "nothing is trained yet"
+    return f"promising by what is usual elsewhere, more capacity being better mostly: {why}"
 
 
 def _batch(
@@ -95,24 +91,23 @@ def _batch(
 
     Those that are ``pending`` come before all others, and are not yielded.
     """
-    mean, sd = mixture(surrogate.weights, predicted.means, predicted.variances)
+    mean = surrogate.weights @ predicted.means
     everyone = np.arange(len(mean))
-    alone = worth(everyone, mean, sd, [])
+    alone = surrogate.weights @ worth(everyone, predicted.means, predicted.variances, [])
     order = np.lexsort((everyone, mean, -alone))
     short = np.union1d(order[:SHORTLIST], np.asarray(pending, dtype=int))
-    covariances = posterior_covariances(surrogate, predicted.x[short], predicted.groups[short])
+    covariances = surrogate.covariances(predicted.places.part(short))
     means, variances = predicted.means[:, short], predicted.variances[:, short]
-    residuals = residual_variances(surrogate)
+    mean, residuals = mean[short], surrogate.residuals[:, None]
     believed: list[tuple[int, float]] = []
     learnt: list[Array] = []  # as in a pivoted Cholesky decomposition of the posterior covariance
     is_left = np.ones(len(short), dtype=bool)
     first = np.searchsorted(short, np.sort(np.asarray(pending, dtype=int))).tolist()
     for k in range(min(LONGEST_BATCH, len(short))):
-        mean, sd = mixture(surrogate.weights, means, variances)
         if k < len(first):
             j = first[k]
         else:
-            gains = worth(short, mean, sd, believed)
+            gains = surrogate.weights @ worth(short, means, variances, believed)
             j = _best(gains, mean, is_left)
             yield int(short[j]), float(gains[j])
         is_left[j] = False
@@ -133,9 +128,10 @@ def _best(gains: Array, mean: Array, is_left: np.ndarray) -> int:
 
 
 def _improvement(calibration: Calibration) -> Worth:
-    def worth(_: np.ndarray, mean: Array, sd: Array, believed: Sequence[tuple[int, float]]) -> Array:
-        best = min([float(calibration.warped.min()), *(z for _, z in believed)])
-        return expected_improvement(mean, sd, best)
+    known = float(calibration.warped.min()) if len(calibration.warped) else _GOOD
+
+    def worth(_: np.ndarray, means: Array, variances: Array, believed: Sequence[tuple[int, float]]) -> Array:
+        return expected_improvement(means, np.sqrt(variances), min([known, *(z for _, z in believed)]))
 
     return worth
 
@@ -144,15 +140,19 @@ def _front_improvement(calibration: Calibration, trained_costs: Array, costs: Ar
     everything = np.concatenate([trained_costs, costs])
     largest = float(everything.max()) + _REFERENCE_MARGIN * float(np.ptp(everything))
 
-    def worth(numbers: np.ndarray, mean: Array, sd: Array, believed: Sequence[tuple[int, float]]) -> Array:
-        return expected_hypervolume_improvement(
-            mean,
-            sd,
-            costs[numbers],
-            known_outcomes=np.append(calibration.warped, [z for _, z in believed]),
-            known_costs=np.append(trained_costs, [costs[i] for i, _ in believed]),
-            reference=(float(calibration.warped.max()), largest),
-        )
+    def worth(numbers: np.ndarray, means: Array, variances: Array, believed: Sequence[tuple[int, float]]) -> Array:
+        rows = [
+            expected_hypervolume_improvement(
+                mean,
+                np.sqrt(variance),
+                costs[numbers],
+                known_outcomes=np.append(calibration.warped, [z for _, z in believed]),
+                known_costs=np.append(trained_costs, [costs[i] for i, _ in believed]),
+                reference=(float(calibration.warped.max()), largest),
+            )
+            for mean, variance in zip(means, variances, strict=True)
+        ]
+        return np.array(rows)
 
     return worth
 

@@ -14,12 +14,13 @@ from functools import cached_property
 import numpy as np
 
 from ..core.errors import InvalidInputError
-from .candidates import Array, Candidate, FeatureScale, family_numbers, feature_scale, in_fixed_order, normal_scores
+from .candidates import Array, Candidate, in_fixed_order
 from .learnt_part import learnt_part
 from .outcome_scale import OutcomeScale, outcome_scale, unwarp, warp, warped_variance
-from .surrogate import Surrogate, fit, mixture, posterior, residual_variances, slope
+from .places import Places, Scale, place, scale_of
+from .surrogate import Average, fit, mixture, slope
 
-MIN_OUTCOMES = 2
+MIN_OUTCOMES = 2  # different ones, from which on a prediction has a unit
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,14 @@ class Predicted:
     """What is expected of N candidates.
 
     Attributes:
-        x: Their features on the scale of the fit, shape (N, p).
-        groups: Their family numbers, shape (N,).
-        means: What the features explain of the warped outcome, by every member, shape (m, N).
+        places: Where they stand on the scale of the fit.
+        means: What can be explained of the warped outcome, by every member, shape (m, N).
         variances: Its variances, shape (m, N).
         mean: The outcome in its unit, by all members, shape (N,).
         sd: Its standard deviation, shape (N,).
     """
 
-    x: Array
-    groups: np.ndarray
+    places: Places
     means: Array
     variances: Array
     mean: Array
@@ -61,17 +60,17 @@ class Calibration:
     """A fitted relation between features and outcome.
 
     Attributes:
-        features: Scale of the features.
+        scale: Scale of features and choices.
         outcomes: Scale of the outcomes.
-        surrogate: The regression on these scales.
+        surrogate: The model on these scales.
         warped: Warped outcomes of the trained candidates in order of their digests, shape (n,).
         variances: Their variances by measurement, shape (n,).
         learnt: Which of them the regression is fitted on (see `learnt_part`), in order.
     """
 
-    features: FeatureScale
+    scale: Scale
     outcomes: OutcomeScale
-    surrogate: Surrogate
+    surrogate: Average
     warped: Array
     variances: Array
     learnt: np.ndarray
@@ -82,31 +81,29 @@ class Calibration:
         In the better half of outcomes the scale is linear; elsewhere the mean is the transformed mean, and the
         standard deviation half of what the transformed mean ± one standard deviation spans.
         """
-        x, groups = self.place(candidates)
-        means, variances = posterior(self.surrogate, x, groups)
-        mean, sd = mixture(self.surrogate.weights, means, variances + residual_variances(self.surrogate))
+        places = self.place(candidates)
+        means, variances = self.surrogate.predict(places)
+        mean, sd = mixture(self.surrogate.weights, means, variances + self.surrogate.residuals[:, None])
         spread = unwarp(mean + sd, self.outcomes) - unwarp(mean - sd, self.outcomes)
         return Predicted(
-            x=x,
-            groups=groups,
-            means=means,
-            variances=variances,
-            mean=unwarp(mean, self.outcomes),
-            sd=spread / 2,
+            places=places, means=means, variances=variances, mean=unwarp(mean, self.outcomes), sd=spread / 2
         )
 
-    def place(self, candidates: Sequence[Candidate]) -> tuple[Array, np.ndarray]:
-        """Return features (N, p) and family numbers (N,) of candidates on the scale of the fit."""
-        return normal_scores(candidates, self.features), family_numbers(candidates, self.features)
+    def place(self, candidates: Sequence[Candidate]) -> Places:
+        """Return where candidates stand on the scale of the fit."""
+        return place(candidates, self.scale)
+
+    @property
+    def says_something(self) -> bool:
+        """Whether outcomes differ, so that predictions have a unit."""
+        return len(self.warped) > 1 and bool(self.warped.min() < self.warped.max())
 
     @cached_property
     def slopes(self) -> Mapping[str, Slope]:
         """Feature name to the slope of the outcome on this feature alone, within families."""
         s = self.surrogate
-        arguments = (s.x, s.groups, self.warped[self.learnt], self.variances[self.learnt])
-        return {
-            name: Slope(*slope(j, *arguments, has_groups=s.has_groups)) for j, name in enumerate(self.features.names)
-        }
+        z, v = self.warped[self.learnt], self.variances[self.learnt]
+        return {name: Slope(*slope(j, s.places, z, v)) for j, name in enumerate(self.scale.names)}
 
 
 def calibrate(
@@ -115,7 +112,7 @@ def calibrate(
     *,
     noise: Mapping[str, float] | None = None,
 ) -> Calibration:
-    """Return what the trained ones among the candidates say about all.
+    """Return what the trained ones among the candidates say about all; without any, what is expected beforehand.
 
     The same input gives the same result, in whatever order it comes. With p features and n trained candidates among N
     it takes about p·n³ operations, and n²·N for every prediction. So of more than ``learnt_part.MOST`` trained ones the
@@ -128,24 +125,17 @@ def calibrate(
         noise: Digest to standard error of the outcome, as far as known; the others count as exact.
 
     Raises:
-        InvalidInputError: Fewer than two different outcomes, an outcome is NaN or −∞, a standard error is negative or
-            not finite, or two candidates have the same digest.
+        InvalidInputError: An outcome is NaN or −∞, a standard error is negative or not finite, or two candidates have
+            the same digest.
     """
     pool = in_fixed_order(candidates)
     trained = [c for c in pool if c.digest in outcomes]
     y = checked_outcomes(trained, outcomes)
-    if len(set(y.tolist())) < MIN_OUTCOMES:
-        raise InvalidInputError(
-            f"a calibration needs at least {MIN_OUTCOMES} trained candidates with different outcomes; "
-            f"given {len(y)} with {len(set(y.tolist()))} different; train more candidates"
-        )
-    features, scale = feature_scale(pool), outcome_scale(y)
-    z, v = warp(y, scale), warped_variance(y, _checked_noise(trained, noise or {}), scale)
+    scale, of_outcomes = scale_of(pool), outcome_scale(y if y.size else np.zeros(1))
+    z, v = warp(y, of_outcomes), warped_variance(y, _checked_noise(trained, noise or {}), of_outcomes)
     learnt = learnt_part(trained)
-    part = [trained[i] for i in learnt]
-    x, groups = normal_scores(part, features), family_numbers(part, features)
-    surrogate = fit(x, groups, z[learnt], v[learnt], has_groups=len(features.families) > 1)
-    return Calibration(features, scale, surrogate, z, v, learnt)
+    surrogate = fit(scale.names, place([trained[i] for i in learnt], scale), z[learnt], v[learnt])
+    return Calibration(scale, of_outcomes, surrogate, z, v, learnt)
 
 
 def checked_outcomes(trained: Sequence[Candidate], outcomes: Mapping[str, float]) -> Array:

@@ -71,7 +71,7 @@ def select(
         n: How many.
         target: Name of the outcome, for the reasons that ``calibrated`` gives.
         direction: ``minimize``, or ``maximize`` where larger outcomes are better.
-        seed: Seed of ``random``, and of the first pick of ``calibrated``.
+        seed: Seed of ``random``.
         noise: Digest to standard error of the outcome, as far as known; for ``calibrated``.
         cost: A feature that shall be small as well, such as ``log10_params``: ``calibrated`` then improves the front
             of target and cost.
@@ -145,12 +145,11 @@ def _extreme(candidates: Sequence[Candidate], order: str, sign: float) -> list[P
 
 
 def _calibrated(candidates: Sequence[Candidate], known: Known) -> Iterator[Pick]:
-    """Expected improvement by a model fitted on the trained candidates; the first batch fills the space."""
+    """Expected improvement by hypotheses that the trained candidates decide between."""
     return calibrated(
         candidates,
         known.outcomes,
         objective=known.objective,
-        seed=known.seed,
         noise=known.noise,
         cost=known.cost,
         pending=known.pending,

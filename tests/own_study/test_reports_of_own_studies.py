@@ -226,7 +226,7 @@ def test_outcomes_to_replay_are_losses(study):
     candidates, outcomes, n_left_out = optuna_outcomes(study, "mine", None)
     assert (len(candidates), len(outcomes), n_left_out) == (19, 19, 5)
     assert min(outcomes.values()) == outcomes["000000011"] == -0.911
-    assert candidates[0].features["param_width"] == 1.0
+    assert candidates[0].choices["width"] == 1
 
 
 def test_a_journal_is_read_as_well(tmp_path, capsys, monkeypatch):

@@ -8,30 +8,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from nas_sens.selection.acquisition import expected_hypervolume_improvement, expected_improvement, farthest_first
-
-
-@pytest.mark.parametrize("taken", [[], [4], [0, 7, 3]])
-@pytest.mark.parametrize("seed", range(3))
-def test_farthest_first_is_farthest_at_every_step(taken, seed):
-    points = np.random.default_rng(seed).normal(size=(12, 3))
-    order = list(farthest_first(points, taken, first=5))
-    assert sorted([*order, *taken]) == list(range(12))
-    if not taken:
-        assert order[0] == 5
-    so_far = list(taken) or [order[0]]
-    for chosen in order[len(so_far) - len(taken) :]:
-        gaps = {i: min(np.linalg.norm(points[i] - points[t]) for t in so_far) for i in range(12) if i not in so_far}
-        assert gaps[chosen] == pytest.approx(max(gaps.values()))
-        so_far.append(chosen)
-
-
-def test_farthest_first_takes_doubles_last_and_each_once():
-    points = np.array([[0.0], [0.0], [1.0], [1.0], [3.0]])
-    order = list(farthest_first(points, [], first=0))
-    assert order[:3] == [0, 4, 2]
-    assert sorted(order[3:]) == [1, 3]
-    assert list(farthest_first(points, [0, 1, 2, 3, 4], first=0)) == []
+from nas_sens.selection.acquisition import expected_hypervolume_improvement, expected_improvement
 
 
 @pytest.mark.parametrize(("mean", "sd", "best"), [(0.0, 1.0, 0.0), (1.0, 0.5, 0.3), (-2.0, 0.1, 0.0), (0.2, 3.0, -1.0)])

@@ -159,12 +159,17 @@ def test_no_features_at_all_leave_the_families():
     assert calibration.predict([]).mean.shape == (0,)
 
 
+def test_without_outcomes_that_differ_nothing_is_said():
+    pool = pool_of(linear(1.0)[0])
+    for outcomes in ({}, {"0001": 0.1}, dict.fromkeys(["0001", "0002", "0003"], 0.1)):
+        calibration = calibrate(pool, outcomes)
+        assert not calibration.says_something
+        assert np.isfinite(calibration.predict(pool).mean).all()
+    assert calibrate(pool, {"0001": 0.1, "0002": 0.2}).says_something
+
+
 def test_what_cannot_be_used_is_refused():
     pool = pool_of(linear(1.0)[0])
-    with pytest.raises(InvalidInputError, match="at least 2 trained candidates with different outcomes; given 1 with"):
-        calibrate(pool, {"0001": 0.1, "of another study": 0.2})
-    with pytest.raises(InvalidInputError, match="given 3 with 1 different"):
-        calibrate(pool, {"0001": 0.1, "0002": 0.1, "0003": 0.1})
     with pytest.raises(InvalidInputError, match="given nan for 0002"):
         calibrate(pool, {"0001": 0.1, "0002": math.nan})
     with pytest.raises(InvalidInputError, match="given -inf for 0002"):

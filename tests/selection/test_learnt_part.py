@@ -44,11 +44,11 @@ def study():
 def test_the_fit_has_a_bounded_number_of_rows_but_all_outcomes_count(study, monkeypatch):
     pool, outcomes, _ = study
     rows, fit = [], calibration.fit
-    monkeypatch.setattr(calibration, "fit", lambda x, *args, **options: rows.append(len(x)) or fit(x, *args, **options))
+    monkeypatch.setattr(calibration, "fit", lambda names, x, *rest: rows.append(len(x)) or fit(names, x, *rest))
     found = calibrate(pool, outcomes)
     assert rows == [MOST]
     assert found.warped.size == len(outcomes)
-    assert found.surrogate.x.shape[0] == found.learnt.size == MOST
+    assert len(found.surrogate.places) == found.learnt.size == MOST
     order = [c.digest for c in sorted(pool, key=lambda c: c.digest) if c.digest in outcomes]
     assert int(np.argmin(found.warped)) == order.index(min(outcomes, key=outcomes.get))
     assert found.slopes["log10_sensitivity"].mean < -0.5  # as it is
