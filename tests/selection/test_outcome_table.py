@@ -52,6 +52,37 @@ def test_architectures_have_the_digests_that_studies_know(tmp_path):
     assert table.key == "architecture"
     assert table.outcomes == {spec.digest: 0.5}
     assert table.candidates[0].family == "fc"
+    assert table.candidates[0].choices.items() >= {"fc.depth": 2, "fc.width": 10, "fc.batch_norm": False}.items()
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (
+            ["0120", "0210", "1020", "1100", "2021", "2101"],
+            {"arch.0": "2", "arch.1": "1", "arch.2": "0", "arch.3": "1"},
+        ),
+        (
+            ["|a~0|+|b~0|", "|b~0|+|b~0|", "|a~0|+|c~0|", "|b~0|+|c~0|"],
+            {"arch.0": "b", "arch.1": "0", "arch.2": "c", "arch.3": "0"},
+        ),
+        (["one", "two", "three", "four"], {}),
+        (["net-1", "net-2", "net-3", "net-4"], {}),  # a number that counts is no choice
+    ],
+)
+def test_names_that_are_codes_say_what_was_chosen(tmp_path, names, expected):
+    text = "arch,val_error\n" + "".join(f"{name},0.{i}\n" for i, name in enumerate(names, 1))
+    assert read_outcome_table(written(tmp_path, text)).candidates[-1].choices == expected
+
+
+def test_a_column_of_a_few_words_is_a_choice(tmp_path):
+    rows = "".join(f"n{i},{['max', 'mean'][i % 2]},text {i},0.{i}\n" for i in range(1, 7))
+    table = read_outcome_table(written(tmp_path, "arch,pool,remark,val_error\n" + rows))
+    assert [c.choices for c in table.candidates] == [{"pool": "mean"}, {"pool": "max"}] * 3
+    chosen = read_outcome_table(
+        written(tmp_path, "arch,pool,x,val_error\n" + rows.replace("text ", "")), features=["x"]
+    )
+    assert all(not c.choices for c in chosen.candidates)
 
 
 @pytest.mark.parametrize(
