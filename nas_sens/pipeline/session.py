@@ -159,6 +159,8 @@ def _resumed(spec: StudySpec, there: Mapping[str, Any], prepared: Prepared, data
     stored = from_dict(declared_in(spec.name, there))
     if spec.search.sampler == AUTO:
         spec = _with_sampler(spec, stored.search.sampler)
+    if spec.select.rounds is None:  # it goes on as it was begun
+        spec = replace(spec, select=replace(spec.select, rounds=stored.select.rounds))
     is_trained = not all(failed_in_trainer(t) for t in database.trained(spec.name))
     check_resumable(stored, spec, is_trained=is_trained, where=database.shown_url)
     if there.get("score_inputs") != _SCORE_INPUTS:
