@@ -234,6 +234,7 @@ def open_search(
     top_k: int = 8,
     control: int = 4,
     rounds: int | None = None,
+    grow: int | None = None,
     seed: int = 0,
     score: ScoreSpec | None = None,
     storage: str | None = None,
@@ -263,6 +264,7 @@ def open_search(
         top_k: Number of candidates that the rule chooses.
         control: Number of random ones beside them.
         rounds: Number of rounds of a rule that learns; None for two trainings at a time.
+        grow: Number of candidates that are proposed before each round from the second on (see :class:`SearchSpec`).
         seed: Seed of everything.
         score: How candidates are scored.
         storage: SQLAlchemy URL; None for ``OPTUNA_STORAGE`` or ``sqlite:///nas_sens.db``.
@@ -283,7 +285,7 @@ def open_search(
             search_space=load_space(space),
             data=DataSpec(name=_PROBE),
             score=score or ScoreSpec(),
-            search=SearchSpec(seed=seed),
+            search=SearchSpec(seed=seed, grow=grow),
             select=SelectSpec(
                 rule=rule, top_k=top_k, control=control, rounds=rounds, target=target, direction=direction
             ),

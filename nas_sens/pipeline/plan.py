@@ -111,6 +111,34 @@ def plan_ahead(
     return [_planned(spec, pool, p, number, end) for p in picks]
 
 
+def round_to_open(
+    spec: StudySpec,
+    pool: Pool,
+    trained: Sequence[TrainedCandidate],
+    underway: Sequence[TrainedCandidate],
+    *,
+    n_ahead: int = 0,
+) -> int | None:
+    """Return the number of the round of which `plan_training` would plan the first trainings now, from the second on.
+
+    Args:
+        spec: What is declared.
+        pool: Everything that is scored.
+        trained: Everything that is trained.
+        underway: What waits for a worker or runs.
+        n_ahead: See `plan_training`.
+
+    Returns:
+        The number; None if a round goes on, something is waited for, nothing is left to choose, or there are no rounds.
+    """
+    begun = [*trained, *underway]
+    chosen = [t for t in begun if t.chosen_by != CONTROL]
+    number, n, _ = _present_round(spec, chosen)
+    is_waiting = bool(_control(spec, pool, begun)) or (bool(underway) and not n_ahead)
+    is_next = number > 1 and n > 0 and all(t.round != number for t in chosen)
+    return number if spec.select.rule in LEARNING_RULES and is_next and not is_waiting else None
+
+
 def _control(spec: StudySpec, pool: Pool, begun: Sequence[TrainedCandidate]) -> list[Planned]:
     """Return the trainings of the control group that are not begun."""
     digests = {t.digest for t in begun}

@@ -18,11 +18,13 @@ class Pool:
     Attributes:
         candidates: Digest to candidate, in the order in which they were added.
         features: The same candidates as selection sees them.
+        first: Those of ``features`` that the study's sampler proposed: a sample of the space that it declares.
     """
 
     def __init__(self, candidates: Iterable[ScoredCandidate] = ()) -> None:
         self.candidates: dict[str, ScoredCandidate] = {}
         self.features: list[Candidate] = []
+        self.first: list[Candidate] = []
         self._groups: dict[tuple[int, int], list[Pick]] = {}
         self.add(candidates)
 
@@ -30,12 +32,14 @@ class Pool:
         """Take further candidates, but those that are here already."""
         new = {c.digest: c for c in candidates if c.is_ok and c.digest not in self.candidates}
         self.candidates |= new
-        self.features += [selection_features(c) for c in new.values()]
-        if new:
+        features = [selection_features(c) for c in new.values()]
+        self.features += features
+        if first := [f for f, c in zip(features, new.values(), strict=True) if c.grown_for is None]:
+            self.first += first
             self._groups.clear()
 
     def control_group(self, n: int, seed: int) -> list[Pick]:
-        """Return the control group of a study: ``n`` random candidates."""
+        """Return the control group of a study: ``n`` random candidates of the space, whatever was proposed later."""
         if (n, seed) not in self._groups:
-            self._groups[n, seed] = control_group(self.features, n=n, seed=seed)
+            self._groups[n, seed] = control_group(self.first, n=n, seed=seed)
         return self._groups[n, seed]

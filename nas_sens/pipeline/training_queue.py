@@ -13,7 +13,8 @@ from ..storage.queue import MOST_WAITING
 from ..storage.study_database import BEATS_PER_GRACE
 from ..storage.study_storage import Trainings
 from ..training.outcome_lookup import TrainingTable, with_figures
-from .plan import Planned, plan_training
+from .growth import Growth
+from .plan import Planned, plan_training, round_to_open
 from .pool import Pool
 from .session import Session
 from .train_summary import record_of
@@ -42,7 +43,7 @@ class TrainingQueue:
     """
 
     def __init__(self, session: Session, candidates: Sequence[ScoredCandidate]) -> None:
-        self._session, self._pool = session, Pool(candidates)
+        self._session, self._pool, self._growth = session, Pool(candidates), Growth(session)
         self.seen = self._look()
         self._planned_by: object = None  # what a plan was empty for
         self._looked = -math.inf  # for workers that are gone
@@ -91,9 +92,20 @@ class TrainingQueue:
             self._looked = now
 
     def _plan(self, *, is_ahead: bool) -> list[Planned]:
-        underway = [u.training for u in self.seen.underway]
-        n_ahead = 1 + len(underway) // _WORKERS_PER_PICK if is_ahead else 0
-        return plan_training(self._session.spec, self._pool, self.seen.trained, underway, n_ahead=n_ahead)
+        """Return what can begin now, having let the pool grow before a round."""
+        spec, pool, growth = self._session.spec, self._pool, self._growth
+        pool.add(growth.new())  # other processes may have let it grow
+        n_ahead = 1 + len(self.seen.underway) // _WORKERS_PER_PICK if is_ahead else 0
+        number = round_to_open(spec, pool, *self._known(), n_ahead=n_ahead)
+        if number is not None and spec.search.grow:
+            growth.grow(number, self.seen.trained)
+            pool.add(growth.new())
+            self.seen = self._look()  # its trials are the newest ones now, and others may have trained meanwhile
+        return plan_training(spec, pool, *self._known(), n_ahead=n_ahead)
+
+    def _known(self) -> tuple[list[TrainedCandidate], list[TrainedCandidate]]:
+        """Return what is trained, and what waits or runs."""
+        return self.seen.trained, [u.training for u in self.seen.underway]
 
     def _add(self, plan: Sequence[Planned]) -> None:
         storage, name, table = self._session.storage, self._session.spec.name, self._session.table

@@ -22,6 +22,7 @@ def with_present_names(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored study, as JSON-like values, with the keys that studies have now."""
     study = dict(stored)
     study["select"] = {"rounds": _ROUNDS, **stored.get("select", {})}
+    study["search"] = {"grow": 0, **stored.get("search", {})}
     study["train"] = _renamed(stored.get("train", {}), _TRAIN)
     study["figures"] = [_renamed(figure, _FIGURE) for figure in stored.get("figures", ())]
     return study
