@@ -7,6 +7,7 @@ is gone through again, to the same candidates, of which only the missing ones ar
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,14 +22,14 @@ from ..study.distributions import FAMILY
 from ..study.neighbours import Params, anywhere, near
 from ..study.proposal import Proposal
 from ..study.search_space import SearchSpace
-from .candidate_writer import CandidateWriter
-from .score_stage import tell_own_draws
+from .score_stage import tell_own_draws, tell_scored
 from .session import Session
 
 _PARENTS = 5
 _RANDOM_EVERY = 4  # of the places of a growth one in so many is drawn from the whole space
 _TRIES = 64  # of each place; in a narrow band of FLOPs most children are infeasible
-_FRUITLESS = 16  # tries of all places in a row of which none is feasible and new, after which there is nothing to find
+_HALF_AFTER = 16  # tries; the nearer a child is to its parents, the likelier it is in the band that they are in
+_FRUITLESS = 1024  # tries of all places in a row of which none is feasible and new: there may be nothing to find
 
 
 class Growth:
@@ -68,18 +69,14 @@ class Growth:
         seeds = [derive_seed("growth", spec.search.seed, number, i) for i in range(spec.search.grow or 0)]
         places = {i: np.random.default_rng(seed) for i, seed in enumerate(seeds)}
         kinds = set(session.probe.kinds_without_rule)
-        writer = CandidateWriter(session.storage, spec.name, session.settings)
         fruitless = 0
-        try:
-            for _ in range(_TRIES):
-                proposals = self._children(places, parents, seen)
-                found = self._assess(proposals, number, writer)
-                places = {i: rng for i, rng in places.items() if i not in found}
-                fruitless = 0 if found else fruitless + 1
-                if not places or fruitless == _FRUITLESS:
-                    break
-        finally:
-            writer.flush()
+        for attempt in range(_TRIES):
+            proposals = self._children(places, parents, seen, reach=0.5 ** (attempt / _HALF_AFTER))
+            found = self._assess(proposals, number)
+            fruitless = 0 if found else fruitless + len(places)
+            places = {i: rng for i, rng in places.items() if i not in found}
+            if not places or fruitless >= _FRUITLESS:
+                break
         n = len(seeds) - len(places)
         session.progress.detail(f"{n} candidates were added before round {number}, most near the {len(parents)} best")
         if session.probe.kinds_without_rule - kinds:
@@ -95,35 +92,41 @@ class Growth:
         return [stored[number] for number in numbers if _is_whole(spec.search_space, stored.get(number, {}))]
 
     def _children(
-        self, places: dict[int, np.random.Generator], parents: Sequence[Params], seen: set[str]
+        self, places: dict[int, np.random.Generator], parents: Sequence[Params], seen: set[str], *, reach: float
     ) -> dict[int, Proposal]:
         """Return what each place proposes next, but for what was proposed before; it is ``seen`` now."""
         space, table = self._session.spec.search_space, self._session.table
         children: dict[int, Proposal] = {}
         for i, rng in places.items():
             is_random = not parents or i % _RANDOM_EVERY == _RANDOM_EVERY - 1
-            params = anywhere(space, rng) if is_random else near(space, parents, rng)
+            params = anywhere(space, rng) if is_random else near(space, parents, rng, reach=reach)
             child = Proposal(params, space.architecture(params), False, None, space.training_of(params))
             if child.digest not in seen and (table is None or table.find(child.architecture) is not None):
                 children[i] = child
             seen.add(child.digest)
         return children
 
-    def _assess(self, proposals: dict[int, Proposal], number: int, writer: CandidateWriter) -> set[int]:
-        """Return the places whose proposals are feasible; they are scored and on their way into the database now."""
+    def _assess(self, proposals: dict[int, Proposal], number: int) -> set[int]:
+        """Return the places whose proposals are feasible; they are scored and stored now.
+
+        Those that are assessed together are stored together: the last bits of a closed form depend on the others.
+        """
         session, space = self._session, self._session.spec.search_space
-        found = {i for i, p in proposals.items() if p.digest in self._known}  # before this growth was interrupted
-        missing = [i for i in proposals if i not in found]
-        for start in range(0, len(missing), session.settings.chunk_count):
-            chunk = missing[start : start + session.settings.chunk_count]
-            given = [proposals[i] for i in chunk]
-            assessed = assess_many(space, given, session.splits, session.probe, cache=self._cache)
-            for i, (candidate, _) in zip(chunk, assessed, strict=True):
-                if candidate.feasible:
-                    found.add(i)
-                    distributions = space.trial_distributions(proposals[i].params)
-                    writer.add(replace(candidate, grown_for=number), distributions)
-                    writer.flush_if_due()
+        found: set[int] = set()
+        for start in range(0, len(proposals), session.settings.chunk_count):
+            chunk = dict(itertools.islice(proposals.items(), start, start + session.settings.chunk_count))
+            there = {i for i, p in chunk.items() if p.digest in self._known}  # before this growth was interrupted
+            missing = {i: p for i, p in chunk.items() if i not in there}
+            assessed = assess_many(space, list(missing.values()), session.splits, session.probe, cache=self._cache)
+            feasible = {i: c for i, (c, _) in zip(missing, assessed, strict=True) if c.feasible}
+            for candidate in feasible.values():
+                tell_scored(session, candidate)
+            stored = [
+                (replace(c, grown_for=number), space.trial_distributions(c.params_sampled)) for c in feasible.values()
+            ]
+            if stored:
+                session.storage.add_scored(session.spec.name, stored)
+            found |= there | feasible.keys()
         return found
 
 

@@ -56,6 +56,13 @@ def _tell_problems(session: Session) -> None:
             )
 
 
+def tell_scored(session: Session, candidate: ScoredCandidate) -> None:
+    """Say what was found of a candidate, to those who want to know it of each."""
+    session.progress.detail(f"scored {_verdict(candidate)}")
+    for metric, problem in candidate.measure_problems.items():
+        session.progress.detail(f"{metric} could not be measured on {candidate.description}: {problem}")
+
+
 def tell_own_draws(session: Session) -> None:
     """Say, and keep with the study, which layers were not drawn as ``[score] probe_init`` says."""
     found, spec = session.probe.kinds_without_rule, session.spec
@@ -158,9 +165,7 @@ class _Scoring:
 
     def keep(self, proposal: Proposal, candidate: ScoredCandidate, score: Score | None) -> None:
         """Remember what was scored, for the race or for storing."""
-        self.session.progress.detail(f"scored {_verdict(candidate)}")
-        for metric, problem in candidate.measure_problems.items():
-            self.session.progress.detail(f"{metric} could not be measured on {candidate.description}: {problem}")
+        tell_scored(self.session, candidate)
         self.known[candidate.digest] = candidate
         if self.session.spec.score.racing:
             self.entrants[candidate.digest] = Entrant(proposal, candidate, score)

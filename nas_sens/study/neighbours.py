@@ -24,19 +24,20 @@ _FRESH = 0.25  # share of changed numbers that are drawn from their whole range
 _STEP = 0.15  # standard deviation of the steps of the others, as share of their range
 
 
-def near(space: SearchSpace, parents: Sequence[Params], rng: np.random.Generator) -> Params:
+def near(space: SearchSpace, parents: Sequence[Params], rng: np.random.Generator, *, reach: float = 1.0) -> Params:
     """Return the parameters of a child of one or two of the parents, of which there must be one.
 
     Args:
         space: Where they are from.
         parents: Parameters of trials in the space.
         rng: Source of chance.
+        reach: How far numbers move, as share of what they do by default, in (0, 1].
     """
     one = parents[int(rng.integers(len(parents)))]
     mates = [p for p in parents if p is not one and space.family_of(p) == space.family_of(one)]
     if mates and rng.random() < _CROSSED:
         return crossed(space, one, mates[int(rng.integers(len(mates)))], rng)
-    return mutated(space, one, rng)
+    return mutated(space, one, rng, reach=reach)
 
 
 def anywhere(space: SearchSpace, rng: np.random.Generator) -> Params:
@@ -44,7 +45,7 @@ def anywhere(space: SearchSpace, rng: np.random.Generator) -> Params:
     return space.draw(RandomSampler(seed=int(rng.integers(2**32))))
 
 
-def mutated(space: SearchSpace, params: Params, rng: np.random.Generator) -> Params:
+def mutated(space: SearchSpace, params: Params, rng: np.random.Generator, *, reach: float = 1.0) -> Params:
     """Return parameters of which some differ from the given ones, at least one wherever the space has another.
 
     In a union of families the family changes now and then; its parameters are drawn anew then.
@@ -58,7 +59,9 @@ def mutated(space: SearchSpace, params: Params, rng: np.random.Generator) -> Par
     is_changed = rng.random(len(names)) < max(_CHANGED, 1 / len(names))
     is_changed[rng.integers(len(names))] |= not is_changed.any()
     distributions = space.trial_distributions(params)
-    changed = {k: another(distributions[k], params[k], rng) for k, c in zip(names, is_changed, strict=True) if c}
+    changed = {
+        k: another(distributions[k], params[k], rng, reach=reach) for k, c in zip(names, is_changed, strict=True) if c
+    }
     return {**params, **changed}
 
 
@@ -76,13 +79,14 @@ def crossed(space: SearchSpace, one: Params, other: Params, rng: np.random.Gener
     return {**one, **{k: other[k] for k, o in zip(differing, of_other, strict=True) if o}}
 
 
-def another(distribution: BaseDistribution, value: Any, rng: np.random.Generator) -> Any:
+def another(distribution: BaseDistribution, value: Any, rng: np.random.Generator, *, reach: float = 1.0) -> Any:
     """Return another value of a distribution that has more than one; numbers near the given one are likelier."""
     if isinstance(distribution, CategoricalDistribution):
         others = [c for c in distribution.choices if c != value]
         return others[int(rng.integers(len(others)))]
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
-    place = rng.random() if rng.random() < _FRESH else _folded(place_of(distribution, value) + rng.normal(0, _STEP))
+    is_fresh = rng.random() < _FRESH * reach
+    place = rng.random() if is_fresh else _folded(place_of(distribution, value) + rng.normal(0, _STEP * reach))
     found = value_at(distribution, place)
     return found if found != value else _beside(distribution, value, is_up=bool(rng.random() < 0.5))
 
