@@ -244,6 +244,17 @@ def test_unions_functions_and_training_grow_too(tmp_path: Path) -> None:
     assert {json.loads(c.architecture)["family"] for c in found} == set(space.families)
 
 
+def test_more_of_a_figure_that_is_made_large(tmp_path: Path) -> None:
+    search = opened(tmp_path, target="f1", direction="maximize", grow=16)
+    search.score(12)
+    while asked := search.ask():
+        search.tell(asked, f1=asked.spec.width / 100)
+    widths = {n: [json.loads(c.architecture)["width"] for c in search.result().candidates if c.grown_for == n]
+              for n in (None, 4)}  # fmt: skip
+    mean = {n: sum(values) / len(values) for n, values in widths.items()}
+    assert mean[4] > mean[None] + 4, "of 2 to 40"
+
+
 def test_workers_that_choose_as_soon_as_they_are_idle_grow_once_a_round(table: Path, tmp_path: Path) -> None:
     """Three of them, whose trainings end in another order than they began."""
     spec = replace(looked_up(table, select={"top_k": 12}), train=ns.TrainSpec(epochs=1, seeds=1))
