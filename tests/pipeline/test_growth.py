@@ -26,6 +26,7 @@ from nas_sens.pipeline.search import open_study
 from nas_sens.pipeline.settings import Settings
 from nas_sens.pipeline.train_stage import train_selected, trainable
 from nas_sens.pipeline.training_queue import Filled, TrainingQueue
+from nas_sens.pipeline.workers import Workers
 from nas_sens.results.search_result import read_result
 from nas_sens.storage.study_storage import StudyStorage
 from tests.tiny_study import comparable, tiny, url
@@ -291,7 +292,7 @@ def test_workers_complete_a_study_that_grows(table: Path, tmp_path: Path) -> Non
     spec = replace(
         looked_up(table), train=ns.TrainSpec(epochs=1, seeds=1), search=ns.SearchSpec(n_candidates=20, grow=12)
     )
-    result = ns.search(spec, storage=url(tmp_path), workers=ns.Workers(n=2), device="cpu")
+    result = ns.search(spec, storage=url(tmp_path), workers=Workers(n=2), device="cpu")
     assert len(result.trials) == 12
     counts = Counter(c.grown_for for c in grown(result))
     assert set(counts) == {2, 3, 4, 5}
