@@ -30,6 +30,7 @@ size = None
 if step not in ("report", "rank"):
     import nas_sens as ns
     from nas_sens.pipeline.plan import plan_training
+    from nas_sens.pipeline.pool import Pool
     space = ns.SearchSpace(name="made up", families={"fc": {"depth": 1, "width": [4, 5]}})
     spec = ns.StudySpec(name="made-up", search_space=space, data=ns.DataSpec(name="digits"),
                         select=ns.SelectSpec(rule=step, top_k=n + 1, control=n // 10))
@@ -47,7 +48,7 @@ elif step == "rank":
         else:
             show_scored(study, "table", 10)
 else:
-    plan_training(spec, study.candidates, study.trials)
+    plan_training(spec, Pool(study.candidates), study.trials)
 seconds = time.process_time() - began
 found = {"seconds": round(seconds, 2)} | ({"page_megabytes": round(size, 2)} if size else {})
 status = Path("/proc/self/status")  # getrusage has that of the process that began this one, if that is more

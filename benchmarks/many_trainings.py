@@ -70,9 +70,13 @@ import nas_sens as ns
 from nas_sens.pipeline.plan import plan_training
 from nas_sens.pipeline.train_summary import record_of
 from nas_sens.storage.study_storage import StudyStorage
+try:
+    from nas_sens.pipeline.pool import Pool
+except ImportError:  # an earlier revision, which puts features together in every plan
+    Pool = list
 spec = ns.load_study("many.toml")
 storage = StudyStorage("sqlite:///many.db")
-candidates = storage.scored("many")
+candidates = Pool(storage.scored("many"))
 template = storage.trained("many")[0]
 planned = plan_training(spec, candidates, storage.trained("many"))[: int(sys.argv[1])]
 is_one_study = hasattr(storage, "enqueue")

@@ -129,7 +129,7 @@ def replays(cells: pd.DataFrame, errors: np.ndarray, arguments: argparse.Namespa
         live = candidates(cells[is_live], FEATURES[name])
         known = {c.digest: float(e) for c, e in zip(live, errors[is_live], strict=True)}
         rules = ("calibrated",) if name != REPLAYED[-1] else RULES  # others do not depend on the features of a set
-        for result in replay(live, known, rules=rules, **options):
+        for result in replay(live, known, rules=rules, rounds=3, **options):
             rows.append({"features": name if result.rule == "calibrated" else None, **dataclasses.asdict(result)})
             regret = result.regret
             print(

@@ -27,6 +27,7 @@ RULES = ("calibrated", "random", "params", "lowest", "highest")
 BUDGETS = (5, 10, 20)
 SHUFFLED = ("log10_sensitivity", "log10_relative_sensitivity")
 POOL_SHARE = 0.8
+ROUNDS = 3
 
 
 def shuffled(candidates: tuple[Candidate, ...], seed: int) -> list[Candidate]:
@@ -56,7 +57,7 @@ def row_of(table: str, rule: str, budget: int, regret: Interval, regret_sd: Inte
 def rows_of(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Return what the rules would have found in one table, as it is and with S shuffled."""
     table = read_outcome_table(harness.RESULTS / f"trained_{name}.csv", outcome="val_error")
-    options: dict[str, Any] = {"budgets": BUDGETS, "pool_share": POOL_SHARE}
+    options: dict[str, Any] = {"budgets": BUDGETS, "pool_share": POOL_SHARE, "rounds": ROUNDS}
     plain = replay(
         table.candidates, table.outcomes, rules=RULES, repeats=arguments.repeats, seed=arguments.seed, **options
     )
@@ -77,7 +78,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the regret of every rule in every table."""
     sizes = {"repeats": arguments.repeats, "shuffles": arguments.shuffles}
     return {
-        "protocol": {**sizes, "pool_share": POOL_SHARE, "rounds": 3},
+        "protocol": {**sizes, "pool_share": POOL_SHARE, "rounds": ROUNDS},
         "results": [row for name in arguments.tables for row in rows_of(name, arguments)],
     }
 

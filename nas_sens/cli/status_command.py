@@ -78,8 +78,9 @@ def _running(underway: Underway, figure: str) -> dict[str, Any]:
 def _page(overview: Overview) -> Group:
     o = overview
     left = "" if o.seconds_left is None or not (o.n_left or o.running) else f", about {_duration(o.seconds_left)} left"
+    grown = f", {o.n_grown:,} more between trainings" if o.n_grown else ""
     head = (
-        f"{o.name}: {o.n_scored:,} of {o.n_wanted:,} candidates scored; trainings: {o.n_done:,} done, "
+        f"{o.name}: {o.n_scored:,} of {o.n_wanted:,} candidates scored{grown}; trainings: {o.n_done:,} done, "
         f"{len(o.running)} running, {len(o.waiting)} waiting, {o.n_left:,} left, {o.n_pruned:,} pruned, "
         f"{o.n_failed:,} failed{left}"
     )

@@ -73,6 +73,8 @@ class ScoredCandidate:
         measure_problems: Why the others have no value, by name.
         feasible: Whether the architecture fits the input and meets the constraints of its space.
         status: "ok", or the reason why the candidate is never ranked.
+        grown_for: Number of the round of trainings before which it was proposed, near the best ones by then or at
+            random; None for those that the sampler of the study proposed before any training.
         number: Number of its trial; None before it is stored.
         params_sampled: What the sampler suggested: parameter name to value. Empty in what is read from a database; the
             trial has it.
@@ -92,6 +94,7 @@ class ScoredCandidate:
     measure_problems: Mapping[str, str] = field(default_factory=dict)
     feasible: bool = True
     status: str = STATUS_OK
+    grown_for: int | None = None
     number: int | None = None
     params_sampled: Mapping[str, Any] = field(default_factory=dict, compare=False)
 

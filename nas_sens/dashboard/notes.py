@@ -75,10 +75,14 @@ def _figure_of(result: SearchResult) -> str:
 
 def _study_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> str:
     ok = sum(c.is_ok for c in result.candidates)
+    n_grown = sum(c.grown_for is not None for c in result.candidates if c.is_ok)
+    grown = (
+        f", of which {n_grown} were proposed between trainings (`grown_for`), most near good ones" if n_grown else ""
+    )
     lines = [
         f"# {markdown_text(result.name)}",
         markdown_text(str(result.protocol.get("description", ""))),
-        f"**Scored candidates** are trials in state PRUNED, as they are not trained: {ok} here. "
+        f"**Scored candidates** are trials in state PRUNED, as they are not trained: {ok} here{grown}. "
         f"{len(result.candidates) - ok} more are infeasible or dead (state FAIL, reason in the user attribute "
         f"`status`). {_READING}",
         f"**Trainings** are trials of their own, {len(result.trials)} finished here: WAITING, RUNNING, COMPLETE. Their "

@@ -132,11 +132,9 @@ class OpenSearch:
         storage, name = self._session.storage, self._session.spec.name
         waiting = Waiting(self._session.progress, poll_seconds=self._session.settings.poll_seconds)
         while (claim := storage.take(name)) is None:
-            settings = replace(self._session.settings, is_asynchronous=bool(self._claims))
-            if self._queue is None or self._session.settings != settings:
-                self._session = replace(self._session, settings=settings)
+            if self._queue is None:
                 self._queue = TrainingQueue(self._session, trainable(self._session))
-            filled = self._queue.fill()
+            filled = self._queue.fill(is_asynchronous=bool(self._claims))
             if filled == Filled.DONE or (filled == Filled.WAIT and self._claims):
                 return None
             if filled == Filled.WAIT:
@@ -235,7 +233,8 @@ def open_search(
     rule: Rule = "calibrated",
     top_k: int = 8,
     control: int = 4,
-    rounds: int = 3,
+    rounds: int | None = None,
+    grow: int | None = None,
     seed: int = 0,
     score: ScoreSpec | None = None,
     storage: str | None = None,
@@ -264,7 +263,8 @@ def open_search(
         rule: As in :class:`SelectSpec`, and so are ``top_k``, ``control`` and ``rounds``.
         top_k: Number of candidates that the rule chooses.
         control: Number of random ones beside them.
-        rounds: Number of rounds of a rule that learns.
+        rounds: Number of rounds of a rule that learns; None for two trainings at a time.
+        grow: Number of candidates that are proposed before each round from the second on (see :class:`SearchSpec`).
         seed: Seed of everything.
         score: How candidates are scored.
         storage: SQLAlchemy URL; None for ``OPTUNA_STORAGE`` or ``sqlite:///nas_sens.db``.
@@ -285,7 +285,7 @@ def open_search(
             search_space=load_space(space),
             data=DataSpec(name=_PROBE),
             score=score or ScoreSpec(),
-            search=SearchSpec(seed=seed),
+            search=SearchSpec(seed=seed, grow=grow),
             select=SelectSpec(
                 rule=rule, top_k=top_k, control=control, rounds=rounds, target=target, direction=direction
             ),

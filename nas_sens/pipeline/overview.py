@@ -21,8 +21,9 @@ class Overview:
 
     Attributes:
         name: Its name.
-        n_scored: Number of unique feasible candidates.
+        n_scored: Number of unique feasible candidates, but those that were proposed between trainings.
         n_wanted: How many it wants.
+        n_grown: Number of those that were proposed between trainings, most of them near good ones.
         waiting: Trainings that wait for a worker.
         running: Trainings that run.
         n_done: Number of finished trainings that came to something.
@@ -37,6 +38,7 @@ class Overview:
     name: str
     n_scored: int
     n_wanted: int
+    n_grown: int
     waiting: Sequence[Underway]
     running: Sequence[Underway]
     n_done: int
@@ -61,8 +63,9 @@ def overview_of(storage: StudyStorage, spec: StudySpec, *, now: datetime | None 
     n_left = max(0, count_left(spec, candidates, seen.trained) - len(running))
     return Overview(
         name=spec.name,
-        n_scored=sum(c.feasible for c in candidates),
+        n_scored=sum(c.feasible and c.grown_for is None for c in candidates),
         n_wanted=spec.search.n_candidates,
+        n_grown=sum(c.feasible and c.grown_for is not None for c in candidates),
         waiting=[u for u in seen.underway if not u.is_running],
         running=running,
         n_done=sum(t.is_ok for t in seen.trained),

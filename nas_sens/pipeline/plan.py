@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
-from ..selection import LEARNING_RULES, Candidate, Pick, control_group, round_sizes, select
-from ..selection.features import selection_features
+from ..selection import LEARNING_RULES, Candidate, Pick, round_sizes, select
 from ..study.study_spec import StudySpec
 from .learnt_outcomes import LearntOutcomes, standard_error
+from .pool import Pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +38,11 @@ class Planned:
 
 def plan_training(
     spec: StudySpec,
-    candidates: Sequence[ScoredCandidate],
+    pool: Pool,
     trained: Sequence[TrainedCandidate],
     underway: Sequence[TrainedCandidate] = (),
+    *,
+    n_ahead: int = 0,
 ) -> list[Planned]:
     """Return the trainings that can begin now; none if all that is declared is done or under way.
 
@@ -51,43 +52,40 @@ def plan_training(
 
     Args:
         spec: What is declared.
-        candidates: Everything that is scored.
+        pool: Everything that is scored.
         trained: Everything that is trained.
         underway: What waits for a worker or runs.
+        n_ahead: How many trainings are chosen, from the second round on, for workers that are idle while others train;
+            0 if they wait for the end of a round. See `plan_ahead`.
     """
-    ok = {c.digest: c for c in candidates if c.is_ok}
-    pool = [selection_features(c) for c in ok.values()]
     begun = [*trained, *underway]
     begun_digests = {t.digest for t in begun}
-    group = control_group(pool, n=spec.select.control, seed=spec.search.seed)
-    n_control = spec.select.control - sum(t.chosen_by == CONTROL for t in begun)
-    control = [
-        Planned(candidate=ok[p.digest], chosen_by=CONTROL, reason=p.reason)
-        for p in group
-        if p.digest not in begun_digests
-    ][: max(0, n_control)]
+    group = pool.control_group(spec.select.control, spec.search.seed)
+    control = _control(spec, pool, begun)
     reserved = {p.candidate.digest for p in control}
     chosen = [t for t in begun if t.chosen_by != CONTROL]
     if spec.select.rule not in LEARNING_RULES:
         taken = dict.fromkeys(begun_digests | {p.digest for p in group}, math.inf)
         n = max(0, spec.select.top_k - len(chosen))
-        picks = select(pool, taken, rule=spec.select.rule, n=n, seed=spec.search.seed)
-        return [*(_planned(spec, ok, p) for p in picks), *control]
+        picks = select(pool.features, taken, rule=spec.select.rule, n=n, seed=spec.search.seed)
+        return [*(_planned(spec, pool, p) for p in picks), *control]
     number, n, end = _present_round(spec, chosen)
+    if n_ahead and underway and number > 1:
+        return control or plan_ahead(spec, pool, trained, underway, n_ahead)
     present = {t.digest for t in chosen if t.round == number}
     if n < 1 or (number > 1 and (control or (underway and not present))):
         return control  # the next round learns from what is not finished yet
     before = [t for t in trained if (t.round or 0) < number and (number > 1 or t.chosen_by != CONTROL)]
     if number == 1:
         reserved = {p.digest for p in group}
-    picks = _picks(spec, [c for c in pool if c.digest not in reserved], before, n + len(present))
-    selected = [_planned(spec, ok, p, number, end) for p in picks if p.digest not in begun_digests]
+    picks = _picks(spec, [c for c in pool.features if c.digest not in reserved], before, n + len(present))
+    selected = [_planned(spec, pool, p, number, end) for p in picks if p.digest not in begun_digests]
     return [*selected[:n], *control]
 
 
 def plan_ahead(
     spec: StudySpec,
-    candidates: Sequence[ScoredCandidate],
+    pool: Pool,
     trained: Sequence[TrainedCandidate],
     underway: Sequence[TrainedCandidate],
     n: int,
@@ -99,7 +97,7 @@ def plan_ahead(
 
     Args:
         spec: What is declared.
-        candidates: Everything that is scored.
+        pool: Everything that is scored.
         trained: Everything that is trained.
         underway: What waits for a worker or runs.
         n: How many at most.
@@ -108,12 +106,48 @@ def plan_ahead(
     n = min(n, spec.select.top_k - len(chosen))
     if spec.select.rule not in LEARNING_RULES or n < 1:
         return []
-    ok = {c.digest: c for c in candidates if c.is_ok}
-    pool = [selection_features(c) for c in ok.values()]
-    ends = itertools.accumulate(round_sizes(spec.select.top_k, spec.select.rounds))
-    number, end = next((i, end) for i, end in enumerate(ends, 1) if len(chosen) < end)
-    picks = _picks(spec, pool, trained, n, pending=[t.digest for t in underway])
-    return [_planned(spec, ok, p, number, end) for p in picks]
+    number, _, end = _present_round(spec, chosen)
+    picks = _picks(spec, pool.features, trained, n, pending=[t.digest for t in underway])
+    return [_planned(spec, pool, p, number, end) for p in picks]
+
+
+def round_to_open(
+    spec: StudySpec,
+    pool: Pool,
+    trained: Sequence[TrainedCandidate],
+    underway: Sequence[TrainedCandidate],
+    *,
+    n_ahead: int = 0,
+) -> int | None:
+    """Return the number of the round of which `plan_training` would plan the first trainings now, from the second on.
+
+    Args:
+        spec: What is declared.
+        pool: Everything that is scored.
+        trained: Everything that is trained.
+        underway: What waits for a worker or runs.
+        n_ahead: See `plan_training`.
+
+    Returns:
+        The number; None if a round goes on, something is waited for, nothing is left to choose, or there are no rounds.
+    """
+    begun = [*trained, *underway]
+    chosen = [t for t in begun if t.chosen_by != CONTROL]
+    number, n, _ = _present_round(spec, chosen)
+    is_waiting = bool(_control(spec, pool, begun)) or (bool(underway) and not n_ahead)
+    is_next = number > 1 and n > 0 and all(t.round != number for t in chosen)
+    return number if spec.select.rule in LEARNING_RULES and is_next and not is_waiting else None
+
+
+def _control(spec: StudySpec, pool: Pool, begun: Sequence[TrainedCandidate]) -> list[Planned]:
+    """Return the trainings of the control group that are not begun."""
+    digests = {t.digest for t in begun}
+    n = spec.select.control - sum(t.chosen_by == CONTROL for t in begun)
+    return [
+        Planned(candidate=pool.candidates[p.digest], chosen_by=CONTROL, reason=p.reason)
+        for p in pool.control_group(spec.select.control, spec.search.seed)
+        if p.digest not in digests
+    ][: max(0, n)]
 
 
 def _picks(
@@ -156,19 +190,20 @@ def _present_round(spec: StudySpec, chosen: Sequence[TrainedCandidate]) -> tuple
         return last, min(end - len(chosen), n_left), end
     if n_left < 1:
         return last, 0, end
-    size = round_sizes(n_left, max(1, spec.select.rounds - last))[0]
+    rounds = None if spec.select.rounds is None else max(1, spec.select.rounds - last)
+    size = round_sizes(n_left, rounds)[0]
     return last + 1, size, len(chosen) + size
 
 
 def _planned(
     spec: StudySpec,
-    ok: Mapping[str, ScoredCandidate],
+    pool: Pool,
     pick: Pick,
     number: int | None = None,
     end: int | None = None,
 ) -> Planned:
     return Planned(
-        candidate=ok[pick.digest],
+        candidate=pool.candidates[pick.digest],
         chosen_by=spec.select.rule,
         reason=pick.reason,
         round=number,

@@ -92,7 +92,7 @@ class ProposalQueue:
         if candidate is None:
             return
         self._answer(self.waiting.pop(place), candidate)
-        self.n_feasible += candidate.feasible
+        self.n_feasible += candidate.feasible and candidate.grown_for is None  # those were proposed between trainings
         if candidate.feasible:
             self._infeasible.clear()
         else:

@@ -41,7 +41,7 @@ def score_candidates(session: Session) -> None:
             ):
                 _Scoring(session, stage, waiting, n_ahead=1).run_alone()
     _tell_problems(session)
-    _tell_own_draws(session)
+    tell_own_draws(session)
     describe_study(session)
 
 
@@ -56,7 +56,14 @@ def _tell_problems(session: Session) -> None:
             )
 
 
-def _tell_own_draws(session: Session) -> None:
+def tell_scored(session: Session, candidate: ScoredCandidate) -> None:
+    """Say what was found of a candidate, to those who want to know it of each."""
+    session.progress.detail(f"scored {_verdict(candidate)}")
+    for metric, problem in candidate.measure_problems.items():
+        session.progress.detail(f"{metric} could not be measured on {candidate.description}: {problem}")
+
+
+def tell_own_draws(session: Session) -> None:
     """Say, and keep with the study, which layers were not drawn as ``[score] probe_init`` says."""
     found, spec = session.probe.kinds_without_rule, session.spec
     if not found:
@@ -132,7 +139,8 @@ class _Scoring:
         if self.queue.waiting:
             return True
         if self.queue.is_exhausted:
-            name, n = self.session.spec.search_space.name, self.queue.n_feasible
+            n = self.queue.n_feasible + sum(c.feasible and c.grown_for is not None for c in self.known.values())
+            name = self.session.spec.search_space.name
             self.session.progress.message(f"the space {name!r} is exhausted: {n} unique feasible candidates")
         return False
 
@@ -157,9 +165,7 @@ class _Scoring:
 
     def keep(self, proposal: Proposal, candidate: ScoredCandidate, score: Score | None) -> None:
         """Remember what was scored, for the race or for storing."""
-        self.session.progress.detail(f"scored {_verdict(candidate)}")
-        for metric, problem in candidate.measure_problems.items():
-            self.session.progress.detail(f"{metric} could not be measured on {candidate.description}: {problem}")
+        tell_scored(self.session, candidate)
         self.known[candidate.digest] = candidate
         if self.session.spec.score.racing:
             self.entrants[candidate.digest] = Entrant(proposal, candidate, score)

@@ -19,6 +19,7 @@ from ..dashboard.notes import annotate
 from ..data import Splits
 from ..samplers.proposer import sampler_of
 from ..scoring.probe import Probe
+from ..selection import LEARNING_RULES
 from ..storage.artifact_places import check_place
 from ..storage.attribute_types import declared_in, of_study
 from ..storage.study_storage import StudyStorage
@@ -34,6 +35,7 @@ from .prepare import Prepared
 from .settings import Settings
 from .waiting import Waiting
 
+GROW = 64  # [search] grow by default
 _SCORE_INPUTS = "all classes in proportion"  # scores of one study must be of the same inputs
 
 
@@ -143,11 +145,23 @@ def sampling(spec: StudySpec) -> dict[str, Any]:
 
 
 def _new(spec: StudySpec) -> StudySpec:
-    return _with_sampler(spec, sampler_of(spec.search_space, spec.search.sampler, spec.search.n_candidates))
+    spec = _with_sampler(spec, sampler_of(spec.search_space, spec.search.sampler, spec.search.n_candidates))
+    return _with_growth(spec)
 
 
 def _with_sampler(spec: StudySpec, sampler: str) -> StudySpec:
     return replace(spec, search=replace(spec.search, sampler=sampler))
+
+
+def _with_growth(spec: StudySpec, stored: StudySpec | None = None) -> StudySpec:
+    """Return the study with the number of candidates that are proposed between rounds, where it declares none."""
+    grow = spec.search.grow
+    if spec.select.rule not in LEARNING_RULES:
+        grow = 0
+    elif grow is None:
+        is_begun = stored is not None and stored.select.rule in LEARNING_RULES
+        grow = stored.search.grow if stored is not None and is_begun else GROW
+    return replace(spec, search=replace(spec.search, grow=grow))
 
 
 def _resumed(spec: StudySpec, there: Mapping[str, Any], prepared: Prepared, database: StudyStorage) -> StudySpec:
@@ -159,6 +173,9 @@ def _resumed(spec: StudySpec, there: Mapping[str, Any], prepared: Prepared, data
     stored = from_dict(declared_in(spec.name, there))
     if spec.search.sampler == AUTO:
         spec = _with_sampler(spec, stored.search.sampler)
+    spec = _with_growth(spec, stored)
+    if spec.select.rounds is None:  # it goes on as it was begun
+        spec = replace(spec, select=replace(spec.select, rounds=stored.select.rounds))
     is_trained = not all(failed_in_trainer(t) for t in database.trained(spec.name))
     check_resumable(stored, spec, is_trained=is_trained, where=database.shown_url)
     if there.get("score_inputs") != _SCORE_INPUTS:

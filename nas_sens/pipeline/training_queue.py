@@ -13,7 +13,9 @@ from ..storage.queue import MOST_WAITING
 from ..storage.study_database import BEATS_PER_GRACE
 from ..storage.study_storage import Trainings
 from ..training.outcome_lookup import TrainingTable, with_figures
-from .plan import Planned, plan_ahead, plan_training
+from .growth import Growth
+from .plan import Planned, plan_training, round_to_open
+from .pool import Pool
 from .session import Session
 from .train_summary import record_of
 
@@ -41,32 +43,36 @@ class TrainingQueue:
     """
 
     def __init__(self, session: Session, candidates: Sequence[ScoredCandidate]) -> None:
-        self._session, self._candidates = session, candidates
+        self._session, self._pool, self._growth = session, Pool(candidates), Growth(session)
         self.seen = self._look()
         self._planned_by: object = None  # what a plan was empty for
         self._looked = -math.inf  # for workers that are gone
 
-    def fill(self) -> Filled:
+    def fill(self, *, is_asynchronous: bool | None = None) -> Filled:
         """Return what became of the queue, having planned what can begin now; a table's outcomes are looked up.
 
         Who waits calls this again and again: it plans only when something has changed.
+
+        Args:
+            is_asynchronous: In place of that of the session's settings; None for what they say.
         """
+        is_ahead = self._session.settings.is_asynchronous if is_asynchronous is None else is_asynchronous
         storage, name = self._session.storage, self._session.spec.name
         self._give_up_stale()
         self.seen = self._look()
         if any(not u.is_running for u in self.seen.underway):
             return Filled.MORE
-        if self._state() != self._planned_by:
+        if (is_ahead, self._state()) != self._planned_by:
             with storage.leases.claimed(name, _PLAN) as is_ours:
                 if not is_ours:
                     return Filled.WAIT
                 self.seen = self._look()
                 if any(not u.is_running for u in self.seen.underway):
                     return Filled.MORE
-                if plan := self._plan()[:MOST_WAITING]:
+                if plan := self._plan(is_ahead=is_ahead)[:MOST_WAITING]:
                     self._add(plan)
                     return Filled.MORE
-                self._planned_by = self._state()
+                self._planned_by = is_ahead, self._state()
         return Filled.WAIT if self.seen.underway else Filled.DONE
 
     def _look(self) -> Trainings:
@@ -85,13 +91,21 @@ class TrainingQueue:
             storage.fail_stale(self._session.spec.name)
             self._looked = now
 
-    def _plan(self) -> list[Planned]:
-        spec, trained = self._session.spec, self.seen.trained
-        underway = [u.training for u in self.seen.underway]
-        plan = plan_training(spec, self._candidates, trained, underway)
-        if plan or not underway or not self._session.settings.is_asynchronous:
-            return plan
-        return plan_ahead(spec, self._candidates, trained, underway, 1 + len(underway) // _WORKERS_PER_PICK)
+    def _plan(self, *, is_ahead: bool) -> list[Planned]:
+        """Return what can begin now, having let the pool grow before a round."""
+        spec, pool, growth = self._session.spec, self._pool, self._growth
+        pool.add(growth.new())  # other processes may have let it grow
+        n_ahead = 1 + len(self.seen.underway) // _WORKERS_PER_PICK if is_ahead else 0
+        number = round_to_open(spec, pool, *self._known(), n_ahead=n_ahead)
+        if number is not None and spec.search.grow:
+            growth.grow(number, self.seen.trained)
+            pool.add(growth.new())
+            self.seen = self._look()  # its trials are the newest ones now, and others may have trained meanwhile
+        return plan_training(spec, pool, *self._known(), n_ahead=n_ahead)
+
+    def _known(self) -> tuple[list[TrainedCandidate], list[TrainedCandidate]]:
+        """Return what is trained, and what waits or runs."""
+        return self.seen.trained, [u.training for u in self.seen.underway]
 
     def _add(self, plan: Sequence[Planned]) -> None:
         storage, name, table = self._session.storage, self._session.spec.name, self._session.table

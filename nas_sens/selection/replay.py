@@ -51,13 +51,14 @@ def replay(
     repeats: int = 200,
     seed: int = 0,
     pool_share: float = 0.5,
-    rounds: int = 3,
+    rounds: int | None = None,
 ) -> list[ReplayResult]:
     """Return what every rule finds with every budget, in the order of the rules and the budgets.
 
     Every repeat draws a pool of its own, ``pool_share`` of the table without replacement and the same for all rules
     and budgets, and has a seed of its own. Intervals therefore say how much luck with pool and seed matters; what
-    another table would say they cannot know. Rules that learn choose in ``rounds`` rounds, anew for every budget.
+    another table would say they cannot know. Rules that learn choose two at a time, or anew for every budget in
+    ``rounds`` rounds.
 
     Args:
         candidates: The architectures of the table.
@@ -68,7 +69,7 @@ def replay(
         repeats: Number of repeats, at least 2.
         seed: Seed of pools and rules; the same input gives the same result.
         pool_share: Share of the table in a pool, in (0, 1].
-        rounds: Number of rounds of rules that learn.
+        rounds: Number of rounds of rules that learn; None for two trainings at a time.
 
     Raises:
         InvalidInputError: An outcome is missing, NaN or −∞, all of them are infinite, a rule is unknown, or a number is
@@ -102,16 +103,18 @@ def _best_found(
     budgets: Sequence[int],
     *,
     seed: int,
-    rounds: int,
+    rounds: int | None,
 ) -> dict[int, float]:
     """Return the best outcome that a rule finds with each budget."""
-    best = {}
+    best: dict[int, float] = {}
     if rule in LEARNING_RULES:
-        for budget in budgets:
+        # First picks do not depend on how many are asked for: with rounds of two, a small budget begins a large one.
+        for longest in [max(budgets)] if rounds is None else budgets:
             trained: dict[str, float] = {}
-            for n in round_sizes(budget, rounds):
+            for n in round_sizes(longest, rounds):
                 trained |= {p.digest: known[p.digest] for p in select(pool, trained, rule=rule, n=n, seed=seed)}
-            best[budget] = min(trained.values())
+            found = list(trained.values())
+            best |= {b: min(found[:b]) for b in (budgets if rounds is None else [longest])}
         return best
     if rule in RULES:
         order = [p.digest for p in select(pool, {}, rule=rule, n=max(budgets), seed=seed)]
@@ -180,17 +183,17 @@ def _check(
     repeats: int,
     n_pool: int,
     pool_share: float,
-    rounds: int,
+    rounds: int | None,
 ) -> None:
     names = {name for c in table for name in c.features}
     for rule in rules:
         if rule not in RULES and not (rule[:1] in ("+", "-") and rule[1:] in names):
             valid = ", ".join([*RULES, *sorted(f"±{n}" for n in names)])
             raise InvalidInputError(f"unknown rule {rule!r}; valid: {valid}")
-    if repeats < 2 or rounds < 1 or not 0 < pool_share <= 1:
+    if repeats < 2 or (rounds is not None and rounds < 1) or not 0 < pool_share <= 1:
         raise InvalidInputError(
             "a replay needs at least 2 repeats, at least 1 round and a share in (0, 1]; "
-            f"given {repeats}, {rounds} and {pool_share}"
+            f"given {repeats}, {'rounds of two' if rounds is None else rounds} and {pool_share}"
         )
     if not budgets or min(budgets) < 1 or max(budgets) > n_pool:
         raise InvalidInputError(

@@ -23,6 +23,7 @@ from .candidates import Candidate, Pick, in_fixed_order
 
 LEARNING_RULES = ("calibrated",)  # which look at outcomes, and so choose in rounds
 N_BANDS = 4
+ROUND_SIZE = 2  # candidates that such a rule chooses at once, unless a number of rounds is declared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +100,16 @@ def select(
     return list(itertools.islice((p for p in order(fixed, known) if p.digest not in begun), n))
 
 
-def round_sizes(top_k: int, rounds: int) -> list[int]:
-    """Return how many candidates each round chooses: ``top_k`` in all, the first rounds taking the remainder."""
+def round_sizes(top_k: int, rounds: int | None = None) -> list[int]:
+    """Return how many candidates each round chooses, ``top_k`` in all.
+
+    Args:
+        top_k: How many all rounds choose together.
+        rounds: Number of rounds, the first of which take the remainder; None for rounds of two, the last one of one
+            where that is what is left.
+    """
+    if rounds is None:
+        return [min(ROUND_SIZE, top_k - i) for i in range(0, top_k, ROUND_SIZE)]
     rounds = min(top_k, rounds)
     return [top_k // rounds + (i < top_k % rounds) for i in range(rounds)]
 

@@ -8,7 +8,7 @@ what it repeats. A worker that was away so long and comes back finds its trial f
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,13 +85,13 @@ class Queue:
             lost: Digest to numbers of trials in which a candidate was trained by workers that were lost.
             newest: Identifier of the newest trial by which they were planned.
         """
-        suggested = self._suggested(study_id, trainings)
+        suggested = self.suggested(study_id, [t.candidate for t in trainings])
         trials = [waiting_trial(t, *suggested[t.candidate], earlier=lost.get(t.digest)) for t in trainings]
         return self._insert(study_id, trials, newest)
 
     def add_finished(self, study_id: int, trainings: Sequence[TrainedCandidate], objective: str, *, newest: int) -> int:
         """Return the number of finished trainings that were stored, none if the study's newest trial is another one."""
-        suggested = self._suggested(study_id, trainings)
+        suggested = self.suggested(study_id, [t.candidate for t in trainings])
         trials = [finished_trial(t, objective, {}, *suggested[t.candidate]) for t in trainings]
         return self._insert(study_id, trials, newest)
 
@@ -207,9 +207,8 @@ class Queue:
             there = storage.get_trial(trial_id)
             return there.state == trial.state and "status" in there.user_attrs
 
-    def _suggested(self, study_id: int, trainings: Iterable[TrainedCandidate]) -> Suggested:
-        """Return what candidates were suggested, with the distributions, by number of the candidate's trial."""
-        numbers = [t.candidate for t in trainings]
+    def suggested(self, study_id: int, numbers: Sequence[int]) -> Suggested:
+        """Return what candidates were suggested, with the distributions, by the numbers of the candidates' trials."""
         if self._is_bulk:
             return bulk_read.read_suggested(self._rdb, study_id, numbers)
         storage = self._optuna_storage

@@ -65,6 +65,13 @@ class StudyStorage(StudyDatabase):
             trials = [scored_trial(c, d) for c, d in candidates if c.digest not in reader.scored]
             self._insert(self.study_id(name), trials, unless_after=reader.newest)
 
+    @patient
+    def suggested(self, name: str, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Return the parameters of candidates by the numbers of their trials, as their distributions hold them."""
+        with self.guard():
+            found = self._queue.suggested(self.study_id(name), numbers)
+        return {number: params for number, (params, _) in found.items()}
+
     def _insert(self, study_id: int, trials: Sequence[FrozenTrial], *, unless_after: int) -> None:
         if self._is_bulk:
             bulk_write.insert_trials(self.rdb, study_id, trials, unless_after=unless_after)

@@ -45,6 +45,7 @@ def _check(spec: StudySpec) -> None:
     _check_searched_training(spec)
     _check_figures(spec)
     _check_racing(spec)
+    _check_growth(spec)
     _check_storable(spec)
     _check_figures_of_training(spec)
     if spec.train.table is not None and spec.final not in ("val_loss", "val_error"):
@@ -127,6 +128,19 @@ def _check_storable(spec: StudySpec) -> None:
                 raise InvalidInputError(
                     f"{where} must be text, finite numbers and truth values, in lists and tables; given {shown(value)}"
                 ) from error
+
+
+def _check_growth(spec: StudySpec) -> None:
+    """Check that there are rounds between which candidates can be proposed.
+
+    Raises:
+        InvalidInputError: There are none.
+    """
+    if spec.search.grow and spec.select.rule != "calibrated":
+        raise InvalidInputError(
+            f"[search] grow = {spec.search.grow} needs rule 'calibrated', which chooses in rounds; given "
+            f"{spec.select.rule!r}; leave grow out"
+        )
 
 
 def _check_racing(spec: StudySpec) -> None:

@@ -18,6 +18,7 @@ _FREE = (
     "figures",
     "select",
     "search.n_candidates",
+    "search.grow",
     "data.root",
     "data.download",
     "train.table",

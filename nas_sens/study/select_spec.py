@@ -37,7 +37,8 @@ class SelectSpec:
             four bands of parameter numbers, and ``highest`` the largest; ``params`` the most parameters; ``random``.
         top_k: Number of candidates that the rule chooses.
         control: Number of random candidates trained beside them, so that the report can say whether the rule helped.
-        rounds: Number of rounds in which a rule that learns from outcomes (``calibrated``) chooses.
+        rounds: Number of rounds in which a rule that learns from outcomes (``calibrated``) chooses; by default it
+            chooses two at a time, or one for each worker that is idle.
         target: The figure that such a rule makes small, or large: ``val_error`` or ``val_loss``, or with a trainer of
             one's own any figure that it returns. Figures of the test set are for the report and decide nothing.
         direction: ``minimize``, or ``maximize`` where more of the target is better.
@@ -51,7 +52,7 @@ class SelectSpec:
     rule: Rule = "calibrated"
     top_k: Annotated[int, Field(ge=1)] = 8
     control: Annotated[int, Field(ge=0)] = 4
-    rounds: Annotated[int, Field(ge=1)] = 3
+    rounds: Annotated[int, Field(ge=1)] | None = None
     target: Annotated[str, AfterValidator(_figure)] = "val_error"
     direction: Direction = "minimize"
     cost: str | None = None

@@ -1,4 +1,4 @@
-"""Keys of studies that earlier revisions stored under other names."""
+"""Keys of studies that earlier revisions stored under other names, or did not have."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ _TRAIN = {
     "record_inputs": "recording_inputs",
 }
 _FIGURE = {"record": "recording"}
+_ROUNDS = 3  # of studies that were stored before their number could be declared
 
 
 def with_present_names(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored study, as JSON-like values, with the keys that studies have now."""
     study = dict(stored)
+    study["select"] = {"rounds": _ROUNDS, **stored.get("select", {})}
+    study["search"] = {"grow": 0, **stored.get("search", {})}
     study["train"] = _renamed(stored.get("train", {}), _TRAIN)
     study["figures"] = [_renamed(figure, _FIGURE) for figure in stored.get("figures", ())]
     return study

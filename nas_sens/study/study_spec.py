@@ -41,11 +41,15 @@ class SearchSpec:
         sampler: ``auto``, ``random``, ``qmc``, ``tpe``, ``nsga2``, ``gp`` or ``enumerate``.
         n_candidates: Number of unique feasible candidates to score.
         seed: Seed of everything but the data split, below 2³².
+        grow: Number of candidates that are proposed and scored before each round of trainings from the second on, three
+            of four near the best ones so far and one at random; 0 for none. Of the selection rules ``calibrated`` alone
+            knows rounds; with it they are 64 by default, none in a study that was begun without.
     """
 
     sampler: SamplerName = "auto"
     n_candidates: Annotated[int, Field(ge=1)] = 500
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # what NumPy's generators take
+    grow: Annotated[int, Field(ge=0)] | None = None
 
 
 @declared(frozen=True, kw_only=True, config=_CONFIG)

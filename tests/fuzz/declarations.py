@@ -72,6 +72,7 @@ metrics = ["params", "flops"]
 sampler = "random"
 n_candidates = 400
 seed = 0
+grow = 8
 [select]
 rule = "calibrated"
 top_k = 6

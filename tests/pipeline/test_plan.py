@@ -14,17 +14,19 @@ from nas_sens.core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.pipeline import plan
 from nas_sens.pipeline.plan import Planned, count_left, plan_ahead, plan_training
+from nas_sens.pipeline.pool import Pool
 from nas_sens.selection import Candidate, Pick, round_sizes
 from tests.tiny_study import tiny
 
 SPECS = [ns.FCSpec(depth=1, width=w) for w in range(1, 41)]
-POOL = [
+SCORED = [
     ScoredCandidate(
         digest=s.digest, architecture=s.to_json(), params=s.width, flops=s.width, log10_sensitivity=float(s.width),
         number=s.width,
     )
     for s in SPECS
 ]  # fmt: skip
+POOL = Pool(SCORED)
 
 
 class Rule:
@@ -72,7 +74,7 @@ def trained(p: Planned, *, failed: bool = False) -> TrainedCandidate:
 def run(spec: ns.StudySpec, done: list[TrainedCandidate], at_most: int = 1000) -> list[list[Planned]]:
     plans = []
     while len(done) < at_most and (todo := plan_training(spec, POOL, done)):
-        assert count_left(spec, POOL, done) >= len(todo)
+        assert count_left(spec, SCORED, done) >= len(todo)
         plans.append(todo)
         done += [trained(p) for p in todo[: at_most - len(done)]]
     return plans
@@ -91,7 +93,7 @@ def test_rounds_learn_from_the_rounds_before_and_from_the_control_group(rule: Ru
     first = plans[0][0]
     assert (first.round, first.round_end, first.predicted_mean, first.predicted_sd) == (1, 3, 0.1, 0.01)
     assert plan_training(study(), POOL, done) == []
-    assert count_left(study(), POOL, done) == 0
+    assert count_left(study(), SCORED, done) == 0
 
 
 def waiting(p: Planned) -> TrainedCandidate:
@@ -168,7 +170,7 @@ def test_ahead_are_as_many_as_are_asked_for_while_any_is_left(rule: Rule, n: int
 
 
 def test_a_small_space_ends_planning_ahead(rule: Rule) -> None:
-    few = POOL[:7]
+    few = Pool(SCORED[:7])
     first = plan_training(study(), few, [])
     done = [trained(p) for p in first]
     ahead = plan_ahead(study(), few, done, [], 5)
@@ -209,7 +211,7 @@ def test_another_rule_goes_on_after_what_one_that_learns_has_chosen(
     run(study(), done)
     monkeypatch.undo()
     more = plan_training(study(rule="params", top_k=10), POOL, done)
-    left = sorted((c for c in POOL if c.digest not in {t.digest for t in done}), key=lambda c: -(c.params or 0))
+    left = sorted((c for c in SCORED if c.digest not in {t.digest for t in done}), key=lambda c: -(c.params or 0))
     group = {p.candidate.digest for p in plan_training(study(rule="params", top_k=1, control=3), POOL, [])}
     assert [p.candidate.digest for p in more] == [c.digest for c in left if c.digest not in group][:2]
     assert {p.round for p in more} == {None}
@@ -219,10 +221,40 @@ def test_another_rule_goes_on_after_what_one_that_learns_has_chosen(
 
 
 @pytest.mark.parametrize(
-    ("top_k", "rounds", "sizes"), [(12, 3, [4, 4, 4]), (8, 3, [3, 3, 2]), (2, 5, [1, 1]), (7, 1, [7])]
+    ("top_k", "rounds", "sizes"),
+    [(12, 3, [4, 4, 4]), (8, 3, [3, 3, 2]), (2, 5, [1, 1]), (7, 1, [7]), (7, None, [2, 2, 2, 1]), (1, None, [1])],
 )
-def test_sizes_of_rounds(top_k: int, rounds: int, sizes: list[int]) -> None:
+def test_sizes_of_rounds(rule: Rule, top_k: int, rounds: int | None, sizes: list[int]) -> None:
     assert round_sizes(top_k, rounds) == sizes
+    plans = run(study(top_k=top_k, rounds=rounds), [])
+    assert [sum(p.chosen_by == "calibrated" for p in ps) for ps in plans] == sizes
+    assert [p.round for ps in plans for p in ps if p.round] == [i for i, n in enumerate(sizes, 1) for _ in range(n)]
+
+
+@pytest.mark.parametrize("rounds", [None, 3])
+@pytest.mark.parametrize("n_workers", [2, 5, 9])
+def test_no_worker_waits_while_anything_is_left_to_choose(rule: Rule, rounds: int | None, n_workers: int) -> None:
+    """And whoever chooses for an idle one knows all outcomes, and believes in all that runs."""
+    spec = study(top_k=20, rounds=rounds)
+    done: list[TrainedCandidate] = []
+    queue: list[Planned] = []
+    running: list[Planned] = []
+    while True:
+        while len(running) < n_workers and len(done) + len(running) < 23:
+            if not queue:
+                begun = [waiting(p) for p in running]
+                rule.shown.clear()
+                queue = plan_training(spec, POOL, done, begun, n_ahead=1)
+                assert queue, "a worker would wait"
+                if done and begun:
+                    assert [*rule.shown[0][0]] == [t.digest for t in done]
+                    assert rule.pending[-1] == {t.digest for t in begun}
+            running.append(queue.pop(0))
+        if not running:
+            break
+        done.append(trained(running.pop(0)))
+    assert len({t.digest for t in done}) == len(done) == 23
+    assert plan_training(spec, POOL, done, n_ahead=1) == []
 
 
 def test_a_cost_makes_the_rule_improve_the_front_of_both() -> None:

@@ -17,6 +17,7 @@ import pytest
 import nas_sens as ns
 from nas_sens.core.candidates import CONTROL
 from nas_sens.pipeline.plan import plan_training
+from nas_sens.pipeline.pool import Pool
 from nas_sens.pipeline.score_stage import score_candidates
 from nas_sens.pipeline.search import open_study
 from nas_sens.pipeline.settings import Settings
@@ -255,19 +256,19 @@ def test_every_sampler_resumes_where_it_was(tmp_path: Path, sampler: str) -> Non
 
 def test_trained_candidates_are_those_of_the_plan(whole: tuple[ns.SearchResult, str]) -> None:
     result, _ = whole
-    plan = plan_training(tiny(), list(result.candidates), [])
+    plan = plan_training(tiny(), Pool(result.candidates), [])
     assert sorted((p.candidate.digest, p.chosen_by) for p in plan) == sorted(
         (t.digest, t.chosen_by) for t in result.trials
     )
-    assert plan_training(tiny(), list(result.candidates), list(result.trials)) == []
+    assert plan_training(tiny(), Pool(result.candidates), list(result.trials)) == []
 
 
 def test_selection_does_not_look_at_test_figures(whole: tuple[ns.SearchResult, str]) -> None:
     result, _ = whole
     spec = replace(tiny(), select=replace(tiny().select, top_k=4))
-    honest = plan_training(spec, list(result.candidates), list(result.trials))
+    honest = plan_training(spec, Pool(result.candidates), list(result.trials))
     swapped = [replace(t, test_error=1 - (t.test_error or 0), test_loss=99.0) for t in result.trials]
-    assert plan_training(spec, list(result.candidates), swapped) == honest
+    assert plan_training(spec, Pool(result.candidates), swapped) == honest
 
 
 def test_weights_in_the_store_reproduce_the_stored_figures(whole: tuple[ns.SearchResult, str]) -> None:

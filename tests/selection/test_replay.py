@@ -25,7 +25,7 @@ def table_of(n=60, seed=0, noise=0.3):
     return candidates, {c.digest: float(v) for c, v in zip(candidates, y, strict=True)}
 
 
-def by_hand(candidates, outcomes, rule, budget, repeats, seed):
+def by_hand(candidates, outcomes, rule, budget, repeats, seed, rounds=None):
     """Regrets and ranks of every repeat, as the docstring says it."""
     everyone = sorted(candidates, key=lambda c: c.digest)
     worst = max(v for v in outcomes.values() if math.isfinite(v))
@@ -36,7 +36,7 @@ def by_hand(candidates, outcomes, rule, budget, repeats, seed):
         pool = [everyone[i] for i in drawn]
         if rule == "calibrated":
             trained = {}
-            for n in round_sizes(budget, 3):
+            for n in round_sizes(budget, rounds):
                 for pick in select(pool, dict(trained), rule=rule, n=n, seed=own):
                     trained[pick.digest] = outcomes[pick.digest]
             found = list(trained.values())
@@ -53,14 +53,15 @@ def by_hand(candidates, outcomes, rule, budget, repeats, seed):
 
 
 @pytest.mark.parametrize("rule", ["calibrated", "params", "random", "highest", "+log10_flops", "-log10_sensitivity"])
-def test_results_are_those_of_a_plain_program(rule):
+@pytest.mark.parametrize("rounds", [None, 3])
+def test_results_are_those_of_a_plain_program(rule, rounds):
     candidates, outcomes = table_of()
     outcomes["007"] = outcomes["013"] = math.inf
-    results = replay(candidates, outcomes, rules=[rule], budgets=(3, 8), repeats=6, seed=5)
+    results = replay(candidates, outcomes, rules=[rule], budgets=(8, 3), repeats=6, seed=5, rounds=rounds)
     sd = np.std([v for v in outcomes.values() if math.isfinite(v)], ddof=1)
-    assert [r.budget for r in results] == [3, 8]
+    assert [r.budget for r in results] == [8, 3]
     for result in results:
-        regrets, ranks = by_hand(candidates, outcomes, rule, result.budget, 6, 5)
+        regrets, ranks = by_hand(candidates, outcomes, rule, result.budget, 6, 5, rounds)
         interval = stats.t.interval(0.95, 5, np.mean(regrets), stats.sem(regrets))
         assert result.regret.estimate == pytest.approx(np.mean(regrets))
         assert (result.regret.low, result.regret.high) == pytest.approx(interval, nan_ok=True)

@@ -188,7 +188,8 @@ def test_what_is_wrong_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("top_k", "rounds", "sizes"), [(12, 3, [4, 4, 4]), (8, 3, [3, 3, 2]), (2, 3, [1, 1]), (5, 1, [5]), (0, 3, [])]
+    ("top_k", "rounds", "sizes"),
+    [(12, 3, [4, 4, 4]), (8, 3, [3, 3, 2]), (2, 3, [1, 1]), (5, 1, [5]), (0, 3, []), (5, None, [2, 2, 1])],
 )
 def test_rounds_share_the_picks_evenly(top_k, rounds, sizes):
     assert round_sizes(top_k, rounds) == sizes
