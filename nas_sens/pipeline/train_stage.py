@@ -7,12 +7,14 @@ from ..core.candidates import ScoredCandidate
 from ..core.errors import InvalidInputError
 from ..core.progress import Stage
 from ..scoring.infeasible import reasons_of
+from ..storage.attribute_types import PROSPECTS
 from ..storage.guard import StorageAwayError
 from ..storage.queue import Claim
 from ..training.trainable import check_own_trainer
 from .plan import count_left
 from .prepare import Prepared
 from .session import Session, describe_study
+from .stopping import as_attribute, in_words
 from .training_job import train_one
 from .training_queue import Filled, TrainingQueue
 from .waiting import Waiting
@@ -44,8 +46,21 @@ def train_selected(session: Session) -> bool:
     with session.progress.stage("train", n_left * n_epochs) as stage:
         is_done = _Training(session, queue, stage, n_epochs=n_epochs).run()
     if is_done:
+        _tell_prospects(session, queue)
         describe_study(session)
     return is_done
+
+
+def _tell_prospects(session: Session, queue: TrainingQueue) -> None:
+    """Say, and keep with the study, what further trainings are expected to gain."""
+    spec, n = session.spec, len(queue.seen.trained)
+    known = session.storage.attributes(spec.name).get(PROSPECTS)
+    if isinstance(known, dict) and known.get("n_trained") == n:
+        return  # a study that was done already, or another worker was faster
+    expected = queue.prospects()
+    if expected is not None:
+        session.storage.create(spec.name, {PROSPECTS: as_attribute(expected, n)}, objective=spec.select.target)
+        session.progress.message(in_words(expected, spec.select.target))
 
 
 class _Training:

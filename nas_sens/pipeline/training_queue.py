@@ -9,6 +9,7 @@ from enum import Enum
 
 from ..architectures import load_spec
 from ..core.candidates import ScoredCandidate, TrainedCandidate
+from ..selection.prospects import Prospects
 from ..storage.queue import MOST_WAITING
 from ..storage.study_database import BEATS_PER_GRACE
 from ..storage.study_storage import Trainings
@@ -17,6 +18,7 @@ from .growth import Growth
 from .plan import Planned, plan_training, round_to_open
 from .pool import Pool
 from .session import Session
+from .stopping import is_enough, prospects_of
 from .train_summary import record_of
 
 _PLAN = "plan"  # the lease of the worker that plans
@@ -97,11 +99,26 @@ class TrainingQueue:
         pool.add(growth.new())  # other processes may have let it grow
         n_ahead = 1 + len(self.seen.underway) // _WORKERS_PER_PICK if is_ahead else 0
         number = round_to_open(spec, pool, *self._known(), n_ahead=n_ahead)
+        if number is not None and spec.select.stop_gain is not None and self._is_enough():
+            return []
         if number is not None and spec.search.grow:
             growth.grow(number, self.seen.trained)
             pool.add(growth.new())
             self.seen = self._look()  # its trials are the newest ones now, and others may have trained meanwhile
         return plan_training(spec, pool, *self._known(), n_ahead=n_ahead)
+
+    def prospects(self) -> Prospects | None:
+        """Return what training on would gain, by what was seen last."""
+        return prospects_of(self._session.spec, self._pool, self.seen.trained)
+
+    def _is_enough(self) -> bool:
+        expected = self.prospects()
+        if stops := is_enough(self._session.spec, expected):
+            n = len(self.seen.trained)
+            self._session.progress.message(
+                f"stopped after {n} trainings: stop_gain = {self._session.spec.select.stop_gain}"
+            )
+        return stops
 
     def _known(self) -> tuple[list[TrainedCandidate], list[TrainedCandidate]]:
         """Return what is trained, and what waits or runs."""

@@ -11,7 +11,7 @@ from ..core.candidates import CURVES, TABLES, ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
 from ..core.figures import RANK_BY, Direction, Objective
 from ..core.messages import shown
-from ..storage.attribute_types import OWN_DRAWS, declared_in
+from ..storage.attribute_types import OWN_DRAWS, PROSPECTS, declared_in
 from ..storage.study_storage import StudyStorage
 from ..study.select_spec import objective_of, ranking_figure
 from ..study.stored_names import with_present_names
@@ -82,6 +82,8 @@ def read_result(
     protocol.setdefault("data", {})["task"] = attributes.get("task", "classification")  # older studies lack it
     if drawn := attributes.get(OWN_DRAWS):
         protocol.setdefault("score", {})[OWN_DRAWS] = drawn
+    if expected := attributes.get(PROSPECTS):
+        protocol.setdefault("select", {})[PROSPECTS] = expected
     found = storage.trained(name)
     ranking = ranking_figure(protocol) if by is None else _ranking_by(by, direction, protocol, found)
     trained = tuple(sorted(found, key=ranking_key(ranking)))

@@ -26,6 +26,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "None": (type(None),),
 }
 OWN_DRAWS = "layers_drawn_by_networks"  # of a study: kinds of layers that no scheme has a rule for
+PROSPECTS = "prospects"  # of a study: what further trainings are expected to gain, and after how many
 _OF_STUDY: dict[str, tuple[type, ...]] = {
     "study": (str,),
     "objective": (str,),
@@ -38,6 +39,7 @@ _OF_STUDY: dict[str, tuple[type, ...]] = {
     "artifacts": (str, type(None)),
     "table_fingerprint": (str,),
     "score_inputs": (str,),
+    PROSPECTS: (dict,),
 }
 _SECTIONS = ("search_space", "data", "score", "search", "select", "train")
 _NUMBER = (float, int, type(None))

@@ -44,6 +44,9 @@ class SelectSpec:
         direction: ``minimize``, or ``maximize`` where more of the target is better.
         cost: A feature that shall be small as well, such as ``log10_params`` or ``log10_flops``: ``calibrated`` then
             improves the front of target and cost instead of the target alone.
+        stop_gain: Least improvement of the target, in its unit, for which it is trained on: the search stops before
+            ``top_k`` when the next ten trainings are expected to gain less. None to train ``top_k`` in any case. For
+            ``calibrated`` without a cost.
         final: What the trained candidates are ranked by in the end: ``val_loss``, ``val_error``, ``predicted_loss``
             (eq. 9 of forouzesh2020) or ``sensitivity_after``, of which the last two need no labels; or the target. By
             default the target of a trainer of one's own, else ``val_loss``.
@@ -56,12 +59,20 @@ class SelectSpec:
     target: Annotated[str, AfterValidator(_figure)] = "val_error"
     direction: Direction = "minimize"
     cost: str | None = None
+    stop_gain: Annotated[float, Field(gt=0)] | None = None
     final: Annotated[str, AfterValidator(_figure)] | None = None
 
     @model_validator(mode="after")
     def _check_cost(self) -> SelectSpec:
         if self.cost is not None and self.rule != "calibrated":
             raise ValueError(f'needs rule "calibrated" for a cost; given {self.rule!r}; leave the cost out')
+        return self
+
+    @model_validator(mode="after")
+    def _check_stop(self) -> SelectSpec:
+        if self.stop_gain is not None and (self.rule != "calibrated" or self.cost is not None):
+            given = f"rule {self.rule!r}" if self.cost is None else f"cost {self.cost!r}"
+            raise ValueError(f'needs rule "calibrated" without a cost for stop_gain; given {given}; leave one out')
         return self
 
     @property

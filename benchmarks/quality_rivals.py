@@ -1,0 +1,241 @@
+"""What `calibrated` is compared with in search_quality.py: samplers of Optuna, evolution, models on encodings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from quality_tables import Table, World
+from scipy.spatial.distance import cdist
+
+from nas_sens.selection import Candidate
+from nas_sens.selection.acquisition import expected_improvement
+from nas_sens.selection.places import Places, Scale, place, scale_of
+
+N_START = 5  # random trainings before a model is fitted
+POPULATION, SAMPLE = 10, 5
+_PARENTS, _RANDOM_EVERY, _TRIES = 5, 4, 64
+_CHANGED = 0.15
+
+
+_KEPT: dict[str, tuple[Scale, Places]] = {}
+
+
+def _scaled(table: Table) -> tuple[Scale, Places]:
+    """Return the scale of all of a table, and where its candidates stand on it."""
+    if table.name not in _KEPT:
+        scale = scale_of(table.candidates)
+        _KEPT[table.name] = scale, place(table.candidates, scale)
+    return _KEPT[table.name]
+
+
+def choices_of(places: Places) -> np.ndarray:
+    """Return what was chosen, with the family, shape (n, q)."""
+    return np.hstack([places.choices, np.eye(int(places.groups.max()) + 1)[places.groups]])
+
+
+def encoding(table: Table) -> np.ndarray:
+    """Return what was chosen, one row a candidate, shape (n, q)."""
+    return choices_of(_scaled(table)[1])
+
+
+def features(table: Table) -> np.ndarray:
+    """Return all that ours sees, one row a candidate, shape (n, p + q)."""
+    places = _scaled(table)[1]
+    return np.hstack([places.x, choices_of(places)])
+
+
+def grown(
+    table: Table, trained: Sequence[int], pool: Mapping[int, None], rng: np.random.Generator, n: int
+) -> list[int]:
+    """Return up to ``n`` candidates of a whole space that are not in the pool: children of the best, some random.
+
+    As `pipeline.growth` proposes them, for spaces of words alone.
+    """
+    by_choices = _by_choices(table)
+    parents = [table.candidates[i].choices for i in sorted(trained, key=lambda i: table.losses[i])[:_PARENTS]]
+    kinds = {k: sorted({c.choices[k] for c in table.candidates}) for k in table.candidates[0].choices}
+    found: dict[int, None] = {}
+    for i in range(n):
+        for _ in range(_TRIES):
+            child = dict(parents[int(rng.integers(len(parents)))])
+            if i % _RANDOM_EVERY == _RANDOM_EVERY - 1:
+                child = {k: words[int(rng.integers(len(words)))] for k, words in kinds.items()}
+            elif rng.random() < 1 / 3:
+                mate = parents[int(rng.integers(len(parents)))]
+                child = {k: mate[k] if rng.random() < 0.5 else v for k, v in child.items()}
+            else:
+                _mutate(child, kinds, rng)
+            number = by_choices[tuple(child.values())]
+            if number not in pool and number not in found:
+                found[number] = None
+                break
+    return list(found)
+
+
+def _mutate(child: dict[str, Any], kinds: Mapping[str, Sequence[Any]], rng: np.random.Generator) -> None:
+    is_changed = rng.random(len(child)) < max(_CHANGED, 1 / len(child))
+    is_changed[rng.integers(len(child))] = True
+    for k, changes in zip(list(child), is_changed, strict=True):
+        if changes:
+            others = [word for word in kinds[k] if word != child[k]]
+            child[k] = others[int(rng.integers(len(others)))]
+
+
+_INDEX: dict[str, dict[tuple[Any, ...], int]] = {}
+
+
+def _by_choices(table: Table) -> dict[tuple[Any, ...], int]:
+    if table.name not in _INDEX:
+        _INDEX[table.name] = {tuple(c.choices.values()): i for i, c in enumerate(table.candidates)}
+    return _INDEX[table.name]
+
+
+class Nearest:
+    """The candidate within reach that is nearest to what a rival proposes, and was not trained yet."""
+
+    def __init__(self, world: World) -> None:
+        self.numbers = world.reach
+        self.points = encoding(world.table)[self.numbers]
+        self.is_left = np.ones(len(self.numbers), dtype=bool)
+
+    def take(self, point: np.ndarray) -> int:
+        distances = np.where(self.is_left, ((self.points - point) ** 2).sum(axis=1), np.inf)
+        place_of_it = int(np.argmin(distances))
+        self.is_left[place_of_it] = False
+        return int(self.numbers[place_of_it])
+
+
+def random(world: World, most: int) -> list[int]:
+    """Return random candidates."""
+    return np.random.default_rng(world.seed + 1).permutation(world.pool)[:most].tolist()
+
+
+def by_optuna(world: World, most: int, *, sampler: str) -> list[int]:
+    """Return what one of Optuna's samplers asks for; on samples of a space the nearest that is there."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    seed = world.seed % 2**31
+    made = {
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
+        "gp": lambda: optuna.samplers.GPSampler(seed=seed, deterministic_objective=True),
+        "cmaes": lambda: optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False),
+    }[sampler]()
+    study = optuna.create_study(sampler=made)
+    nearest, space = Nearest(world), space_of(world.table)
+    defaults = {k: d.choices[0] if isinstance(d, CategoricalDistribution) else d.low for k, d in space.items()}
+    trained: list[int] = []
+    while len(trained) < most:
+        trial = study.ask(space)
+        number = nearest.take(_point(world.table, trial.params))
+        trained.append(number)
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=_params(world.table, number, defaults),
+                distributions=space,
+                value=float(world.table.losses[number]),
+            )
+        )
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    return trained
+
+
+def space_of(table: Table) -> dict[str, BaseDistribution]:
+    """Return the choices that vary: numbers between the smallest and the largest that are there, and words."""
+    kinds: dict[str, set[Any]] = {}
+    for c in table.candidates:
+        for k, v in {**c.choices, "family": c.family}.items():
+            kinds.setdefault(k, set()).add(v)
+    space: dict[str, BaseDistribution] = {}
+    for k, values in sorted(kinds.items()):
+        is_number = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+        if len(values) > 1 and is_number:
+            space[k] = optuna.distributions.FloatDistribution(float(min(values)), float(max(values)))
+        elif len(values) > 1:
+            space[k] = CategoricalDistribution(sorted(values, key=repr))
+    return space
+
+
+def _params(table: Table, number: int, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a candidate's parameters; those of another family are what they are by default."""
+    c = table.candidates[number]
+    given = {**c.choices, "family": c.family}
+    return {k: given.get(k, value) for k, value in defaults.items()}
+
+
+def _point(table: Table, params: Mapping[str, Any]) -> np.ndarray:
+    """Return where parameters lie among the encodings; parameters of other families do not count."""
+    scale, places = _scaled(table)
+    family = str(params.get("family", table.candidates[0].family))
+    like = next(c for c in table.candidates if c.family == family)
+    made = place([Candidate("", {}, family, {k: params.get(k, v) for k, v in like.choices.items()})], scale)
+    return np.hstack([made.choices[0], np.eye(int(places.groups.max()) + 1)[made.groups[0]]])
+
+
+def evolution(world: World, most: int) -> list[int]:
+    """Return what regularised evolution trains (Real et al. 2019): the child is the nearest to a mutated parent."""
+    rng = np.random.default_rng(world.seed + 2)
+    nearest = Nearest(world)
+    points = encoding(world.table)
+    trained: list[int] = []
+    while len(trained) < most:
+        if len(trained) < POPULATION:
+            number = int(rng.choice(nearest.numbers[nearest.is_left]))
+            nearest.is_left[np.flatnonzero(nearest.numbers == number)] = False
+            trained.append(number)
+            continue
+        sample = rng.choice(trained[-POPULATION:], SAMPLE, replace=False)
+        parent = min(sample, key=lambda i: world.table.losses[i])
+        donor = int(rng.choice(nearest.numbers))
+        is_changed = rng.random(points.shape[1]) < max(_CHANGED, 1 / points.shape[1])
+        is_changed[rng.integers(points.shape[1])] = True
+        trained.append(nearest.take(np.where(is_changed, points[donor], points[parent])))
+    return trained
+
+
+def by_model(world: World, most: int, *, kind: str, sees: str) -> list[int]:
+    """Return what a model of scikit-learn's with expected improvement trains, one at a time."""
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+    rng = np.random.default_rng(world.seed + 3)
+    numbers = world.reach if len(world.reach) <= 1000 else np.union1d(world.pool, rng.choice(world.reach, 700))
+    x = (encoding if sees == "encoding" else features)(world.table)[numbers]
+    y = world.table.losses[numbers]
+    trained = rng.choice(len(numbers), N_START, replace=False).tolist()
+    scale = float(np.median(cdist(x[:200], x[:200]))) or 1.0
+    while len(trained) < most:
+        known = (y[trained] - y[trained].mean()) / (y[trained].std() or 1.0)
+        if kind == "forest":
+            forest = RandomForestRegressor(50, random_state=int(rng.integers(2**31)), n_jobs=1).fit(x[trained], known)
+            each = np.array([tree.predict(x) for tree in forest.estimators_])
+            mean, sd = each.mean(axis=0), each.std(axis=0)
+        else:
+            prior = ConstantKernel(1.0) * Matern(scale, (scale / 10, scale * 10), nu=2.5) + WhiteKernel(0.1)
+            model = GaussianProcessRegressor(prior, random_state=0).fit(x[trained], known)
+            mean, sd = model.predict(x, return_std=True)
+        gain = expected_improvement(mean, sd, known.min()) + 1e-12 * rng.random(len(mean))
+        gain[trained] = -1.0
+        trained.append(int(np.argmax(gain)))
+    return numbers[trained][:most].tolist()
+
+
+RIVALS: Mapping[str, Callable[[World, int], list[int]]] = {
+    "random": random,
+    **{name: lambda w, n, s=name: by_optuna(w, n, sampler=s) for name in ("tpe", "gp", "cmaes")},  # type: ignore[misc]
+    "evolution": evolution,
+    **{
+        f"{kind}_{sees}": lambda w, n, k=kind, s=sees: by_model(w, n, kind=k, sees=s)  # type: ignore[misc]
+        for kind in ("forest", "gp")
+        for sees in ("encoding", "features")
+    },
+}
+SLOW = ("tpe", "gp", "cmaes", "forest_encoding", "forest_features", "gp_encoding", "gp_features")
+
+
+def run(world: World, most: int, *, name: str) -> list[int]:
+    """Return what a rival trains, in order."""
+    return RIVALS[name](world, most)

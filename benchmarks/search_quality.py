@@ -1,0 +1,231 @@
+"""How good the best network is that a search finds, for as many trainings: ours, every single rule, and the rivals.
+
+    python benchmarks/search_quality.py --nasbench201 CELLS.csv.gz --macro CELLS.csv.gz --transnas CELLS.csv.gz
+
+The tables are those of quality_tables.py: networks that were trained once, so that a search costs nothing but its
+choosing. Every repeat has a pool of its own: four fifths of a table, at most 300; of a whole space a search may leave
+its pool. All rules see the same pools. ``calibrated`` is ours, in rounds of two; on whole spaces its pool grows by 64
+before each round, as in a study. A name with a sign trains by one feature, the largest first for +; ``capacity`` by
+the mean rank of what grows with capacity; ``tpe``, ``gp``, ``cmaes`` are Optuna's samplers on the choices,
+``evolution`` is regularised evolution (population 10, sample 5), ``forest_encoding`` and ``gp_encoding`` are
+scikit-learn's models on the choices with expected improvement (as in BANANAS), and ``forest_features`` and
+``gp_features`` the same models on what ours sees. On a table that is a sample, what a rival proposes is replaced by
+the nearest candidate that is there.
+
+regret        best outcome found minus the best of the pool (of a whole space: of all), in standard deviations of the
+              table;  percentile: share of candidates that are better, in percent; means over repeats, 95 % intervals
+against       paired differences of percentiles from ours: ahead, equal or behind by the interval
+ranking       Spearman, Kendall, nDCG (of the best tenth) of predictions on the rest, after so many random trainings
+choosing      processor time of all choices of a search of 20 trainings, in seconds
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from multiprocessing import get_context
+from typing import Any
+
+import harness
+import numpy as np
+import quality_rivals as rivals
+import torch
+from quality_tables import Table, World, tables
+from scipy.stats import kendalltau, rankdata, spearmanr
+from sklearn.metrics import ndcg_score
+
+from nas_sens.core.identity import derive_seed
+from nas_sens.selection import select
+from nas_sens.selection.calibration import calibrate
+from nas_sens.selection.places import CAPACITY
+from nas_sens.statistics.interval import Interval
+
+BUDGETS = (5, 10, 20, 40, 80)
+MOST_IN_POOL = 300
+GROW, EACH = 64, 2
+SIGNED = ("log10_sensitivity", "log10_relative_sensitivity", "log10_params", "log10_flops", "naswot", "synflow")
+SIGNED = (*SIGNED, "jacob_cov", "depth")
+
+
+def worlds(table: Table, repeats: int, seed: int) -> list[World]:
+    """Return the repeats."""
+    n = min(MOST_IN_POOL, round(0.8 * len(table.losses)))
+    seeds = [derive_seed("search quality", table.name, seed, i) for i in range(repeats)]
+    pools = (np.random.default_rng(s).choice(len(table.losses), n, replace=False) for s in seeds)
+    return [World(table, np.sort(pool), s) for pool, s in zip(pools, seeds, strict=True)]
+
+
+def ours(world: World, most: int) -> list[int]:
+    """Return what ``calibrated`` trains, in order."""
+    table, number = world.table, {c.digest: i for i, c in enumerate(world.table.candidates)}
+    rng = np.random.default_rng(world.seed)
+    pool, trained = dict.fromkeys(world.pool.tolist()), list[int]()
+    while len(trained) < most:
+        if trained and table.is_whole:
+            pool |= dict.fromkeys(rivals.grown(table, trained, pool, rng, GROW))
+        known = {table.candidates[i].digest: float(table.losses[i]) for i in trained}
+        n = min(EACH, most - len(trained))
+        picks = select([table.candidates[i] for i in pool], known, rule="calibrated", n=n)
+        trained += [number[p.digest] for p in picks]
+    return trained
+
+
+def by_feature(world: World, most: int, *, name: str, sign: float) -> list[int]:
+    """Return the order of one feature; missing ones last, equals at random."""
+    values = np.array([world.table.candidates[i].features.get(name, np.nan) for i in world.pool])
+    keys = np.where(np.isnan(values), np.inf, -sign * values)
+    chance = np.random.default_rng(world.seed).random(len(keys))
+    return [int(i) for i in world.pool[np.lexsort((chance, keys))[:most]]]
+
+
+def by_capacity(world: World, most: int) -> list[int]:
+    """Return the order of the mean rank of what grows with capacity."""
+    candidates = [world.table.candidates[i] for i in world.pool]
+    there = [name for name in world.table.names if name in CAPACITY]
+    ranks = [rankdata([c.features.get(name, np.nan) for c in candidates]) for name in there]
+    return [int(i) for i in world.pool[np.argsort(-np.mean(ranks, axis=0), kind="stable")[:most]]]
+
+
+def rules(table: Table) -> dict[str, Callable[[World, int], list[int]]]:
+    """Return the rules that a table can be searched by."""
+    found: dict[str, Callable[[World, int], list[int]]] = {"calibrated": ours, "capacity": by_capacity}
+    for name in SIGNED:
+        if name in table.names:
+            for mark, sign in (("+", 1.0), ("-", -1.0)):
+                found[mark + name] = partial(by_feature, name=name, sign=sign)
+    return {**found, **{name: partial(rivals.run, name=name) for name in rivals.RIVALS}}
+
+
+def paths_of(table: Table, name: str, repeats: int, seed: int, most: int) -> tuple[np.ndarray, float]:
+    """Return the outcomes in order of training, shape (repeats, most), and processor seconds of a choice of 20."""
+    torch.set_num_threads(1)
+    rule = rules(table)[name]
+    rows, seconds = [], []
+    for world in worlds(table, repeats, seed):
+        limit = min(most, len(world.pool))
+        start = time.process_time()
+        order = rule(world, limit)
+        seconds.append((time.process_time() - start) * min(1.0, 20 / limit))
+        rows.append(table.losses[order])
+    return np.array(rows), float(np.median(seconds))
+
+
+def standing(table: Table, paths: np.ndarray, repeats: int, seed: int, budget: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return regret and percentile of every repeat after so many trainings, shapes (repeats,)."""
+    regret, percentile = [], []
+    for world, path in zip(worlds(table, repeats, seed), paths, strict=True):
+        there = np.sort(table.losses[world.reach])
+        best = path[:budget].min()
+        regret.append((best - there[0]) / table.losses.std())
+        percentile.append(100 * np.searchsorted(there, best) / len(there))
+    return np.array(regret), np.array(percentile)
+
+
+def mean(values: np.ndarray) -> Interval:
+    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return Interval(float(values.mean()), float(values.mean() - half), float(values.mean() + half))
+
+
+def ranking(table: Table, n: int, repeats: int, seed: int) -> dict[str, float]:
+    """Return how well predictions rank the rest of a pool after ``n`` random trainings, means over repeats."""
+    rows = []
+    for world in worlds(table, repeats, seed):
+        pool = [table.candidates[i] for i in world.pool]
+        losses = table.losses[world.pool]
+        known = np.random.default_rng(world.seed).choice(len(pool), n, replace=False)
+        rest = np.setdiff1d(np.arange(len(pool)), known)
+        fitted = calibrate(pool, {pool[i].digest: float(losses[i]) for i in known})
+        predicted, truth = fitted.predict([pool[i] for i in rest]).mean, losses[rest]
+        gains = (len(rest) - rankdata(truth)) / len(rest)
+        ndcg = ndcg_score([gains], [-predicted], k=max(1, len(rest) // 10))
+        rows.append((spearmanr(predicted, truth)[0], kendalltau(predicted, truth)[0], ndcg))
+    return dict(zip(("spearman", "kendall", "ndcg"), np.nanmean(rows, axis=0).round(4).tolist(), strict=True))
+
+
+def result_of(table: Table, arguments: argparse.Namespace, executor: ProcessPoolExecutor) -> dict[str, Any]:
+    """Return what all rules find in a table."""
+    waiting = {}
+    for name in rules(table):
+        if arguments.rules and name not in arguments.rules.split(","):
+            continue
+        repeats = min(arguments.repeats, arguments.slow_repeats) if name in rivals.SLOW else arguments.repeats
+        most = min(arguments.most, 40) if name in rivals.SLOW else arguments.most
+        waiting[name] = repeats, executor.submit(paths_of, table, name, repeats, arguments.seed, most)
+    paths = {name: (repeats, *future.result()) for name, (repeats, future) in waiting.items()}
+    found: dict[str, Any] = {"n": len(table.losses), "is_whole": table.is_whole, "rules": {}}
+    for name, (repeats, outcomes, seconds) in paths.items():
+        row: dict[str, Any] = {"choosing": round(seconds, 4)}
+        for budget in (b for b in BUDGETS if b <= outcomes.shape[1]):
+            regret, percentile = standing(table, outcomes, repeats, arguments.seed, budget)
+            row[str(budget)] = {"regret": _rounded(mean(regret)), "percentile": _rounded(mean(percentile))}
+            if "calibrated" in paths:
+                _, our = standing(table, paths["calibrated"][1], arguments.repeats, arguments.seed, budget)
+                row[str(budget)]["against"] = _rounded(mean(our[:repeats] - percentile))
+        found["rules"][name] = row
+        shown = " ".join(f"{b}: {row[str(b)]['percentile']['estimate']:.2f}" for b in BUDGETS if str(b) in row)
+        print(f"{table.name:28} {name:28} {shown}   {seconds:.2f} s", flush=True)
+    found["ranking"] = {str(n): ranking(table, n, min(20, arguments.repeats), arguments.seed) for n in (10, 20, 40)}
+    return found
+
+
+def summary(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of how many tables ours is ahead (of a rule), equal, or behind, by budget."""
+    found: dict[str, Any] = {}
+    for budget in map(str, BUDGETS):
+        counts: dict[str, list[int]] = {}
+        hindsight = []
+        for table in results.values():
+            rows = {name: row[budget] for name, row in table["rules"].items() if budget in row and name != "calibrated"}
+            for name, row in rows.items():
+                way = 0 if row["against"]["high"] < 0 else 2 if row["against"]["low"] > 0 else 1
+                counts.setdefault(name, [0, 0, 0])[way] += 1
+            single = [row["against"]["estimate"] for name, row in rows.items() if name[0] in "+-"]
+            hindsight.append(max(single, default=np.nan))
+        if counts:
+            found[budget] = {
+                "ahead_equal_behind": dict(sorted(counts.items())),
+                "behind_best_single_rule_in_hindsight": [round(float(v), 3) for v in hindsight],
+            }
+    return found
+
+
+def _rounded(interval: Interval) -> dict[str, float]:
+    return {k: round(v, 4) for k, v in asdict(interval).items()}
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what all rules find in all tables."""
+    chosen = tables(arguments.nasbench201, arguments.macro, arguments.transnas)
+    chosen = [t for t in chosen if not arguments.tables or t.name in arguments.tables.split(",")]
+    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as executor:
+        results = {table.name: result_of(table, arguments, executor) for table in chosen}
+    protocol = {
+        "repeats": arguments.repeats,
+        "slow_repeats": arguments.slow_repeats,
+        "most_in_pool": MOST_IN_POOL,
+        "grow": GROW,
+        "round": EACH,
+    }
+    return {"protocol": protocol, "summary": summary(results), "tables": results}
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+if __name__ == "__main__":
+    parser = harness.Parser(__file__, __doc__)
+    for benchmark in ("nasbench201", "macro", "transnas"):
+        parser.add_file(benchmark, f"outcomes of {benchmark}", is_needed=False)
+    parser.add_argument("--repeats", type=int, default=60)
+    parser.add_argument("--slow-repeats", type=int, default=20, help=f"of {_names(rivals.SLOW)}")
+    parser.add_argument("--most", type=int, default=40, help="trainings of a search")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--rules", help="names of rules, with commas; all if left out")
+    parser.add_argument("--tables", help="names of tables, with commas; all if left out")
+    quick = {"repeats": 2, "slow_repeats": 2, "most": 5, "jobs": 1, "tables": "quickstart"}
+    harness.run(parser, measure, quick=quick, threads=1)

@@ -1,0 +1,48 @@
+"""When a search stops: what further trainings are expected to gain, said at its end and compared with a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..core.candidates import TrainedCandidate
+from ..selection import LEARNING_RULES
+from ..selection.prospects import AHEAD, Prospects, prospects
+from ..study.study_spec import StudySpec
+from .learnt_outcomes import LearntOutcomes, standard_error
+from .pool import Pool
+
+
+def prospects_of(spec: StudySpec, pool: Pool, trained: Sequence[TrainedCandidate]) -> Prospects | None:
+    """Return what training on would gain by the rule of a study that learns; None for others, or if nothing is learnt.
+
+    Args:
+        spec: What is declared.
+        pool: Everything that is scored.
+        trained: Everything that is trained.
+    """
+    if spec.select.rule not in LEARNING_RULES or spec.select.cost is not None:
+        return None
+    learnt = LearntOutcomes(trained, spec.select.objective)
+    outcomes = {t.digest: learnt.of(t) for t in trained}
+    noise = {t.digest: s for t in trained if (s := standard_error(t, spec.select.target)) is not None}
+    return prospects(pool.features, outcomes, objective=spec.select.objective, noise=noise)
+
+
+def is_enough(spec: StudySpec, expected: Prospects | None) -> bool:
+    """Return whether further trainings are expected to gain less than ``[select] stop_gain``."""
+    limit = spec.select.stop_gain
+    return limit is not None and expected is not None and expected.next_ten < limit
+
+
+def as_attribute(expected: Prospects, n_trained: int) -> Mapping[str, Any]:
+    """Return what a study keeps of it."""
+    return {"n_trained": n_trained, "next_one": expected.next_one, "next_ten": expected.next_ten}
+
+
+def in_words(expected: Prospects, target: str) -> str:
+    """Return what is said at the end of a search."""
+    return (
+        f"further trainings are expected to improve the best {target} by {expected.next_one:.2g} (the next one) and "
+        f"{expected.next_ten:.2g} (the next {AHEAD}); raise top_k to go on"
+    )
