@@ -236,6 +236,7 @@ def test_quantised_layers_have_no_zeros(first):
         if name in (
             "output_sensitivity",
             "relative_sensitivity",
+            "batch_sensitivity",
             "output_normalized_loss",
             "naswot",
             "linear_regions",

@@ -183,10 +183,10 @@ def closed_form(
     else:
         starts_flat = all(isinstance(step.module, nn.Flatten) for step in steps if 0 in step.sources)
         starts = [(moments.flat if starts_flat else moments.maps).replace(memo=memo)]
-    return _result([_Readout.of(_walk(steps, start, draw)) for start in starts])
+    return _result([_Readout.of(walk(steps, start, draw)) for start in starts])
 
 
-def _walk(steps: list[Step], start: Moments, draw: Draw) -> Moments:
+def walk(steps: list[Step], start: Moments, draw: Draw) -> Moments:
     """Return the moments of the network's output from those of its input.
 
     Raises:
