@@ -1,4 +1,4 @@
-"""The sensitivity with batch statistics against a network that is told to train, one pair of input and noise at a time."""
+"""The sensitivity with batch statistics against a network in training mode, one pair of input and noise at a time."""
 
 from __future__ import annotations
 
