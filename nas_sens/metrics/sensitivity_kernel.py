@@ -175,8 +175,8 @@ def responses(model: nn.Module, batch: torch.Tensor, *, batch_statistics: bool) 
                 f"of {n_sets * n} inputs"
             )
         z = given.reshape(n_sets, n, -1)
-        r = (z[1:] - z[:1]).double()
-        products.append(r @ r.mT / r.shape[-1])
+        r = z[1:] - z[:1]
+        products.append((r @ r.mT).double() / r.shape[-1])
         signals.append(_signal(z[0]))
 
     hooks = [m.register_forward_pre_hook(add) for m in model.modules() if isinstance(m, ACTIVATIONS)]
@@ -215,7 +215,7 @@ def _with_noise(x: torch.Tensor, noise_std: float, n_noise: int, generator: torc
 
 
 def _signal(rows: torch.Tensor) -> torch.Tensor:
-    return rows.double().var(dim=0).mean()
+    return rows.var(dim=0).double().mean()
 
 
 METRIC = Metric(
