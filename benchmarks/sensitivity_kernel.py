@@ -58,7 +58,7 @@ Scores = dict[str, float]
 
 def readouts(model: nn.Module, x: torch.Tensor, noise: torch.Tensor, *, bn: bool, std: float) -> Scores:
     """Return what can be read from one probe: kernels of all activations, of the last one, correlations, powers."""
-    found = responses(model, torch.cat([x[None], x + std * noise]), batch_statistics=bn)
+    found = responses(model, torch.cat([x[None], x + std * noise]), batch_statistics=bn, with_signals=True)
     g = found.gains(std).mean(dim=1)
     roots = g.diagonal(dim1=1, dim2=2).sqrt()
     inverse = torch.where(roots > 0, 1 / roots, 0.0)
@@ -181,7 +181,7 @@ def chosen(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def cost(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return milliseconds of processor time on the same inputs, in turns: the median over cells of the least of turns."""
+    """Return milliseconds of processor time on the same inputs: the median over cells of the least of turns."""
     x = pictures(arguments)["nasbench201"]
     times: dict[str, list[float]] = {}
     cells = [t for t in networks_of(arguments) if t.table in NEW][:: max(1, arguments.limit // 10)]

@@ -139,6 +139,15 @@ def test_inputs_that_answer_alike_tell_less():
     assert torch.linalg.matrix_rank(second, rtol=1e-9) == 10
 
 
+def test_signals_are_variances_without_noise(network, x):
+    batch = torch.cat([x[None], (x + 5)[None]])
+    found = responses(network, batch, batch_statistics=False, with_signals=True)
+    rows = taken_in(twin_of(network, batch_statistics=False), x)
+    expected = [float(np.var(z.numpy(), axis=0, ddof=1).mean()) for z in rows]
+    np.testing.assert_allclose(found.signals, expected, rtol=1e-9)
+    assert len(responses(network, batch, batch_statistics=False).signals) == 0
+
+
 def test_only_the_first_inputs_are_used(network, x):
     many = torch.cat([x] * 4)
     assert len(many) > 16
