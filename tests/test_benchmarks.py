@@ -63,6 +63,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object
         "nasbench201_all_cells": ["--data", images, "--cells", cells],
         "nasbench201_scores": ["--data", images, "--cells", cells],
         "replay_nasbench201": ["--data", cells],
+        "sensitivity_kernel": ["--data", images, "--cells", cells],
     }
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..architectures.activations import HardSigmoid
 from ..core.errors import InvalidInputError
+from ._activations import ACTIVATIONS
 from ._metric import Metric
 from ._network import probing_mode, require_inputs
 from ._weights import LAYERS_WITH_OUTPUT, require_layers, require_layers_of_their_own
 
-_NAMES = [name for name in nn.modules.activation.__all__ if name != "MultiheadAttention"]
-_ACTIVATIONS = (*(getattr(nn, name) for name in _NAMES), HardSigmoid)
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
@@ -54,7 +52,7 @@ def near(
         called.add(module)
         ranks.append(effective_rank(_square(output, generator).double()))
 
-    kinds = (*LAYERS_WITH_OUTPUT, *_NORMS, *_ACTIVATIONS)
+    kinds = (*LAYERS_WITH_OUTPUT, *_NORMS, *ACTIVATIONS)
     hooks = [m.register_forward_hook(add_rank) for m in model.modules() if isinstance(m, kinds)]
     try:
         with probing_mode(model, batch_statistics=batch_statistics):

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings(
 N = 12
 # Gradients and numbers of parameters are those of the parameters that are trained: g and v of a weight norm.
 BY_PARAMETERS = ("params", "ntk_condition", "stiffness", "critical_length", "cosine_critical_length")
-OUTPUTS_UNUSED = ("params", "l2_norm", "flops", "naswot", "near", "linear_regions", "zen")
+OUTPUTS_UNUSED = ("params", "l2_norm", "flops", "naswot", "near", "linear_regions", "zen", "sensitivity_kernel")
 T, E = cases.TOKENS
 H, P, F = 5, 3, 32
 
@@ -236,6 +236,7 @@ def test_quantised_layers_have_no_zeros(first):
         if name in (
             "output_sensitivity",
             "relative_sensitivity",
+            "batch_sensitivity",
             "output_normalized_loss",
             "naswot",
             "linear_regions",

@@ -379,7 +379,7 @@ def test_pool_of_one_position_changes_nothing() -> None:
             for middle in ((), (pool,))
         )  # fmt: skip
         for init in ("standard_normal", "torch_default"):
-            ends = [closed_form_module._walk(steps_of(m), start, Draw(init, 1.0)) for m in (plain, pooled)]
+            ends = [closed_form_module.walk(steps_of(m), start, Draw(init, 1.0)) for m in (plain, pooled)]
             np.testing.assert_allclose(ends[1].planes, ends[0].planes, rtol=1e-9)
             assert ends[1].log_scale == ends[0].log_scale
 

@@ -32,14 +32,17 @@ NETWORKS: dict[str, tuple[ArchitectureSpec, int]] = {
 DRAWS = {
     "output_sensitivity": "input noise",
     "relative_sensitivity": "input noise",
+    "batch_sensitivity": "input noise",
+    "sensitivity_kernel": "input noise",
     "zen": "inputs and their noise",
     "near": "which rows of a matrix make its square block",
 }
 # Noise of one seed is another one in another type, or on another device.
-NOISE = ("output_sensitivity", "relative_sensitivity", "zen")
+NOISE = ("output_sensitivity", "relative_sensitivity", "batch_sensitivity", "sensitivity_kernel", "zen")
 NEEDS_ORDER = {
     "output_sensitivity": "the first noise is for the first input",
     "relative_sensitivity": "the first noise is for the first input",
+    "batch_sensitivity": "the first noise is for the first input",
     "near": "a block of neighbouring rows",
     "zico": "the first half is one minibatch",
 }
@@ -49,9 +52,11 @@ OF_WEIGHTS_ALONE = {
 }
 MORE_THAN_ONE = {
     **dict.fromkeys(
-        ("output_sensitivity", "relative_sensitivity", "naswot", "jacob_cov", "zico"), "a statistic over inputs"
+        ("output_sensitivity", "relative_sensitivity", "batch_sensitivity", "naswot", "jacob_cov", "zico"),
+        "a statistic over inputs",
     ),
-    **dict.fromkeys(("stiffness", "critical_length", "cosine_critical_length", "ntk_condition"), "pairs of inputs"),
+    **dict.fromkeys(("stiffness", "critical_length", "cosine_critical_length"), "pairs of inputs"),
+    **dict.fromkeys(("ntk_condition", "sensitivity_kernel"), "pairs of inputs"),
 }
 RELATIVE_TOLERANCE = 1e-4  # of a value in float32 against float64
 TOLERANCES = {"grasp": 1e-3, "zico": 1e-3}  # a product with the Hessian; a division by a small standard deviation

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,14 +183,22 @@ def closed_form(
     else:
         starts_flat = all(isinstance(step.module, nn.Flatten) for step in steps if 0 in step.sources)
         starts = [(moments.flat if starts_flat else moments.maps).replace(memo=memo)]
-    return _result([_Readout.of(_walk(steps, start, draw)) for start in starts])
+    return _result([_read_out(steps, start, draw) for start in starts])
 
 
-def _walk(steps: list[Step], start: Moments, draw: Draw) -> Moments:
-    """Return the moments of the network's output from those of its input.
+def walk(
+    steps: list[Step], start: Moments, draw: Draw, look: Callable[[nn.Module | None, Moments], None] | None = None
+) -> Moments:
+    """Return the moments behind the last step from those of the input.
+
+    Args:
+        steps: The network, or the beginning of it.
+        start: Moments of the inputs.
+        draw: How weights are drawn.
+        look: Is shown every step's module, None for an addition, with the moments of its first argument.
 
     Raises:
-        NoClosedFormError: A step has no rule, or the last one is no linear read-out; the message names it.
+        NoClosedFormError: A step has no rule; the message names it.
         InvalidInputError: The network does not fit the input, or the weights of init="current" are on the meta device.
     """  # noqa: DOC501 - `no_rule` makes the error
     values: list[Moments | None] = [start] + [None] * len(steps)
@@ -198,8 +206,10 @@ def _walk(steps: list[Step], start: Moments, draw: Draw) -> Moments:
     for i, step in enumerate(steps):
         args = [_value(values[source]) for source in step.sources]
         kind = "addition" if step.module is None else type(step.module).__name__
+        module = step.module
+        if look is not None:
+            look(module, args[0])
         try:
-            module = step.module
             out = add(args[0], args[1]) if module is None else RULES[type(module)](module, args[0], draw)
         except NoClosedFormError as error:
             raise no_rule(step.name, kind, str(error)) from None
@@ -211,10 +221,19 @@ def _walk(steps: list[Step], start: Moments, draw: Draw) -> Moments:
         for source in step.sources:
             if last_use[source] == i:
                 values[source] = None
-    out = _value(values[-1])
+    return _value(values[-1])
+
+
+def _read_out(steps: list[Step], start: Moments, draw: Draw) -> _Readout:
+    """Return the means at the network's outputs.
+
+    Raises:
+        NoClosedFormError: A step has no rule, or the last one is no linear read-out; the message names it.
+    """  # noqa: DOC501 - `no_rule` makes the error
+    out = walk(steps, start, draw)
     if not out.is_gaussian or (out.map_shape and math.prod(out.map_shape) > 1):
         raise no_rule(steps[-1].name if steps else "model", "output", "the network must end in a linear read-out")
-    return out
+    return _Readout.of(out)
 
 
 def _value(moments: Moments | None) -> Moments:
