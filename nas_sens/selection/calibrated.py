@@ -1,8 +1,11 @@
 """The rule ``calibrated``: train what should improve on the best, by hypotheses that what is trained decides between.
 
+Every other training is what is expected to be best, by all hypotheses together; the ones between are those that are
+worth most, by expected improvement. The former are never far behind the rule that is right; the latter find out which
+one that is. Before anything is trained the prior of the hypotheses chooses.
+
 A batch is chosen one by one, each time believing what is predicted of those chosen already (kriging believer,
 Ginsbourger et al. 2010): that changes no mean, but their neighbours are less uncertain, so that the batch spreads.
-Before anything is trained the prior of the hypotheses chooses: the first one is what most of them take for good.
 """
 
 from __future__ import annotations
@@ -69,14 +72,15 @@ def calibrated(
     what = f"the front of {objective.name} and {cost}" if is_front else objective.name
     slope = _slope_in_words(calibration, objective) if calibration.says_something else ""
     first = [j for j, i in enumerate(free) if pool[i].digest in pending]
-    for j, gain in _batch(calibration.surrogate, predicted, worth, first):
+    best_first = None if is_front else len(trained)
+    for j, gain in _batch(calibration.surrogate, predicted, worth, first, best_first=best_first):
         if not calibration.says_something:
             yield Pick(pool[free[j]].digest, _beforehand(len(trained)))
             continue
         mean, sd = objective.as_loss(float(predicted.mean[j])), float(predicted.sd[j])
-        gained = "" if is_front else f" {gain * calibration.outcomes.unit:.2g}"
-        reason = f"expected improvement{gained} of {what}; predicted {mean:.3g} ± {sd:.2g}{slope}"
-        yield Pick(pool[free[j]].digest, reason, mean, sd)
+        gained = "" if is_front or gain is None else f" {gain * calibration.outcomes.unit:.2g}"
+        why = f"best {what} expected of all" if gain is None else f"expected improvement{gained} of {what}"
+        yield Pick(pool[free[j]].digest, f"{why}; predicted {mean:.3g} ± {sd:.2g}{slope}", mean, sd)
 
 
 def _beforehand(n_trained: int) -> str:
@@ -85,17 +89,19 @@ def _beforehand(n_trained: int) -> str:
 
 
 def _batch(
-    surrogate: Surrogate, predicted: Predicted, worth: Worth, pending: Sequence[int]
-) -> Iterator[tuple[int, float]]:
+    surrogate: Surrogate, predicted: Predicted, worth: Worth, pending: Sequence[int], *, best_first: int | None
+) -> Iterator[tuple[int, float | None]]:
     """Yield numbers of candidates with their worth, each chosen as if those before it had come out as predicted.
 
-    Those that are ``pending`` come before all others, and are not yielded.
+    Those that are ``pending`` come before all others, and are not yielded. Counted from ``best_first``, those with even
+    numbers are what is expected to be best, without a worth; none is if it is None.
     """
     mean = surrogate.weights @ predicted.means
     everyone = np.arange(len(mean))
     alone = surrogate.weights @ worth(everyone, predicted.means, predicted.variances, [])
     order = np.lexsort((everyone, mean, -alone))
-    short = np.union1d(order[:SHORTLIST], np.asarray(pending, dtype=int))
+    best = np.lexsort((everyone, mean))[:LONGEST_BATCH]
+    short = np.union1d(np.union1d(order[:SHORTLIST], best), np.asarray(pending, dtype=int))
     covariances = surrogate.covariances(predicted.places.part(short))
     means, variances = predicted.means[:, short], predicted.variances[:, short]
     mean, residuals = mean[short], surrogate.residuals[:, None]
@@ -107,9 +113,10 @@ def _batch(
         if k < len(first):
             j = first[k]
         else:
-            gains = surrogate.weights @ worth(short, means, variances, believed)
+            is_best = best_first is not None and (best_first + k) % 2 == 0
+            gains = np.zeros(len(short)) if is_best else surrogate.weights @ worth(short, means, variances, believed)
             j = _best(gains, mean, is_left)
-            yield int(short[j]), float(gains[j])
+            yield int(short[j]), None if is_best else float(gains[j])
         is_left[j] = False
         believed.append((int(short[j]), float(mean[j])))
         column = covariances(j) - sum(row * row[:, [j]] for row in learnt)

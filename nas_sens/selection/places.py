@@ -22,10 +22,7 @@ from scipy.special import ndtri
 from .candidates import Array, Candidate, feature_values
 
 # Features that grow with what a network can represent. That more of it is better is a hypothesis (see `hypotheses`).
-CAPACITY = (
-    *("log10_flops", "log10_params", "log10_sensitivity", "trainable_layers", "depth", "layers"),
-    *("naswot", "synflow"),
-)
+CAPACITY = ("log10_flops", "log10_params", "naswot")
 
 _Columns = tuple[tuple[str, Array], ...]  # names, and of each all values that are there, sorted
 

@@ -12,7 +12,7 @@ from nas_sens.selection.places import Places
 from nas_sens.selection.surrogate import MOST_MEMBERS, fit, mixture, slope
 
 RTOL = 1e-8
-NAMES = ("depth", "log10_relative_sensitivity", "log10_sensitivity")
+NAMES = ("log10_flops", "log10_sensitivity", "naswot")
 
 
 def at(x, groups=None, choices=None, capacity=None):
