@@ -22,7 +22,8 @@ from nas_sens.selection.outcome_table import read_outcome_table
 from nas_sens.selection.replay import replay
 from nas_sens.statistics.interval import Interval
 
-TABLES = ("fashion_he_normal", "fashion_standard_normal", "mnist_he_normal", "mnist_standard_normal")
+TABLES = ("quickstart", "cifar_fc_cnn", "cifar_flops_band", "fashion_cnn_sn", "fashion_resnet", "mnist_few_fc_sn")
+TABLES += ("digits_noisy", "diabetes_regularised", "series_conv1d")
 RULES = ("calibrated", "random", "params", "lowest", "highest")
 BUDGETS = (5, 10, 20)
 SHUFFLED = ("log10_sensitivity", "log10_relative_sensitivity")
@@ -55,7 +56,7 @@ def row_of(table: str, rule: str, budget: int, regret: Interval, regret_sd: Inte
 
 def rows_of(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Return what the rules would have found in one table, as it is and with S shuffled."""
-    table = read_outcome_table(harness.RESULTS / f"trained_{name}.csv", outcome="val_error")
+    table = read_outcome_table(harness.RESULTS / f"trained_{name}.csv", outcome="val_error", key="digest")
     options: dict[str, Any] = {"budgets": BUDGETS, "pool_share": POOL_SHARE}
     plain = replay(
         table.candidates, table.outcomes, rules=RULES, repeats=arguments.repeats, seed=arguments.seed, **options
