@@ -63,7 +63,7 @@ def cifar_flops_band(data: str) -> ns.StudySpec:
     }
     band = {"flops": {"min": 600_000, "max": 750_000}}
     space = ns.SearchSpace(name="cifar_flops_band", families=families, constraints=band)
-    return study(space, images(data, 1200, standardize=True), ns.TrainSpec(epochs=10, seeds=1, batch_size=64))
+    return study(space, images(data, 1000, standardize=True), ns.TrainSpec(epochs=8, seeds=1, batch_size=64))
 
 
 def fashion_cnn_sn(data: str) -> ns.StudySpec:
@@ -76,7 +76,7 @@ def fashion_cnn_sn(data: str) -> ns.StudySpec:
         )
     }
     space = ns.SearchSpace(name="fashion_cnn_sn", families=families, constraints={"flops": {"max": 1_000_000}})
-    return study(space, images(data, 1000), ns.TrainSpec(epochs=12, seeds=1, batch_size=64))
+    return study(space, images(data, 1000), ns.TrainSpec(epochs=8, seeds=1, batch_size=64))
 
 
 def fashion_resnet(data: str) -> ns.StudySpec:
@@ -88,9 +88,9 @@ def fashion_resnet(data: str) -> ns.StudySpec:
             **{"pre_activation": BOTH, "batch_norm": BOTH, "init": "he_normal"},
         }
     }
-    space = ns.SearchSpace(name="fashion_resnet", families=families, constraints={"flops": {"max": 2_000_000}})
+    space = ns.SearchSpace(name="fashion_resnet", families=families, constraints={"flops": {"max": 1_200_000}})
     score = dataclasses.replace(SCORE, estimator="monte_carlo")
-    return study(space, images(data, 1000), ns.TrainSpec(epochs=8, seeds=1, batch_size=64), score)
+    return study(space, images(data, 800), ns.TrainSpec(epochs=8, seeds=1, batch_size=64), score)
 
 
 def mnist_few_fc_sn(data: str) -> ns.StudySpec:
@@ -141,7 +141,7 @@ def series_conv1d() -> ns.StudySpec:
         },
         constraints={"flops": {"max": 2_000_000}},
     )
-    return study(space, ns.DataSpec(name=series.data), ns.TrainSpec(epochs=12, seeds=1, batch_size=64))
+    return study(space, ns.DataSpec(name=series.data), ns.TrainSpec(epochs=10, seeds=1, batch_size=64))
 
 
 def images(name: str, n: int, *, standardize: bool = False) -> ns.DataSpec:
