@@ -61,7 +61,7 @@ def cifar_flops_band(data: str) -> ns.StudySpec:
             **{"init": "he_normal", "batch_norm": BOTH},
         )
     }
-    band = {"flops": {"min": 600_000, "max": 750_000}}
+    band = {"flops": {"min": 440_000, "max": 550_000}}
     space = ns.SearchSpace(name="cifar_flops_band", families=families, constraints=band)
     return study(space, images(data, 1000, standardize=True), ns.TrainSpec(epochs=8, seeds=1, batch_size=64))
 
@@ -75,7 +75,7 @@ def fashion_cnn_sn(data: str) -> ns.StudySpec:
             init="standard_normal",
         )
     }
-    space = ns.SearchSpace(name="fashion_cnn_sn", families=families, constraints={"flops": {"max": 1_000_000}})
+    space = ns.SearchSpace(name="fashion_cnn_sn", families=families, constraints={"flops": {"max": 800_000}})
     return study(space, images(data, 1000), ns.TrainSpec(epochs=8, seeds=1, batch_size=64))
 
 
@@ -90,7 +90,7 @@ def fashion_resnet(data: str) -> ns.StudySpec:
     }
     space = ns.SearchSpace(name="fashion_resnet", families=families, constraints={"flops": {"max": 1_200_000}})
     score = dataclasses.replace(SCORE, estimator="monte_carlo")
-    return study(space, images(data, 800), ns.TrainSpec(epochs=8, seeds=1, batch_size=64), score)
+    return study(space, images(data, 600), ns.TrainSpec(epochs=8, seeds=1, batch_size=32), score)
 
 
 def mnist_few_fc_sn(data: str) -> ns.StudySpec:
@@ -111,7 +111,7 @@ def digits_noisy() -> ns.StudySpec:
     }
     space = ns.SearchSpace(name="digits_noisy", families=families, constraints={"flops": {"max": 1_500_000}})
     data = ns.DataSpec(name="digits", train_samples=600, val_fraction=0.4)
-    return study(space, data, ns.TrainSpec(epochs=20, seeds=1, batch_size=32, label_noise=0.3))
+    return study(space, data, ns.TrainSpec(epochs=12, seeds=1, batch_size=32, label_noise=0.3))
 
 
 def diabetes_regularised() -> ns.StudySpec:
