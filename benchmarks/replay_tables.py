@@ -23,7 +23,7 @@ from nas_sens.selection.replay import replay
 from nas_sens.statistics.interval import Interval
 
 TABLES = ("quickstart", "cifar_fc_cnn", "cifar_flops_band", "fashion_cnn_sn", "fashion_resnet", "mnist_few_fc_sn")
-TABLES += ("digits_noisy", "diabetes_regularised", "series_conv1d")
+TABLES += ("digits_noisy", "digits_deep_sn", "diabetes_regularised", "series_conv1d")
 RULES = ("calibrated", "random", "params", "lowest", "highest")
 BUDGETS = (5, 10, 20)
 SHUFFLED = ("log10_sensitivity", "log10_relative_sensitivity")

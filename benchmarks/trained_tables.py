@@ -1,4 +1,4 @@
-"""Tables of trained networks, on which rules of selection are replayed: nine studies whose rule is chance.
+"""Tables of trained networks, on which rules of selection are replayed: ten studies whose rule is chance.
 
     python benchmarks/trained_tables.py --cifar npz:cifar10.npz --fashion npz:fashion_mnist.npz --mnist npz:mnist.npz
 
@@ -43,6 +43,7 @@ def studies(arguments: argparse.Namespace) -> dict[str, Callable[[], ns.StudySpe
         "mnist_few_fc_sn": with_data(table_studies.mnist_few_fc_sn, arguments.mnist),
         "series_conv1d": table_studies.series_conv1d,
         "digits_noisy": table_studies.digits_noisy,
+        "digits_deep_sn": table_studies.digits_deep_sn,
         "cifar_flops_band": with_data(table_studies.cifar_flops_band, arguments.cifar),
         "fashion_cnn_sn": with_data(table_studies.fashion_cnn_sn, arguments.fashion),
         "fashion_resnet": with_data(table_studies.fashion_resnet, arguments.fashion),
