@@ -22,8 +22,7 @@ from nas_sens.selection.outcome_table import read_outcome_table
 from nas_sens.selection.replay import replay
 from nas_sens.statistics.interval import Interval
 
-TABLES = ("quickstart", "cifar_fc_cnn", "cifar_flops_band", "fashion_cnn_sn", "fashion_resnet", "mnist_few_fc_sn")
-TABLES += ("digits_noisy", "digits_deep_sn", "diabetes_regularised", "series_conv1d")
+TABLES = tuple(sorted(p.stem.removeprefix("trained_") for p in harness.RESULTS.glob("trained_*.csv")))
 RULES = ("calibrated", "random", "params", "lowest", "highest")
 BUDGETS = (5, 10, 20)
 SHUFFLED = ("log10_sensitivity", "log10_relative_sensitivity")
