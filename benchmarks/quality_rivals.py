@@ -233,7 +233,9 @@ RIVALS: Mapping[str, Callable[[World, int], list[int]]] = {
         for sees in ("encoding", "features")
     },
 }
-SLOW = ("tpe", "gp", "cmaes", "forest_encoding", "forest_features", "gp_encoding", "gp_features")
+# Those that take seconds a search have fewer repeats and trainings.
+MOST_SLOW = 20
+SLOW = ("gp", "forest_encoding", "forest_features", "gp_encoding", "gp_features")
 
 
 def run(world: World, most: int, *, name: str) -> list[int]:

@@ -153,7 +153,7 @@ def result_of(table: Table, arguments: argparse.Namespace, executor: ProcessPool
         if arguments.rules and name not in arguments.rules.split(","):
             continue
         repeats = min(arguments.repeats, arguments.slow_repeats) if name in rivals.SLOW else arguments.repeats
-        most = min(arguments.most, 40) if name in rivals.SLOW else arguments.most
+        most = min(arguments.most, rivals.MOST_SLOW) if name in rivals.SLOW else arguments.most
         waiting[name] = repeats, executor.submit(paths_of, table, name, repeats, arguments.seed, most)
     paths = {name: (repeats, *future.result()) for name, (repeats, future) in waiting.items()}
     found: dict[str, Any] = {"n": len(table.losses), "is_whole": table.is_whole, "rules": {}}
@@ -222,7 +222,7 @@ if __name__ == "__main__":
     for benchmark in ("nasbench201", "macro", "transnas"):
         parser.add_file(benchmark, f"outcomes of {benchmark}", is_needed=False)
     parser.add_argument("--repeats", type=int, default=60)
-    parser.add_argument("--slow-repeats", type=int, default=20, help=f"of {_names(rivals.SLOW)}")
+    parser.add_argument("--slow-repeats", type=int, default=10, help=f"of {_names(rivals.SLOW)}")
     parser.add_argument("--most", type=int, default=40, help="trainings of a search")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--rules", help="names of rules, with commas; all if left out")

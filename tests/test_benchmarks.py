@@ -58,11 +58,15 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object
     rows = (FOLDER / "results" / "nasbench201_dev_scores.csv").read_text(encoding="utf-8").splitlines()[1:61]
     accuracies = [f"{row.split(',')[0]},{rng.uniform(10, 95):.2f}\n" for row in rows]
     cells.write_text("arch,cifar10_test_accuracy_percent\n" + "".join(accuracies), encoding="utf-8")
+    lists = {"transnas": [f"{i:06d}" for i in (0, 333333, 123012, 10203)], "macro": ["00000000", "12012012"]}
+    for name, names in lists.items():
+        (folder / f"{name}.csv").write_text("\n".join(["arch", *names, ""]), encoding="utf-8")
+    more = [option for name in lists for option in (f"--{name}", folder / f"{name}.csv")]
     return {
+        "cell_scores": ["--data", images, "--nasbench201", cells, *more],
         "gpu": ["--device", "cpu"],
         "nasbench201_all_cells": ["--data", images, "--cells", cells],
         "nasbench201_scores": ["--data", images, "--cells", cells],
-        "replay_nasbench201": ["--data", cells],
         "sensitivity_kernel": ["--data", images, "--cells", cells],
     }
 
