@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import harness
 import numpy as np
 
 from nas_sens.selection import Candidate
+from nas_sens.selection.features import choices_of
 from nas_sens.selection.outcome_table import read_outcome_table
 
 TRANSNAS = {"class_scene": -1.0, "segmentsemantic": -1.0, "autoencoder": -1.0}  # larger is better in all three
@@ -71,11 +73,29 @@ def trained_tables() -> list[Table]:
     found = []
     for path in sorted(harness.RESULTS.glob("trained_*.csv")):
         with path.open(newline="", encoding="utf-8") as file:
-            is_regression = not any(row["val_error"] for row in csv.DictReader(file))
-        table = read_outcome_table(path, outcome="val_loss" if is_regression else "val_error")
-        losses = np.array([table.outcomes[c.digest] for c in table.candidates])
-        found.append(Table(path.stem.removeprefix("trained_"), table.candidates, losses, False))
+            rows = list(csv.DictReader(file))
+        outcome = "val_error" if any(row["val_error"] for row in rows) else "val_loss"  # of a regression
+        table = read_outcome_table(
+            path, outcome=outcome, key="digest"
+        )  # an architecture may be trained in several ways
+        candidates = [
+            replace(
+                c, family=(spec := json.loads(row["architecture"]))["family"], choices=choices_of(spec, _training(row))
+            )
+            for c, row in zip(table.candidates, rows, strict=True)
+        ]
+        losses = np.array([table.outcomes[c.digest] for c in candidates])
+        found.append(Table(path.stem.removeprefix("trained_"), tuple(candidates), losses, False))
     return found
+
+
+def _by_default(features: Mapping[str, float]) -> dict[str, float]:
+    """Return the features that a study has if its declaration names no measures."""
+    return {k: v for k, v in features.items() if k not in ("near", "zen")}
+
+
+def _training(row: Mapping[str, str]) -> dict[str, Any]:
+    return {k.removeprefix("training_"): float(v) for k, v in row.items() if k.startswith("training_") and v}
 
 
 def published_table(name: str, outcomes: Path, scores: Path, figure: str, sign: float) -> Table:

@@ -18,6 +18,7 @@ from .features import choices_of
 
 _MOST_KINDS = 32  # words in a column that choices may be of; more are texts of their own
 _MOST_PLACES = 64  # in a name that is a code
+_MOST_SIGNS = 8  # at one place, where places are single characters: numbers and digests have more
 
 _AFTER_TRAINING = re.compile(r"((train|val|test)_(loss|error|accuracy)(_sd)?|n_seeds|.*_after)")
 
@@ -114,11 +115,12 @@ def _is_choice(rows: Sequence[tuple[int, Mapping[str, str]]], column: str) -> bo
 
 def _choices_of_names(names: Sequence[str], key: str) -> dict[str, dict[str, str]]:
     """Return what every architecture's name says of the choices that made it; nothing if it is no code."""
-    for places in ([re.findall(r"[\w.]+", name) for name in names], [list(name) for name in names]):
+    by_words = [re.findall(r"[\w.]+", name) for name in names]
+    for places, most in ((by_words, _MOST_KINDS), ([list(name) for name in names], _MOST_SIGNS)):
         n, fewest = max(map(len, places)), min(map(len, places))
         if n == fewest and 2 <= n <= _MOST_PLACES:
             kinds = [{tokens[i] for tokens in places} for i in range(n)]
-            if all(len(words) <= min(_MOST_KINDS, len(names) // 2) for words in kinds):
+            if all(len(words) <= min(most, len(names) // 2) for words in kinds):
                 found = ({f"{key}.{i}": word for i, word in enumerate(tokens)} for tokens in places)
                 return dict(zip(names, found, strict=True))
     return {name: {} for name in names}

@@ -67,6 +67,7 @@ def test_architectures_have_the_digests_that_studies_know(tmp_path):
             {"arch.0": "b", "arch.1": "0", "arch.2": "c", "arch.3": "0"},
         ),
         (["one", "two", "three", "four"], {}),
+        ([f"{i:04x}" for i in range(256, 4096, 7)], {}),  # digests, and numbers that count, are no codes
         (["net-1", "net-2", "net-3", "net-4"], {}),  # a number that counts is no choice
     ],
 )
