@@ -34,7 +34,9 @@ from .prepare import Prepared
 from .settings import Settings
 from .waiting import Waiting
 
-_SCORE_INPUTS = "all classes in proportion"  # scores of one study must be of the same inputs
+# Scores of one study must be of the same inputs and random numbers.
+_SCORE_INPUTS = "all classes in proportion"
+_SCORE_WEIGHTS = "common numbers"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +168,11 @@ def _resumed(spec: StudySpec, there: Mapping[str, Any], prepared: Prepared, data
             f"the study {spec.name!r} was scored by an older nas_sens on other inputs, the first ones of the set; "
             "rank, report and export still read it, but to go on start a new study with --name"
         )
+    if there.get("score_weights") != _SCORE_WEIGHTS and any(c.n_seeds for c in database.scored(spec.name)):
+        raise InvalidInputError(
+            f"the study {spec.name!r} was scored by an older nas_sens, whose random networks had other weights; rank, "
+            "report and export still read it, but to go on start a new study with --name"
+        )
     given = prepared.splits.fingerprint
     if (begun := of_study(spec.name, there, "data_fingerprint")) != given:
         raise InvalidInputError(
@@ -217,6 +224,7 @@ def _study_attributes(spec: StudySpec, prepared: Prepared) -> dict[str, Any]:
         "space_digest": spec.search_space.digest,
         "data_fingerprint": splits.fingerprint,
         "score_inputs": _SCORE_INPUTS,
+        "score_weights": _SCORE_WEIGHTS,
         "n_threads": torch.get_num_threads(),
         **({"code": sources} if (sources := sources_of(spec)) else {}),
         "input_shape": shape_to_json(splits.input_shape),

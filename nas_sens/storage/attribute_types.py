@@ -38,6 +38,7 @@ _OF_STUDY: dict[str, tuple[type, ...]] = {
     "artifacts": (str, type(None)),
     "table_fingerprint": (str,),
     "score_inputs": (str,),
+    "score_weights": (str,),
 }
 _SECTIONS = ("search_space", "data", "score", "search", "select", "train")
 _NUMBER = (float, int, type(None))
