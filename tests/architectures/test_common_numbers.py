@@ -1,4 +1,4 @@
-"""Weights from common numbers: the schemes' distributions, no number twice, the same for all and whatever came first."""
+"""Weights from common numbers: distributions of the schemes, no number twice, the same whatever came first."""
 
 from __future__ import annotations
 
