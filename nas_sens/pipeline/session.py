@@ -161,6 +161,9 @@ def _resumed(spec: StudySpec, there: Mapping[str, Any], prepared: Prepared, data
     stored = from_dict(declared_in(spec.name, there))
     if spec.search.sampler == AUTO:
         spec = _with_sampler(spec, stored.search.sampler)
+    if spec.score.metrics == "auto" and not declared_in(spec.name, there)["score"].get("metrics"):
+        # It was begun when there were none by default, which it goes on with.
+        spec = replace(spec, score=replace(spec.score, metrics="none"))
     is_trained = not all(failed_in_trainer(t) for t in database.trained(spec.name))
     check_resumable(stored, spec, is_trained=is_trained, where=database.shown_url)
     if there.get("score_inputs") != _SCORE_INPUTS:

@@ -20,6 +20,7 @@ _FIGURE = {"record": "recording"}
 def with_present_names(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored study, as JSON-like values, with the keys that studies have now."""
     study = dict(stored)
+    study["score"] = {"metrics": (), **stored.get("score", {})}  # which were none by default
     study["train"] = _renamed(stored.get("train", {}), _TRAIN)
     study["figures"] = [_renamed(figure, _FIGURE) for figure in stored.get("figures", ())]
     return study
