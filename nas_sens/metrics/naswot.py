@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import nn
 
@@ -62,7 +60,7 @@ class Agreements:
         self._kernel = torch.zeros((len(x), len(x)), dtype=torch.float64, device=x.device)
         self._n_calls = 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Agreements:
         # A pre-hook, since an in-place ReLU has overwritten its input when a forward hook sees it.
         self._hooks = [m.register_forward_pre_hook(self._add) for m in self._relus]
         return self

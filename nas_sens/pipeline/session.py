@@ -105,6 +105,7 @@ def enter(
     with database.leases.hold(spec.name, "create", on_wait=lambda: waiting.tell(text)):
         there = database.attributes(spec.name) if database.exists(spec.name) else None
         spec = _new(spec) if there is None else _resumed(spec, there, prepared, database)
+        prepared.probe.spec = spec.score
         attributes = _study_attributes(spec, prepared) | database.remember_artifacts(spec.name, there)
         if there is not None:
             attributes |= _threads(there, spec.name, told)

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from ..architectures import ArchitectureSpec, count_flops, count_params
+from ..architectures import ArchitectureSpec, count_flops, count_params, trainable_layers
 from ..core.candidates import STATUS_OK, ScoredCandidate
 from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError, OutOfMemoryError
@@ -209,7 +209,7 @@ def _counted(
     """Return a candidate with its parameters and FLOPs, or why it is infeasible; and its module without values."""
     values = architecture.to_dict()
     skeleton = architecture.skeleton(splits.input_shape, splits.n_outputs)
-    record = replace(record, params=count_params(skeleton))
+    record = replace(record, params=count_params(skeleton), trainable_layers=len(trainable_layers(skeleton)))
     if problem := space.violation({**values, "params": record.params}):
         return replace(record, feasible=False, status=f"infeasible: {problem}"), None
     model = skeleton.to_empty(device=device)

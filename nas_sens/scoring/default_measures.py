@@ -83,9 +83,7 @@ class _OnePass:
         return score_of(gradients)
 
 
-def _synflow(
-    model: nn.Module, x: torch.Tensor, y: torch.Tensor | None = None, *, generator: torch.Generator
-) -> float:
+def _synflow(model: nn.Module, x: torch.Tensor, y: torch.Tensor | None = None, *, generator: torch.Generator) -> float:
     """Return SynFlow as computed in float32, or in float64 where that leaves its range."""
     single = synflow(model, x, dtype=torch.float32)
     return single if abs(single) < _FITS else synflow(model, x)

@@ -18,7 +18,11 @@ DEFAULT_METRICS = ("naswot", "synflow", "jacob_cov")
 
 
 def _auto_none_or_names(metrics: Any) -> Any:
-    """Return what is declared as metrics; "none" for an empty list."""
+    """Return what is declared as metrics; "none" for an empty list.
+
+    Raises:
+        ValueError: It is none of what may be.
+    """
     if isinstance(metrics, (list, tuple)) and all(isinstance(name, str) for name in metrics):
         return tuple(metrics) or "none"
     if metrics in ("auto", "none"):
