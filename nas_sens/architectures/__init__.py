@@ -11,7 +11,7 @@ from ..core.declarations import validate
 from ..core.errors import InvalidInputError
 from ..core.messages import shown
 from ..core.registry import Registry
-from .base import ArchitectureSpec, count_flops, count_params
+from .base import ArchitectureSpec, count_flops, count_params, trainable_layers
 from .user_builder import BuiltSpec, family_of, imported_family
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "families",
     "family_of",
     "load_spec",
+    "trainable_layers",
 ]
 
 

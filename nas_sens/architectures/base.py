@@ -256,6 +256,11 @@ def count_params(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
+def trainable_layers(module: nn.Module) -> list[nn.Module]:
+    """Return the modules that have a trainable weight of their own which multiplies: two dimensions or more."""
+    return [m for m in module.modules() if any(p.requires_grad and p.ndim > 1 for p in m.parameters(recurse=False))]
+
+
 def count_flops(module: nn.Module, input_shape: InputShape) -> int:
     """Return the floating-point operations of one forward pass of one input, as PyTorch's own counter counts them.
 

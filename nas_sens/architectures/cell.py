@@ -107,7 +107,7 @@ class CellSpec(ArchitectureSpec):
     def canonical(self) -> CellSpec:
         """The same network with the one cell that stands for all that compute the same untrained function.
 
-        A spec and its canonical one have equal sensitivities, up to the random numbers that their digests seed, but not
+        A spec and its canonical one have equal sensitivities, up to the random numbers that their layers take, but not
         always equal numbers of parameters. See :mod:`~nas_sens.architectures.cell_isomorphism` for which cells are the
         same.
         """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Annotated, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -50,6 +51,11 @@ class FCSpec(LayeredSpec):
         hidden = sum(sizes[1:-1])
         params = products + (hidden + n_outputs) * self.bias + 2 * hidden * self.batch_norm
         return params, 2 * products
+
+    @classmethod
+    def structure(cls, values: Mapping[str, Any]) -> dict[str, float]:
+        """Return the number of trainable layers, which says the depth, too."""
+        return {"trainable_layers": values["depth"] + 1.0}
 
     def widths(self) -> list[int]:
         """Return the units of every hidden layer.

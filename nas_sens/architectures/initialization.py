@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -36,11 +37,23 @@ from ..core.errors import InfeasibleArchitectureError, InvalidInputError, first_
 from ..core.identity import derive_seed
 from ..core.init_schemes import INIT_SCHEMES, InitScheme
 from ..core.random_state import global_stream
+from .common_numbers import Numbers
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _N_POWER_ITERATIONS = 15  # as many as PyTorch's spectral norm begins with
 _NORMS = (*_BATCH_NORMS, nn.GroupNorm, nn.LayerNorm)
+_UNIFORM = ("xavier_uniform", "he_uniform", "torch_default")
+# Of a weight, by fan-in and fan-out.
+_VARIANCES: dict[str, Callable[[int, int], float]] = {
+    "standard_normal": lambda n_in, n_out: 1.0,
+    "xavier_uniform": lambda n_in, n_out: 2 / (n_in + n_out),
+    "xavier_normal": lambda n_in, n_out: 2 / (n_in + n_out),
+    "he_uniform": lambda n_in, n_out: 2 / n_in,
+    "he_normal": lambda n_in, n_out: 2 / n_in,
+    "lecun_normal": lambda n_in, n_out: 1 / n_in,
+    "torch_default": lambda n_in, n_out: 1 / (3 * n_in),
+}
 
 
 class NoInitRuleError(InfeasibleArchitectureError, NotImplementedError):
@@ -57,7 +70,7 @@ class SelfInitialized(nn.Module, ABC):
 
 @torch.no_grad()
 def initialize_(
-    module: nn.Module, scheme: InitScheme, *, scale: float = 1.0, generator: torch.Generator | None = None
+    module: nn.Module, scheme: InitScheme, *, scale: float = 1.0, generator: torch.Generator | Numbers | None = None
 ) -> None:
     """Draw all parameters of ``module`` anew, in place.
 
@@ -66,7 +79,8 @@ def initialize_(
             :class:`SelfInitialized` module.
         scheme: One of :data:`INIT_SCHEMES`.
         scale: Factor on the drawn weights of linear and convolution layers; biases are not scaled.
-        generator: Source of randomness, on the parameters' device; torch's global generator if None.
+        generator: Source of randomness, on the parameters' device; torch's global generator if None. Scores take
+            numbers that are there already (see :mod:`nas_sens.architectures.common_numbers`).
 
     Raises:
         NoInitRuleError: A layer with parameters of its own is none of the known ones.
@@ -74,14 +88,16 @@ def initialize_(
     """
     if scheme not in INIT_SCHEMES:
         raise InvalidInputError(f"initialisation scheme must be one of {', '.join(INIT_SCHEMES)}; given {scheme!r}")
+    numbers = generator if isinstance(generator, Numbers) else Numbers(generator)
     inside: set[nn.Module] = set()  # modules that a SelfInitialized one answers for
     for owner in module.modules():
         if isinstance(owner, SelfInitialized):
             inside.update(owner.modules())
             if scheme == "torch_default" or not has_rules(owner):
-                owner.reset_(generator)
+                owner.reset_(numbers.generator)
     # What lies inside a parametrisation is set through it.
     inner = {m for p in module.modules() if isinstance(p, parametrize.ParametrizationList) for m in p.modules()}
+    place = 0  # among linear and convolution layers
     for name, layer in module.named_modules():
         if layer in inner:
             continue
@@ -90,13 +106,14 @@ def initialize_(
                 layer.weight.mul_(scale)
         elif isinstance(layer, _LAYERS):
             weight = _drawn_weight(layer, name)
-            _draw_weight_(weight, scheme, generator)
+            _draw_weight_(weight, scheme, numbers, place)
             if scale != 1.0:
                 weight.mul_(scale)
             if weight is not layer.weight:
-                _set_weight(layer, name, weight, generator)
+                _set_weight(layer, name, weight, numbers.generator)
             if layer.bias is not None:
-                _draw_bias_(layer.bias, weight, scheme, generator)
+                _draw_bias_(layer.bias, weight, scheme, numbers, place)
+            place += 1
         elif isinstance(layer, _NORMS):
             _reset_norm_(layer)
         elif layer not in inside and not _has_rule(layer):
@@ -176,33 +193,22 @@ def _reset_norm_(layer: nn.Module) -> None:
         bias.zero_()
 
 
-def _draw_weight_(weight: torch.Tensor, scheme: InitScheme, generator: torch.Generator | None) -> None:
-    init = nn.init
-    if scheme == "standard_normal":
-        weight.normal_(generator=generator)
-    elif scheme == "xavier_uniform":
-        init.xavier_uniform_(weight, generator=generator)
-    elif scheme == "xavier_normal":
-        init.xavier_normal_(weight, generator=generator)
-    elif scheme == "he_uniform":
-        init.kaiming_uniform_(weight, nonlinearity="relu", generator=generator)
-    elif scheme == "he_normal":
-        init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
-    elif scheme == "lecun_normal":
-        init.kaiming_normal_(weight, nonlinearity="linear", generator=generator)
-    elif scheme == "orthogonal":
-        init.orthogonal_(weight, generator=generator)
-    else:  # torch_default: kaiming_uniform with a = sqrt(5), which is U(±1/sqrt(n_in))
-        init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
+def _draw_weight_(weight: torch.Tensor, scheme: InitScheme, numbers: Numbers, place: int) -> None:
+    if scheme == "orthogonal":
+        nn.init.orthogonal_(weight, generator=numbers.generator)
+    elif weight.numel():
+        n_in, n_out = weight[0].numel(), weight.shape[0] * weight[0, 0].numel()
+        variance = _VARIANCES[scheme](n_in, n_out)
+        if scheme in _UNIFORM:
+            numbers.uniform_(weight, math.sqrt(3 * variance), place)
+        else:
+            numbers.normal_(weight, math.sqrt(variance), place)
 
 
-def _draw_bias_(
-    bias: torch.Tensor, weight: torch.Tensor, scheme: InitScheme, generator: torch.Generator | None
-) -> None:
+def _draw_bias_(bias: torch.Tensor, weight: torch.Tensor, scheme: InitScheme, numbers: Numbers, place: int) -> None:
     if scheme == "standard_normal":
-        bias.normal_(generator=generator)
+        numbers.normal_(bias, 1.0, place)
     elif scheme == "torch_default":
-        bound = 1 / math.sqrt(weight[0].numel())
-        bias.uniform_(-bound, bound, generator=generator)
+        numbers.uniform_(bias, 1 / math.sqrt(weight[0].numel()), place)
     else:
         bias.zero_()

@@ -63,6 +63,8 @@ class ScoredCandidate:
         training: Keys of ``[train]`` that were searched with it, to their values; a part of the candidate's identity.
         params: Number of trainable parameters; None if the layers do not fit the input.
         flops: Floating-point operations of one forward pass of one input; None if not counted.
+        trainable_layers: Number of modules with a trainable weight of at least two dimensions; None where the family
+            tells parameters without a module, and the structure, too.
         log10_sensitivity: log10 of the mean output sensitivity over networks; None unless ``status`` is "ok".
         stderr: Standard error of ``log10_sensitivity`` over networks; None with one network.
         estimator: How the sensitivity was computed; None if it was not.
@@ -85,6 +87,7 @@ class ScoredCandidate:
     training: Mapping[str, Any] = field(default_factory=dict)
     params: int | None = None
     flops: int | None = None
+    trainable_layers: int | None = None
     log10_sensitivity: float | None = None
     stderr: float | None = None
     estimator: str | None = None

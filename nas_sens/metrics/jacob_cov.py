@@ -45,6 +45,11 @@ def jacob_cov(
     inputs = x.detach().clone().requires_grad_()
     with torch.enable_grad(), probing_mode(model, batch_statistics=batch_statistics):
         (gradients,) = torch.autograd.grad(model(inputs).sum(), inputs, materialize_grads=True)
+    return score_of(gradients)
+
+
+def score_of(gradients: torch.Tensor) -> float:
+    """Return the score of the gradients (n, *input_shape) of a network; waits for the device."""
     correlations = torch.corrcoef(gradients.flatten(1).double())
     if not bool(torch.isfinite(correlations).all()):
         return float("nan")

@@ -103,6 +103,28 @@ def measure(
     """
     table = all_metrics()
     chosen = list(table.values()) if isinstance(metrics, str) and metrics == "all" else _named(table, metrics)
+    options: dict[str, Any] = {"seeds": seeds, "init": init, "reference": reference, "generator": generator}
+    return take(model, x, y, chosen=chosen, output=output, noise_at=noise_at, **options)
+
+
+def take(
+    model: nn.Module,
+    x: Inputs,
+    y: torch.Tensor | None = None,
+    *,
+    chosen: Sequence[Metric],
+    seeds: int = 1,
+    init: InitScheme | None = None,
+    reference: Inputs | None = None,
+    generator: torch.Generator | None = None,
+    output: Output | None = None,
+    noise_at: str | None = None,
+) -> list[Measurement]:
+    """Return what measures say of a network, in their order; see :func:`measure`, which takes their names.
+
+    Raises:
+        InvalidInputError: See there.
+    """
     if seeds < 1 or (seeds > 1 and init is None):
         raise InvalidInputError(
             f"seeds must be at least 1, and more than 1 needs an init to draw networks by; given seeds = {seeds}, "

@@ -42,28 +42,52 @@ def naswot(
         InvalidInputError: There are fewer than two inputs, or no ReLU modules.
     """
     require_inputs(x, 2)
-    n = len(x)
-    kernel = torch.zeros((n, n), dtype=torch.float64, device=x.device)
-    calls = []
+    with Agreements(model, x) as agreements, probing_mode(model, batch_statistics=batch_statistics):
+        model(x)
+    return agreements.log_determinant()
 
-    # A pre-hook, since an in-place ReLU has overwritten its input when a forward hook sees it.
-    def add_agreement(module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+
+class Agreements:
+    """Context in which a network's forward pass of some inputs is watched: how many ReLU units answer alike to both.
+
+    Args:
+        model: The network.
+        x: The inputs (n, *input_shape).
+    """
+
+    def __init__(self, model: nn.Module, x: torch.Tensor) -> None:
+        self._relus = [m for m in model.modules() if isinstance(m, RELUS)]
+        self._kernel = torch.zeros((len(x), len(x)), dtype=torch.float64, device=x.device)
+        self._n_calls = 0
+
+    def __enter__(self) -> Agreements:
+        # A pre-hook, since an in-place ReLU has overwritten its input when a forward hook sees it.
+        self._hooks = [m.register_forward_pre_hook(self._add) for m in self._relus]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    @torch.no_grad()
+    def _add(self, module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
         code = (arguments[0] > 0).flatten(1).to(torch.float32)  # counts below 2^24 are exact
         ones = code.sum(dim=1)
         # Agreements are c·c' + (1 - c)·(1 - c'), which needs but one product of matrices.
-        kernel.add_(2 * (code @ code.T) - ones[:, None] - ones[None, :] + code.shape[1])
-        calls.append(module)
+        self._kernel.add_(2 * (code @ code.T) - ones[:, None] - ones[None, :] + code.shape[1])
+        self._n_calls += 1
 
-    hooks = [m.register_forward_pre_hook(add_agreement) for m in model.modules() if isinstance(m, RELUS)]
-    try:
-        with probing_mode(model, batch_statistics=batch_statistics):
-            model(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if not calls:
-        raise InvalidInputError("ReLU modules are needed; the network calls none (a function such as F.relu is unseen)")
-    return float(torch.linalg.slogdet(kernel).logabsdet)
+    def log_determinant(self) -> float:
+        """Return log |det K_H|; waits for the device.
+
+        Raises:
+            InvalidInputError: No ReLU module was called.
+        """
+        if not self._n_calls:
+            raise InvalidInputError(
+                "ReLU modules are needed; the network calls none (a function such as F.relu is unseen)"
+            )
+        return float(torch.linalg.slogdet(self._kernel).logabsdet)
 
 
 METRIC = Metric(

@@ -13,6 +13,7 @@ import torch
 from optuna.trial import BaseTrial, Trial
 from torch import nn
 
+from ..architectures import trainable_layers
 from ..core.errors import InvalidInputError
 from ..core.identity import make_generator
 from ..core.init_schemes import InitScheme
@@ -162,7 +163,7 @@ def scored(
     s, r = found["output_sensitivity"], found["relative_sensitivity"]
     value = s.value if s.value is not None and math.isfinite(s.value) else None
     problem = s.problem or (f"{names.DEAD}: input noise moves no output (S = 0)" if value == 0 else "")
-    layers = _trainable_layers(model)
+    layers = trainable_layers(model)
     return Scored(
         log10_sensitivity=math.log10(value) if value else None,
         stderr=s.stderr / value * _LOG_OF_E if value and s.stderr is not None else None,
@@ -188,11 +189,6 @@ def _by_name(measurements: Sequence[Measurement]) -> dict[str, Measurement]:
 
 def _count(measurement: Measurement) -> int | None:
     return None if measurement.value is None else int(measurement.value)
-
-
-def _trainable_layers(model: nn.Module) -> list[nn.Module]:
-    """Return the modules that have a trainable weight of their own which multiplies: two dimensions or more."""
-    return [m for m in model.modules() if any(p.requires_grad and p.ndim > 1 for p in m.parameters(recurse=False))]
 
 
 def _family(layers: Sequence[nn.Module], probe: str) -> str:

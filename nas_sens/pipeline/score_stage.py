@@ -48,7 +48,7 @@ def score_candidates(session: Session) -> None:
 def _tell_problems(session: Session) -> None:
     """Say of how many candidates a metric of ``[score]`` has no value, and why, by an example."""
     candidates = [c for c in session.storage.scored(session.spec.name) if c.is_ok]
-    for metric in session.spec.score.metrics:
+    for metric in session.spec.score.named_metrics:  # those by default are left out silently
         problems = [c.measure_problems[metric] for c in candidates if metric in c.measure_problems]
         if problems:
             session.progress.message(

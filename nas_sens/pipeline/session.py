@@ -36,7 +36,9 @@ from .settings import Settings
 from .waiting import Waiting
 
 GROW = 64  # [search] grow by default
-_SCORE_INPUTS = "all classes in proportion"  # scores of one study must be of the same inputs
+# Scores of one study must be of the same inputs and random numbers.
+_SCORE_INPUTS = "all classes in proportion"
+_SCORE_WEIGHTS = "common numbers"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,7 @@ def enter(
     with database.leases.hold(spec.name, "create", on_wait=lambda: waiting.tell(text)):
         there = database.attributes(spec.name) if database.exists(spec.name) else None
         spec = _new(spec) if there is None else _resumed(spec, there, prepared, database)
+        prepared.probe.spec = spec.score
         attributes = _study_attributes(spec, prepared) | database.remember_artifacts(spec.name, there)
         if there is not None:
             attributes |= _threads(there, spec.name, told)
@@ -176,12 +179,20 @@ def _resumed(spec: StudySpec, there: Mapping[str, Any], prepared: Prepared, data
     spec = _with_growth(spec, stored)
     if spec.select.rounds is None:  # it goes on as it was begun
         spec = replace(spec, select=replace(spec.select, rounds=stored.select.rounds))
+    if spec.score.metrics == "auto" and not declared_in(spec.name, there)["score"].get("metrics"):
+        # It was begun when there were none by default, which it goes on with.
+        spec = replace(spec, score=replace(spec.score, metrics="none"))
     is_trained = not all(failed_in_trainer(t) for t in database.trained(spec.name))
     check_resumable(stored, spec, is_trained=is_trained, where=database.shown_url)
     if there.get("score_inputs") != _SCORE_INPUTS:
         raise InvalidInputError(
             f"the study {spec.name!r} was scored by an older nas_sens on other inputs, the first ones of the set; "
             "rank, report and export still read it, but to go on start a new study with --name"
+        )
+    if there.get("score_weights") != _SCORE_WEIGHTS and any(c.n_seeds for c in database.scored(spec.name)):
+        raise InvalidInputError(
+            f"the study {spec.name!r} was scored by an older nas_sens, whose random networks had other weights; rank, "
+            "report and export still read it, but to go on start a new study with --name"
         )
     given = prepared.splits.fingerprint
     if (begun := of_study(spec.name, there, "data_fingerprint")) != given:
@@ -234,6 +245,7 @@ def _study_attributes(spec: StudySpec, prepared: Prepared) -> dict[str, Any]:
         "space_digest": spec.search_space.digest,
         "data_fingerprint": splits.fingerprint,
         "score_inputs": _SCORE_INPUTS,
+        "score_weights": _SCORE_WEIGHTS,
         "n_threads": torch.get_num_threads(),
         **({"code": sources} if (sources := sources_of(spec)) else {}),
         "input_shape": shape_to_json(splits.input_shape),

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from ..architectures import ArchitectureSpec, count_flops, count_params
+from ..architectures import ArchitectureSpec, count_flops, count_params, trainable_layers
 from ..core.candidates import STATUS_OK, ScoredCandidate
 from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError, OutOfMemoryError
@@ -21,6 +21,7 @@ from ..metrics.closed_form.expectation import ClosedForm, closed_form_batch, is_
 from ..metrics.measurement import measure
 from ..study.proposal import Proposal
 from ..study.search_space import SearchSpace
+from .default_measures import default_measures
 from .probe import Probe
 from .score import Score, from_closed_form, probe_initialization, probed, score
 
@@ -111,15 +112,15 @@ def with_score(record: ScoredCandidate, result: Score) -> ScoredCandidate:
 def _with_batched(
     record: ScoredCandidate, result: Score, architecture: ArchitectureSpec, splits: Splits, probe: Probe
 ) -> ScoredCandidate:
-    """Return a candidate that was scored without a module; one is built only if something else is measured of it."""
-    if result.status != STATUS_OK or not probe.spec.metrics:
+    """Return a candidate that was scored without a module; one is built only if measures are asked for by name."""
+    if result.status != STATUS_OK or not probe.spec.named_metrics:
         return with_score(record, result)
     try:
         with memory_guard():
             model = architecture.blank(splits.input_shape, splits.n_outputs, device=probe.device)
             return _with(record, _measured(result, architecture, model, probe))[0]
     except OutOfMemoryError as error:
-        return replace(with_score(record, result), measure_problems=dict.fromkeys(probe.spec.metrics, str(error)))
+        return replace(with_score(record, result), measure_problems=dict.fromkeys(probe.spec.named_metrics, str(error)))
 
 
 def _sized(space: SearchSpace, proposal: Proposal, splits: Splits, device: torch.device) -> ScoredCandidate:
@@ -208,7 +209,7 @@ def _counted(
     """Return a candidate with its parameters and FLOPs, or why it is infeasible; and its module without values."""
     values = architecture.to_dict()
     skeleton = architecture.skeleton(splits.input_shape, splits.n_outputs)
-    record = replace(record, params=count_params(skeleton))
+    record = replace(record, params=count_params(skeleton), trainable_layers=len(trainable_layers(skeleton)))
     if problem := space.violation({**values, "params": record.params}):
         return replace(record, feasible=False, status=f"infeasible: {problem}"), None
     model = skeleton.to_empty(device=device)
@@ -225,13 +226,15 @@ def _with(record: ScoredCandidate, found: Assessed) -> tuple[ScoredCandidate, Sc
 
 def _measured(result: Score, architecture: ArchitectureSpec, model: nn.Module, probe: Probe) -> Assessed:
     """Return a score with the further measures that are finite, and why the others have no value."""
-    if not probe.spec.metrics:
+    if probe.spec.metrics == "auto":
+        return Assessed(result, *default_measures(architecture, model, probe))
+    if not probe.spec.named_metrics:
         return Assessed(result)
     found = measure(
         model,
         probe.x,
         probe.y,
-        metrics=probe.spec.metrics,
+        metrics=probe.spec.named_metrics,
         seeds=probe.spec.seeds,
         init=architecture.init,
         generator=make_generator("measures", architecture.digest, probe.seed),

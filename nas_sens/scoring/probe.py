@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..architectures.common_numbers import CommonNumbers
 from ..core.errors import InvalidInputError
 from ..core.identity import make_generator
 from ..core.inputs import (
+    batches_of,
     called_with,
     device_of,
     floats_as,
@@ -34,6 +36,7 @@ from ..study.score_spec import ScoreSpec
 
 # S varies by a few per cent from input to input, so that more inputs cost time and change log10 S in the third digit.
 _CLOSED_FORM_INPUTS = 16
+_CPU_ROWS = 128  # in one pass of convolutions on a CPU: maps of more leave its caches, and take up to 1.7 times as long
 _KEPT_BYTES = 2**28  # of noisy inputs; those of further networks are drawn when they are needed
 
 
@@ -77,9 +80,11 @@ class Probe:
         spec: How to score.
         seed: Seed of the study.
         y: Labels of the inputs, for measures that look at them.
-        kept_bytes: Most memory for noisy inputs; those of further networks are drawn when they are needed.
+        kept_bytes: Most memory for noisy inputs, and for numbers that weights are taken from; those of further networks
+            are drawn when they are needed.
 
     Attributes:
+        numbers: What the weights of all candidates' networks are taken from.
         kinds_without_rule: Kinds of layers in the candidates that were probed so far which ``probe_init`` has no rule
             for, and which were drawn as the networks themselves draw them.
 
@@ -107,6 +112,7 @@ class Probe:
         self.device = device_of(x)
         self._pairs: dict[int, Any] = {}
         self._n_kept = kept_bytes // max(1, sum(2 * t.numel() * t.element_size() for t in parts_of(self._x)))
+        self.numbers = CommonNumbers("probe", seed, device=self.device, kept_bytes=kept_bytes)
         self.memo = Memo()
         self.kinds_without_rule: set[str] = set()
         self.output: Output | None = output_of(spec.output)
@@ -163,8 +169,11 @@ class Probe:
         See `metrics.output_sensitivity.output_noise_statistics`.
         """
         n, given = 2 * self.n_inputs, floats_as(self.pair(i), float_type(model, self._x))
+        has_maps = self.device.type == "cpu" and any(p.ndim > 2 for p in model.parameters())
+        size = _CPU_ROWS if has_maps and not self._is_inside else n
         with self._noise_inside(model, i) if self._is_inside else nullcontext():
-            y = picked(called_with(model, given), n, self.output)
+            parts = [picked(called_with(model, part), n_rows(part), self.output) for part in batches_of(given, size)]
+        y = parts[0] if len(parts) == 1 else torch.cat(parts)
         return output_noise_statistics(y[: self.n_inputs], y[self.n_inputs :], after_softmax=self.spec.after_softmax)
 
     def sensitivity(self, model: nn.Module, i: int) -> torch.Tensor:

@@ -15,7 +15,6 @@ from ..architectures.initialization import initialize_, kinds_without_rule
 from ..core.candidates import STATUS_OK
 from ..core.declarations import changed
 from ..core.device import has_float64
-from ..core.identity import make_generator
 from ..core.init_schemes import InitScheme
 from ..core.module_mode import evaluation_mode
 from ..metrics.closed_form.expectation import ClosedForm, NoClosedFormError, closed_form
@@ -95,7 +94,8 @@ def _type_kept(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        _as_type_(model, dtype)
+        if next(model.parameters()).dtype != dtype:
+            _as_type_(model, dtype)
 
 
 def _as_type_(model: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -115,8 +115,7 @@ def _draw(
     scheme, scale = probe_initialization(architecture, probe.spec)
     found = []
     for i in range(start, stop):
-        generator = make_generator("probe", architecture.digest, probe.seed, i, device=probe.device)
-        initialize_(model, scheme, scale=scale, generator=generator)
+        initialize_(model, scheme, scale=scale, generator=probe.numbers.network(i))
         found.append(probe.statistics(model, i))
     return [tuple(row) for row in torch.stack(found).tolist()] if found else []
 

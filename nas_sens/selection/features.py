@@ -25,6 +25,8 @@ def selection_features(candidate: ScoredCandidate) -> Candidate:
     }
     if candidate.log10_relative_sensitivity is not None:
         features["log10_relative_sensitivity"] = candidate.log10_relative_sensitivity
+    if candidate.trainable_layers is not None:
+        features["trainable_layers"] = float(candidate.trainable_layers)
     features |= dict(candidate.measures)
     features |= FAMILIES.get(values["family"]).structure(values)
     numbers = {k: v for k, v in candidate.training.items() if isinstance(v, (bool, int, float))}

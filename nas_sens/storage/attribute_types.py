@@ -40,6 +40,7 @@ _OF_STUDY: dict[str, tuple[type, ...]] = {
     "table_fingerprint": (str,),
     "score_inputs": (str,),
     PROSPECTS: (dict,),
+    "score_weights": (str,),
 }
 _SECTIONS = ("search_space", "data", "score", "search", "select", "train")
 _NUMBER = (float, int, type(None))

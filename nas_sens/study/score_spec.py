@@ -14,6 +14,20 @@ from ..core.user_code import named
 from ..metrics import METRICS
 
 Positive = Annotated[int, Field(ge=1)]
+DEFAULT_METRICS = ("naswot", "synflow", "jacob_cov")
+
+
+def _auto_none_or_names(metrics: Any) -> Any:
+    """Return what is declared as metrics; "none" for an empty list.
+
+    Raises:
+        ValueError: It is none of what may be.
+    """
+    if isinstance(metrics, (list, tuple)) and all(isinstance(name, str) for name in metrics):
+        return tuple(metrics) or "none"
+    if metrics in ("auto", "none"):
+        return metrics
+    raise ValueError(f'must be "auto", "none" or a list of names (nas-sens list metrics); given {metrics!r}')
 
 
 @declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -49,9 +63,12 @@ class ScoreSpec:
             embedding that runs. Monte Carlo only.
         reduced: Parameters of the architecture that are replaced for scoring, such as ``{ cells_per_stage = 1 }``: a
             smaller network is scored in place of the full one. Parameters and FLOPs are those of the full one.
-        metrics: Further measures of every candidate (``nas-sens list metrics``), means over ``seeds`` networks of the
-            candidate's own initialisation on the same inputs; the calibrated rule learns from them, too. Some look at
-            labels, of the inputs' own set.
+        metrics: Further measures of every candidate, which the calibrated rule learns from, too. ``auto`` for those
+            that cost little (``naswot``, ``synflow``, ``jacob_cov``) of candidates whose score takes a network, of one
+            of these, on at most 32 inputs; fully-connected ones that are scored in closed form together have none, and
+            what cannot be measured is left out. ``none``; or a list (``nas-sens list metrics``): means over ``seeds``
+            networks of the candidate's own initialisation on the same inputs. Some look at labels, of the inputs' own
+            set.
     """
 
     metric: Literal["output_sensitivity"] = "output_sensitivity"
@@ -68,13 +85,20 @@ class ScoreSpec:
     output: Annotated[str | int | None, BeforeValidator(named)] = None
     noise_at: Annotated[str, Field(min_length=1)] | None = None
     reduced: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    metrics: Annotated[
+        Literal["auto", "none"] | Annotated[tuple[str, ...], Field(strict=False)], BeforeValidator(_auto_none_or_names)
+    ] = "auto"
+
+    @property
+    def named_metrics(self) -> tuple[str, ...]:
+        """The further measures that are asked for by name; none by default."""
+        return self.metrics if isinstance(self.metrics, tuple) else ()
 
     @model_validator(mode="after")
     def _check_metrics(self) -> ScoreSpec:
-        for name in self.metrics:
+        for name in self.named_metrics:
             METRICS.get(name)
-        if any(METRICS.get(name).needs_labels for name in self.metrics) and self.inputs == "gaussian":
+        if any(METRICS.get(name).needs_labels for name in self.named_metrics) and self.inputs == "gaussian":
             raise ValueError(
                 "needs inputs from the validation or train set for metrics that look at labels; given gaussian"
             )

@@ -23,6 +23,7 @@ def with_present_names(stored: Mapping[str, Any]) -> dict[str, Any]:
     study = dict(stored)
     study["select"] = {"rounds": _ROUNDS, **stored.get("select", {})}
     study["search"] = {"grow": 0, **stored.get("search", {})}
+    study["score"] = {"metrics": (), **stored.get("score", {})}  # which were none by default
     study["train"] = _renamed(stored.get("train", {}), _TRAIN)
     study["figures"] = [_renamed(figure, _FIGURE) for figure in stored.get("figures", ())]
     return study

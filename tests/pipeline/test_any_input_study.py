@@ -13,6 +13,7 @@ import nas_sens as ns
 from nas_sens.pipeline.declare import declare
 from nas_sens.pipeline.score_stage import score_candidates
 from nas_sens.pipeline.search import open_study
+from nas_sens.study.score_spec import DEFAULT_METRICS
 
 G = torch.Generator().manual_seed(0)
 WORDS = torch.randint(0, 9, (60, 6), generator=G)
@@ -132,7 +133,11 @@ def test_candidates_are_scored_or_refused_in_one_line(family, data, score, stora
     found, session = scored(spec, storage)
     assert len(found) == 3
     assert all(c.is_ok and c.estimator == "monte_carlo" and c.flops > 0 for c in found)
-    assert all(not c.measure_problems for c in found)
+    # By default what such networks lack is recorded; each is measured or has its reason.
+    lacks = set() if session.spec.score.named_metrics else {"naswot"}  # none has a ReLU module
+    for c in found:
+        assert set(c.measure_problems) == lacks, c.measure_problems
+        assert set(c.measures) == set(session.spec.score.named_metrics or DEFAULT_METRICS) - lacks
     kinds = {reader: ["Embedding", "LSTM"], both: ["Embedding"]}.get(family)
     assert session.storage.attributes("s").get("layers_drawn_by_networks") == kinds
     again, _ = scored(spec, storage)

@@ -155,6 +155,22 @@ def test_a_study_that_was_scored_on_other_inputs_is_read_but_does_not_go_on(tmp_
     assert read_result(StudyStorage(url(tmp_path)), "tiny").candidates
 
 
+def test_a_study_of_other_random_networks_does_not_go_on_unless_it_drew_none(tmp_path: Path) -> None:
+    for estimator in ("monte_carlo", "closed_form"):
+        spec = tiny(name=estimator, score=ns.ScoreSpec(estimator=estimator, seeds=2, n_inputs=16))
+        session = open_study(spec, storage=url(tmp_path))
+        score_candidates(session)
+        with sqlite3.connect(tmp_path / "a.db") as database:  # as older versions left it
+            database.execute("DELETE FROM study_user_attributes WHERE key = 'score_weights'")
+        if estimator == "closed_form":
+            again = open_study(spec, storage=url(tmp_path))
+            assert again.storage.attributes(estimator)["score_weights"]
+        else:
+            with pytest.raises(ns.InvalidInputError, match=r"random networks had other weights.*--name"):
+                open_study(spec, storage=url(tmp_path))
+            assert read_result(StudyStorage(url(tmp_path)), estimator).candidates
+
+
 def test_training_protocol_may_change_before_anything_is_trained(tmp_path: Path) -> None:
     session = open_study(tiny(), storage=url(tmp_path))
     score_candidates(session)

@@ -65,7 +65,7 @@ def test_a_score_is_the_mean_of_eq_2_over_networks(digits, probe):
     values = []
     for i in range(3):
         model = FC.build((1, 8, 8), 10, generator=torch.Generator())
-        initialize_(model, "standard_normal", generator=make_generator("probe", FC.digest, 7, i))
+        initialize_(model, "standard_normal", generator=probe.numbers.network(i))
         noise = torch.randn(x.shape, generator=make_generator("input noise", 7, i)) * 0.1
         both = model.eval()(torch.cat([x, x + noise])).detach().double().numpy()
         values.append(np.var((both[40:] - both[:40]).mean(axis=1), ddof=1))
@@ -111,7 +111,7 @@ def test_relative_sensitivity_is_noise_power_over_signal(digits, probe):
     x, power, signal = digits.x_val[:40], [], []
     for i in range(3):
         model = FC.build((1, 8, 8), 10)
-        initialize_(model, "standard_normal", generator=make_generator("probe", FC.digest, 7, i))
+        initialize_(model, "standard_normal", generator=probe.numbers.network(i))
         noise = torch.randn(x.shape, generator=make_generator("input noise", 7, i)) * 0.1
         clean, noisy = (model.eval()(z).detach().double().numpy() for z in (x, x + noise))
         power.append(np.mean(np.sum((noisy - clean) ** 2, axis=1)))
