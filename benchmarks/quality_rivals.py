@@ -195,32 +195,35 @@ def evolution(world: World, most: int) -> list[int]:
     return trained
 
 
-def by_model(world: World, most: int, *, kind: str, sees: str) -> list[int]:
-    """Return what a model of scikit-learn's with expected improvement trains, one at a time."""
-    from sklearn.ensemble import RandomForestRegressor
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-
+def by_model(world: World, most: int, *, kind: str) -> list[int]:
+    """Return what a model of the encoding with expected improvement trains, one at a time."""
     rng = np.random.default_rng(world.seed + 3)
     numbers = world.reach if len(world.reach) <= 1000 else np.union1d(world.pool, rng.choice(world.reach, 700))
-    x = (encoding if sees == "encoding" else features)(world.table)[numbers]
-    y = world.table.losses[numbers]
+    x, y = encoding(world.table)[numbers], world.table.losses[numbers]
     trained = rng.choice(len(numbers), N_START, replace=False).tolist()
-    scale = float(np.median(cdist(x[:200], x[:200]))) or 1.0
     while len(trained) < most:
         known = (y[trained] - y[trained].mean()) / (y[trained].std() or 1.0)
-        if kind == "forest":
-            forest = RandomForestRegressor(50, random_state=int(rng.integers(2**31)), n_jobs=1).fit(x[trained], known)
-            each = np.array([tree.predict(x) for tree in forest.estimators_])
-            mean, sd = each.mean(axis=0), each.std(axis=0)
-        else:
-            prior = ConstantKernel(1.0) * Matern(scale, (scale / 10, scale * 10), nu=2.5) + WhiteKernel(0.1)
-            model = GaussianProcessRegressor(prior, random_state=0).fit(x[trained], known)
-            mean, sd = model.predict(x, return_std=True)
+        mean, sd = predicted(kind, x[trained], known, x, seed=int(rng.integers(2**31)))
         gain = expected_improvement(mean, sd, known.min()) + 1e-12 * rng.random(len(mean))
         gain[trained] = -1.0
         trained.append(int(np.argmax(gain)))
     return numbers[trained][:most].tolist()
+
+
+def predicted(kind: str, x: np.ndarray, y: np.ndarray, new: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a model of scikit-learn's expects of new points, and its standard deviations."""
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+    if kind == "forest":
+        forest = RandomForestRegressor(50, random_state=seed, n_jobs=1).fit(x, y)
+        each = np.array([tree.predict(new) for tree in forest.estimators_])
+        return each.mean(axis=0), each.std(axis=0)
+    scale = float(np.median(cdist(new[:200], new[:200]))) or 1.0
+    prior = ConstantKernel(1.0) * Matern(scale, (scale / 10, scale * 10), nu=2.5) + WhiteKernel(0.1)
+    mean, sd = GaussianProcessRegressor(prior, random_state=0).fit(x, y).predict(new, return_std=True)
+    return mean, sd
 
 
 RIVALS: Mapping[str, Callable[[World, int], list[int]]] = {
@@ -228,14 +231,13 @@ RIVALS: Mapping[str, Callable[[World, int], list[int]]] = {
     **{name: lambda w, n, s=name: by_optuna(w, n, sampler=s) for name in ("tpe", "gp", "cmaes")},  # type: ignore[misc]
     "evolution": evolution,
     **{
-        f"{kind}_{sees}": lambda w, n, k=kind, s=sees: by_model(w, n, kind=k, sees=s)  # type: ignore[misc]
+        f"{kind}_encoding": lambda w, n, k=kind: by_model(w, n, kind=k)  # type: ignore[misc]
         for kind in ("forest", "gp")
-        for sees in ("encoding", "features")
     },
 }
 # Those that take seconds a search have fewer repeats and trainings.
 MOST_SLOW = 20
-SLOW = ("gp", "forest_encoding", "forest_features", "gp_encoding", "gp_features")
+SLOW = ("gp", "forest_encoding", "gp_encoding")
 
 
 def run(world: World, most: int, *, name: str) -> list[int]:

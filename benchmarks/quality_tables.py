@@ -75,23 +75,19 @@ def trained_tables() -> list[Table]:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         outcome = "val_error" if any(row["val_error"] for row in rows) else "val_loss"  # of a regression
-        table = read_outcome_table(
-            path, outcome=outcome, key="digest"
-        )  # an architecture may be trained in several ways
-        candidates = [
-            replace(
-                c, family=(spec := json.loads(row["architecture"]))["family"], choices=choices_of(spec, _training(row))
-            )
-            for c, row in zip(table.candidates, rows, strict=True)
-        ]
+        # By digests, since an architecture may have been trained in several ways.
+        table = read_outcome_table(path, outcome=outcome, key="digest")
+        candidates = [_as_in_a_study(c, row) for c, row in zip(table.candidates, rows, strict=True)]
         losses = np.array([table.outcomes[c.digest] for c in candidates])
         found.append(Table(path.stem.removeprefix("trained_"), tuple(candidates), losses, False))
     return found
 
 
-def _by_default(features: Mapping[str, float]) -> dict[str, float]:
-    """Return the features that a study has if its declaration names no measures."""
-    return {k: v for k, v in features.items() if k not in ("near", "zen")}
+def _as_in_a_study(candidate: Candidate, row: Mapping[str, str]) -> Candidate:
+    """Return a candidate with its choices, and the features that a study has whose declaration names no measures."""
+    spec = json.loads(row["architecture"])
+    features = {k: v for k, v in candidate.features.items() if k not in ("near", "zen")}
+    return replace(candidate, features=features, family=spec["family"], choices=choices_of(spec, _training(row)))
 
 
 def _training(row: Mapping[str, str]) -> dict[str, Any]:

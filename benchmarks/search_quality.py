@@ -8,9 +8,8 @@ its pool. All rules see the same pools. ``calibrated`` is ours, in rounds of two
 before each round, as in a study. A name with a sign trains by one feature, the largest first for +; ``capacity`` by
 the mean rank of what grows with capacity; ``tpe``, ``gp``, ``cmaes`` are Optuna's samplers on the choices,
 ``evolution`` is regularised evolution (population 10, sample 5), ``forest_encoding`` and ``gp_encoding`` are
-scikit-learn's models on the choices with expected improvement (as in BANANAS), and ``forest_features`` and
-``gp_features`` the same models on what ours sees. On a table that is a sample, what a rival proposes is replaced by
-the nearest candidate that is there.
+scikit-learn's models on the choices with expected improvement (as in BANANAS). On a table that is a sample, what a
+rival proposes is replaced by the nearest candidate that is there.
 
 regret        best outcome found minus the best of the pool (of a whole space: of all), in standard deviations of the
               table;  percentile: share of candidates that are better, in percent; means over repeats, 95 % intervals
@@ -130,20 +129,29 @@ def mean(values: np.ndarray) -> Interval:
     return Interval(float(values.mean()), float(values.mean() - half), float(values.mean() + half))
 
 
-def ranking(table: Table, n: int, repeats: int, seed: int) -> dict[str, float]:
-    """Return how well predictions rank the rest of a pool after ``n`` random trainings, means over repeats."""
-    rows = []
+def ranking(table: Table, n: int, repeats: int, seed: int) -> dict[str, dict[str, float]]:
+    """Return how well models rank the rest of a pool after ``n`` random trainings, means over repeats.
+
+    ``calibrated`` is ours, ``forest`` and ``gp`` are scikit-learn's on all that ours sees.
+    """
+    rows: dict[str, list[tuple[float, ...]]] = {"calibrated": [], "forest": [], "gp": []}
+    seen = rivals.features(table)
     for world in worlds(table, repeats, seed):
-        pool = [table.candidates[i] for i in world.pool]
-        losses = table.losses[world.pool]
+        pool, losses = [table.candidates[i] for i in world.pool], table.losses[world.pool]
         known = np.random.default_rng(world.seed).choice(len(pool), n, replace=False)
         rest = np.setdiff1d(np.arange(len(pool)), known)
         fitted = calibrate(pool, {pool[i].digest: float(losses[i]) for i in known})
-        predicted, truth = fitted.predict([pool[i] for i in rest]).mean, losses[rest]
+        means = {"calibrated": fitted.predict([pool[i] for i in rest]).mean}
+        x, y = seen[world.pool], rankdata(losses[known])
+        for kind in ("forest", "gp"):
+            means[kind] = rivals.predicted(kind, x[known], (y - y.mean()) / y.std(), x[rest], seed=0)[0]
+        truth = losses[rest]
         gains = (len(rest) - rankdata(truth)) / len(rest)
-        ndcg = ndcg_score([gains], [-predicted], k=max(1, len(rest) // 10))
-        rows.append((spearmanr(predicted, truth)[0], kendalltau(predicted, truth)[0], ndcg))
-    return dict(zip(("spearman", "kendall", "ndcg"), np.nanmean(rows, axis=0).round(4).tolist(), strict=True))
+        for kind, mean_of in means.items():
+            ndcg = ndcg_score([gains], [-mean_of], k=max(1, len(rest) // 10))
+            rows[kind].append((spearmanr(mean_of, truth)[0], kendalltau(mean_of, truth)[0], ndcg))
+    names = ("spearman", "kendall", "ndcg")
+    return {k: dict(zip(names, np.nanmean(v, axis=0).round(4).tolist(), strict=True)) for k, v in rows.items()}
 
 
 def result_of(table: Table, arguments: argparse.Namespace, executor: ProcessPoolExecutor) -> dict[str, Any]:
@@ -222,7 +230,7 @@ if __name__ == "__main__":
     for benchmark in ("nasbench201", "macro", "transnas"):
         parser.add_file(benchmark, f"outcomes of {benchmark}", is_needed=False)
     parser.add_argument("--repeats", type=int, default=60)
-    parser.add_argument("--slow-repeats", type=int, default=10, help=f"of {_names(rivals.SLOW)}")
+    parser.add_argument("--slow-repeats", type=int, default=12, help=f"of {_names(rivals.SLOW)}")
     parser.add_argument("--most", type=int, default=40, help="trainings of a search")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--rules", help="names of rules, with commas; all if left out")
