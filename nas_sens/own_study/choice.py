@@ -45,12 +45,10 @@ def best(
     screen: Screen,
     *,
     n: int = 1,
-    seed: int = 0,
 ) -> list[tuple[Proposal, Pick]]:
     """Return the ``n`` proposals to train next, with reasons.
 
-    Until two trials with different values were trained, and in a study of several objectives always, those that are far
-    from all others in their features; then those with the largest expected improvement.
+    They are those of the rule ``calibrated``; in a study of several objectives, as if nothing had been trained.
 
     Args:
         study: The study.
@@ -58,7 +56,6 @@ def best(
         proposals: What to choose from, without repeats.
         screen: Measures trials that were not scored.
         n: How many.
-        seed: Seed of the first of a study.
     """
     which = signs(study.directions)
     finished = [t for t in earlier if t.state in FINISHED]
@@ -67,7 +64,7 @@ def best(
     known = [_candidate(t, screen) for t in earlier if as_key(t) in outcome or as_key(t) in pending]
     names = {f"proposal {i:06d}": proposal for i, proposal in enumerate(proposals)}
     pool = [*known, *(proposal.candidate(name) for name, proposal in names.items())]
-    picks = select(pool, outcome, rule="calibrated", n=n, target="value", pending=pending, seed=seed)
+    picks = select(pool, outcome, rule="calibrated", n=n, target="value", pending=pending)
     return [(names[pick.digest], pick) for pick in picks]
 
 

@@ -32,9 +32,9 @@ class SensitivitySampler(BaseSampler):
     """Draws many proposals, builds and scores their networks, and proposes the one whose training promises most.
 
     One in eight proposals comes from ``base``; the others are random, or differ in some parameters from the trials that
-    came out best. Until two trials were trained, it proposes what is far from all others in its features; then, what
-    has the largest expected improvement by the rule ``calibrated``, which learns from the study's trained trials what
-    sensitivity, size and parameters say here. Trials that run meanwhile are believed to come out as predicted, so that
+    came out best. The rule ``calibrated`` chooses among them: in turn what is expected to be best and what has the
+    largest expected improvement. It learns from the study's trained trials what sensitivity, size and parameters say
+    here; before there are any, it goes by what is usual, that more capacity is better mostly. Trials that run meanwhile are believed to come out as predicted, so that
     parallel workers do not propose the same. All state is in the study; trials need not have been scored: what is
     missing is measured, and written into each trial that the sampler sees end.
 

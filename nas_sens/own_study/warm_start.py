@@ -32,11 +32,10 @@ def enqueue(
 ) -> list[dict[str, Any]]:
     """Score many random networks of a space and enqueue the ``n`` that a study should train first.
 
-    Nobody knows yet whether large or small sensitivity is good here. So before anything is trained, those are chosen
-    that are far from each other in all features (sensitivity, relative sensitivity, size, layers, parameters) and
-    families: what they teach carries farthest. In a study that has trained two networks already, those with the largest
-    expected improvement by the rule ``calibrated``, each chosen as if those before it had come out as predicted. A
-    study of several objectives always gets the former.
+    They are chosen by the rule ``calibrated``, each as if those before it had come out as predicted: every other one is
+    what is expected to be best, the ones between have the largest expected improvement. Before anything is trained it
+    goes by what is usual elsewhere, that more capacity is better mostly; so it always does in a study of several
+    objectives.
 
     Enqueued trials have the score and the reason as attributes, and no pruner of ours prunes them before they report.
 
@@ -76,7 +75,7 @@ def enqueue(
     if not proposals:
         raise InvalidInputError(f"none of {n_pool} networks can be built; {screen.problem}; correct build or space")
     earlier = begun(study)
-    chosen = best(study, earlier, without_repeats(proposals, earlier), screen, n=n, seed=seed)
+    chosen = best(study, earlier, without_repeats(proposals, earlier), screen, n=n)
     for proposal, pick in chosen:
         study.enqueue_trial(dict(proposal.params), user_attrs={**proposal.score.attributes, REASON: pick.reason})
     return [dict(proposal.params) for proposal, _ in chosen]
