@@ -34,9 +34,10 @@ class SensitivitySampler(BaseSampler):
     One in eight proposals comes from ``base``; the others are random, or differ in some parameters from the trials that
     came out best. The rule ``calibrated`` chooses among them: in turn what is expected to be best and what has the
     largest expected improvement. It learns from the study's trained trials what sensitivity, size and parameters say
-    here; before there are any, it goes by what is usual, that more capacity is better mostly. Trials that run meanwhile are believed to come out as predicted, so that
-    parallel workers do not propose the same. All state is in the study; trials need not have been scored: what is
-    missing is measured, and written into each trial that the sampler sees end.
+    here; before there are any, it goes by what is usual, that more capacity is better mostly. Trials that run meanwhile
+    are believed to come out as predicted, so that parallel workers do not propose the same. All state is in the study;
+    trials need not have been scored: what is missing is measured, and written into each trial that the sampler sees
+    end.
 
     Args:
         build: From a trial to its untrained network: the function that the objective calls, which may ask for whatever
