@@ -87,7 +87,7 @@ def test_too_few_pairs_are_one_line(page):
         (
             found(Interval(-0.3, -0.5, -0.1), Interval(-0.2, -0.4, -0.1)),
             LOSS,
-            ["At equal FLOPs (120 pairs of 40 networks), a larger S goes with a smaller validation loss, which is better:"],
+            ["At equal FLOPs (120 pairs of 40 networks), a larger S goes with a smaller validation loss, which is"],
         ),
         (found(Interval(-0.3, -0.5, -0.1)), ACCURACY, ["a larger S goes with a smaller accuracy, which is worse"]),
         (found(Interval(0.3, 0.1, 0.5)), ACCURACY, ["a larger S goes with a larger accuracy, which is better"]),
@@ -96,7 +96,10 @@ def test_too_few_pairs_are_one_line(page):
         (
             found(None, Interval(-0.2, -0.4, -0.1)),
             LOSS,
-            ["cannot be said (too few pairs: 2", "With parameters and FLOPs held fixed, a larger S goes with a smaller"],
+            [
+                "cannot be said (too few pairs: 2",
+                "With parameters and FLOPs held fixed, a larger S goes with a smaller",
+            ],
         ),
         (found(None), LOSS, ["with both held fixed it cannot be said either (too few points)."]),
     ],
