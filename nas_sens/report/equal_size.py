@@ -30,17 +30,18 @@ class AtEqualSize:
     Attributes:
         by_flops: Over pairs of networks within 10 % of FLOPs.
         by_params: Over pairs within 10 % of parameters.
-        given_both: With log10 parameters and log10 FLOPs held fixed, or the other one for each of them.
+        given_size: With log10 parameters and log10 FLOPs held fixed, of which a study may lack one; for each of them
+            the other one.
     """
 
     by_flops: AmongAlike
     by_params: AmongAlike
-    given_both: GivenSeveral
+    given_size: GivenSeveral
 
     @property
     def intervals(self) -> list[Interval]:
         """All that is known of it."""
-        found = (self.by_flops.kendall, self.by_params.kendall, self.given_both.spearman)
+        found = (self.by_flops.kendall, self.by_params.kendall, self.given_size.spearman)
         return [interval for interval in found if interval is not None]
 
 
@@ -61,7 +62,8 @@ def at_equal_size(data: Trained, trained: Sequence[TrainedCandidate], ranked_by:
 
 
 def _at_equal_size(measure: str, x: Array, y: Array, data: Trained) -> AtEqualSize:
-    sizes = {name: data.measures[name] for name in (FLOPS, PARAMETERS) if name in data.measures}
+    measures = data.measures
+    sizes = {name: z for name in (FLOPS, PARAMETERS) if name in measures and np.isfinite(z := measures[name]).any()}
     unknown = np.full(x.shape, np.nan)
     by_flops, by_params = (
         among_alike(x, y, sizes.get(name, unknown), within=math.log10(LARGER), n_resamples=data.n_resamples)
@@ -71,7 +73,7 @@ def _at_equal_size(measure: str, x: Array, y: Array, data: Trained) -> AtEqualSi
     return AtEqualSize(
         by_flops=by_flops,
         by_params=by_params,
-        given_both=given_several(x, y, others, n_resamples=data.n_resamples),
+        given_size=given_several(x, y, others, n_resamples=data.n_resamples),
     )
 
 
@@ -93,7 +95,7 @@ def equal_size_rows(table: Mapping[str, AtEqualSize]) -> list[dict[str, Any]]:
 
 def _cells(row: AtEqualSize) -> list[dict[str, Any]]:
     of_pairs = [(a.kendall, f"{count(a.n_pairs)} pairs", a.reason) for a in (row.by_flops, row.by_params)]
-    of_networks = (row.given_both.spearman, f"n = {row.given_both.n}", row.given_both.reason)
+    of_networks = (row.given_size.spearman, f"n = {row.given_size.n}", row.given_size.reason)
     return [
         {
             "text": "" if interval is None else interval_text(interval),
@@ -116,11 +118,11 @@ def equal_size_text(found: AtEqualSize, ranked_by: Objective) -> str:
             f"At equal {size} ({count(pairs.n_pairs)} pairs of {count(pairs.n)} networks), "
             f"{_with_s(tau, ranked_by)}: Kendall’s τ {interval_text(tau)}"
         )
-    given = found.given_both
+    given = found.given_size
     if given.spearman is None:
-        return f"{said}; with both held fixed it cannot be said{' either' if known is None else ''} ({given.reason})."
+        return f"{said}; with size held fixed it cannot be said{' either' if known is None else ''} ({given.reason})."
     return (
-        f"{said}. With parameters and FLOPs held fixed, {_with_s(given.spearman, ranked_by)}: "
+        f"{said}. With size held fixed, {_with_s(given.spearman, ranked_by)}: "
         f"Spearman’s partial correlation {interval_text(given.spearman)}."
     )
 

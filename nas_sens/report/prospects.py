@@ -10,6 +10,8 @@ from ..storage.attribute_types import PROSPECTS
 from .numbers_as_text import number
 from .shown_figures import ShownFigure
 
+_LEAST_POINTS = 0.01  # percentage points, which errors are printed in with two decimals
+
 
 def prospects_text(protocol: Mapping[str, Any], n_trained: int, target: ShownFigure, loss_unit: str) -> str | None:
     """Return what training on is expected to gain.
@@ -27,14 +29,18 @@ def prospects_text(protocol: Mapping[str, Any], n_trained: int, target: ShownFig
     expected = select.get(PROSPECTS) if isinstance(select, Mapping) else None
     if expected is None or expected["n_trained"] != n_trained:
         return None
-    scale, unit = {"error": (100, " percentage points"), "loss": (1, f" {loss_unit}".rstrip())}.get(
-        target.kind, (1, "")
-    )
-    one, ten = (f"{number(scale * expected[key], 2)}{unit}" for key in ("next_one", "next_ten"))
+    one, ten = (_text(expected[key], target, loss_unit) for key in ("next_one", "next_ten"))
     return (
         f"By what its rule has learnt, another training is expected to improve the best {target.label} by {one}, the "
         f"next {AHEAD} by {ten}."
     )
+
+
+def _text(gain: float, target: ShownFigure, loss_unit: str) -> str:
+    if target.kind == "error":
+        points = number(100 * gain, 2) if 100 * gain >= _LEAST_POINTS else f"less than {_LEAST_POINTS}"
+        return f"{points} percentage points"
+    return f"{number(gain, 2)} {loss_unit if target.kind == 'loss' else ''}".rstrip()
 
 
 def without_prospects(protocol: Mapping[str, Any]) -> dict[str, Any]:

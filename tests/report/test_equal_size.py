@@ -24,7 +24,7 @@ FEW = AmongAlike(n=3, n_pairs=2, reason="too few pairs: 2 of 3 networks, at leas
 def found(tau: Interval | None, given: Interval | None = None) -> AtEqualSize:
     pairs = FEW if tau is None else AmongAlike(n=40, n_pairs=120, kendall=tau)
     several = GivenSeveral(n=9, reason="too few points") if given is None else GivenSeveral(n=40, spearman=given)
-    return AtEqualSize(by_flops=pairs, by_params=FEW, given_both=several)
+    return AtEqualSize(by_flops=pairs, by_params=FEW, given_size=several)
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +49,24 @@ def test_the_table_is_of_the_figure_that_is_ranked_by(study):
     assert table[SENSITIVITY] == AtEqualSize(
         by_flops=among_alike(s, y, flops, within=np.log10(1.1)),
         by_params=among_alike(s, y, params, within=np.log10(1.1)),
-        given_both=given_several(s, y, [flops, params]),
+        given_size=given_several(s, y, [flops, params]),
     )
-    assert table[FLOPS].given_both == given_several(flops, y, [params])
-    assert table[PARAMETERS].given_both == given_several(params, y, [flops])
+    assert table[FLOPS].given_size == given_several(flops, y, [params])
+    assert table[PARAMETERS].given_size == given_several(params, y, [flops])
     assert table[SENSITIVITY].by_flops.kendall.low > 0.5  # of which the losses were made
     turned = at_equal_size(data, study[1], Objective("val_loss", True))
     assert turned == table  # the figure's own sign
+
+
+def test_without_flops_parameters_are_all_of_size(study):
+    trained = [replace(t, flops=None) for t in study[1]]
+    data = columns(study[0], trained, USUAL.figures)
+    found = at_equal_size(data, trained, LOSS)[SENSITIVITY]
+    y = [t.val_loss for t in sorted(trained, key=lambda t: t.digest)]
+    assert found.by_flops.reason.startswith("too few pairs")
+    assert found.given_size == given_several(data.measures[SENSITIVITY], y, [data.measures[PARAMETERS]])
+    data = columns(study[0], trained, USUAL.figures, drops_empty=True)
+    assert at_equal_size(data, trained, LOSS)[SENSITIVITY] == found
 
 
 def test_every_measure_that_there_is_has_a_row(study, page):
@@ -98,10 +109,10 @@ def test_too_few_pairs_are_one_line(page):
             LOSS,
             [
                 "cannot be said (too few pairs: 2",
-                "With parameters and FLOPs held fixed, a larger S goes with a smaller",
+                "With size held fixed, a larger S goes with a smaller",
             ],
         ),
-        (found(None), LOSS, ["with both held fixed it cannot be said either (too few points)."]),
+        (found(None), LOSS, ["with size held fixed it cannot be said either (too few points)."]),
     ],
 )
 def test_the_sentence(table, by, texts):
@@ -112,7 +123,7 @@ def test_the_sentence(table, by, texts):
 
 def test_parameters_are_said_where_flops_have_too_few_pairs():
     pairs = AmongAlike(n=40, n_pairs=120, kendall=Interval(0.3, 0.1, 0.5))
-    table = AtEqualSize(by_flops=FEW, by_params=pairs, given_both=GivenSeveral(n=9, reason="too few points"))
+    table = AtEqualSize(by_flops=FEW, by_params=pairs, given_size=GivenSeveral(n=9, reason="too few points"))
     assert equal_size_text(table, LOSS).startswith("At equal parameters (120 pairs of 40 networks), a larger S goes")
 
 
@@ -128,6 +139,9 @@ def test_what_further_trainings_would_gain_is_said_as_long_as_it_is_true(select,
     protocol = {"select": {**select, "prospects": {"n_trained": 12, "next_one": 0.0012, "next_ten": 0.015}}}
     said = prospects_text(protocol, 12, shown.target, "nats")
     assert said == f"By what its rule has learnt, another training is expected to {sentence}"
+    protocol["select"]["prospects"] |= {"next_one": 7e-7}
+    least = "7×10⁻⁷ nats" if select else "less than 0.01 percentage points"
+    assert f"by {least}, the next" in prospects_text(protocol, 12, shown.target, "nats")
     assert prospects_text(protocol, 13, shown.target, "nats") is None
     assert prospects_text({"select": select}, 12, shown.target, "nats") is None
     assert prospects_text({}, 12, shown.target, "nats") is None
