@@ -150,6 +150,7 @@ def _study(
         "best": best_text(trained, by, shown),
         "ranked_by": ranked_by_text(by),
         "ranking": ranking_label(by),
+        "ranking_is_maximized": by.is_maximized,
         "n_trained": len(trained),
         "n_curves": sum(bool(t.curve) for t in trained),
         "most_curves": MOST_CURVES,

@@ -74,6 +74,7 @@ def test_every_measure_that_there_is_has_a_row(study, page):
     for measure in columns(*study, USUAL.figures).measures:
         assert measure in text
     assert "At equal FLOPs (1 225 pairs of 50 networks), a larger S goes with a larger" in text
+    assert "of the validation loss, by which networks are ranked (less of it is better)" in text
     candidates = [replace(c, measures={"naswot": 1.0 + c.log10_sensitivity}) for c in study[0]]
     trained = [replace(t, log10_sensitivity_after=None) for t in study[1]]
     table = at_equal_size(columns(candidates, trained, USUAL.figures), trained, LOSS)
