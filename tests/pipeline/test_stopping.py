@@ -28,6 +28,26 @@ from tests.pipeline.test_growth import cut, error_of, looked_up, write
 from tests.tiny_study import comparable, url
 
 LIMIT = 0.004  # of errors from 0.1 to 0.2
+DECLARED = """
+name = "s"
+[search_space.fc]
+depth = {{ type = "int", low = 1, high = 6 }}
+width = {{ type = "int", low = 2, high = 40 }}
+[data]
+name = "digits"
+train_samples = 100
+[score]
+n_inputs = 8
+[search]
+n_candidates = 30
+grow = 0
+[select]
+top_k = 20
+stop_gain = 0.01
+final = "val_error"
+[train]
+table = "{table}"
+"""
 
 
 class Heard(SilentProgress):
@@ -119,6 +139,19 @@ def test_resumed_it_trains_nothing_and_does_not_say_again_what_is_expected(
     assert comparable(ns.search(spec(table), storage=url(folder), progress=again)) == comparable(result)
     assert again.about("further trainings") == []
     assert len(again.about("stopped after")) == 1  # or nobody knew why nothing is done
+
+
+def test_the_terminal_says_it_and_advises_nothing_in_vain(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(DECLARED.format(table=table))
+    arguments = ["search", str(tmp_path / "s.toml"), "--storage", url(tmp_path), "-o", str(tmp_path / "r.html")]
+    said = []
+    for _ in range(2):
+        done = CliRunner().invoke(cli, arguments)
+        assert done.exit_code == 0, done.output
+        said.append(done.output)
+        assert done.output.count("stopped after") == 1
+        assert "train four more" not in done.output
+    assert [text.count("lower stop_gain to go on") for text in said] == [1, 0]
 
 
 @pytest.mark.parametrize("n_trained", [3, 7, -1])
