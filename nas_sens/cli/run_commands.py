@@ -69,11 +69,12 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
     rest, shown_name, size = _storage_again(storage), quote(spec.name), ["--full"] if full else []
     renamed = [] if name is None else ["--name", name]
     by_error = (f"rank {shown_name} --by val_error{rest}", "rank by error instead of loss")
+    more = f"search {join([study, *size, *renamed, '--top-k', str(spec.select.top_k + 4)])}{rest}"
     show_next(
         progress,
         (f"export {shown_name} --rank 1 -o my_network{rest}", "the best network, ready to use"),
         *([by_error] if spec.train.trainer is None else []),  # others have figures of their own
-        (f"search {join([study, *size, *renamed, '--top-k', str(spec.select.top_k + 4)])}{rest}", "train four more"),
+        *([(more, "train four more")] if spec.select.stop_gain is None else []),  # it may have stopped before top_k
     )
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..core.candidates import USUAL_CURVE, TrainedCandidate, Underway
+from ..storage.attribute_types import PROSPECTS
 from ..storage.study_storage import StudyStorage
 from ..study.study_spec import StudySpec
 from .plan import count_left
+from .stopping import from_attribute, is_enough
 
 _RECENT = 50  # finished trainings by which the rest is judged
 
@@ -61,6 +63,9 @@ def overview_of(storage: StudyStorage, spec: StudySpec, *, now: datetime | None 
     candidates = storage.scored(spec.name)
     running = [u for u in seen.underway if u.is_running]
     n_left = max(0, count_left(spec, candidates, seen.trained) - len(running))
+    known = storage.attributes(spec.name).get(PROSPECTS)
+    if not seen.underway and is_enough(spec, from_attribute(known, len(seen.trained))):
+        n_left = 0  # the search stopped for that
     return Overview(
         name=spec.name,
         n_scored=sum(c.feasible and c.grown_for is None for c in candidates),

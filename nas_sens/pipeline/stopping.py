@@ -40,9 +40,23 @@ def as_attribute(expected: Prospects, n_trained: int) -> Mapping[str, Any]:
     return {"n_trained": n_trained, "next_one": expected.next_one, "next_ten": expected.next_ten}
 
 
-def in_words(expected: Prospects, target: str) -> str:
+def from_attribute(attribute: Mapping[str, Any] | None, n_trained: int) -> Prospects | None:
+    """Return what a study keeps of it; None if it keeps nothing, or nothing since its latest trainings."""
+    if attribute is None or attribute["n_trained"] != n_trained:
+        return None
+    return Prospects(attribute["next_one"], attribute["next_ten"])
+
+
+def in_words(expected: Prospects, target: str, *, is_stopped: bool) -> str:
     """Return what is said at the end of a search."""
+    to_do = "lower stop_gain" if is_stopped else "raise top_k"
     return (
         f"further trainings are expected to improve the best {target} by {expected.next_one:.2g} (the next one) and "
-        f"{expected.next_ten:.2g} (the next {AHEAD}); raise top_k to go on"
+        f"{expected.next_ten:.2g} (the next {AHEAD}); {to_do} to go on"
     )
+
+
+def stopped_in_words(spec: StudySpec, n_trained: int, n_left: int) -> str:
+    """Return what is said where a search stops before all that it may train."""
+    limit = f"stop_gain = {spec.select.stop_gain:g}"
+    return f"stopped after {n_trained} trainings, {n_left} left out: the next {AHEAD} should gain less than {limit}"

@@ -11,10 +11,9 @@ from ..storage.attribute_types import PROSPECTS
 from ..storage.guard import StorageAwayError
 from ..storage.queue import Claim
 from ..training.trainable import check_own_trainer
-from .plan import count_left
 from .prepare import Prepared
 from .session import Session, describe_study
-from .stopping import as_attribute, in_words
+from .stopping import as_attribute, from_attribute, in_words, stopped_in_words
 from .training_job import train_one
 from .training_queue import Filled, TrainingQueue
 from .waiting import Waiting
@@ -39,11 +38,9 @@ def train_selected(session: Session) -> bool:
     Raises:
         InvalidInputError: No candidate can be trained.
     """
-    spec, candidates = session.spec, trainable(session)
-    queue = TrainingQueue(session, candidates)
+    spec, queue = session.spec, TrainingQueue(session, trainable(session))
     n_epochs = spec.train.seeds * spec.train.n_epochs if session.table is None else 1
-    n_left = count_left(spec, candidates, queue.seen.trained)
-    with session.progress.stage("train", n_left * n_epochs) as stage:
+    with session.progress.stage("train", queue.n_left * n_epochs) as stage:
         is_done = _Training(session, queue, stage, n_epochs=n_epochs).run()
     if is_done:
         _tell_prospects(session, queue)
@@ -52,15 +49,17 @@ def train_selected(session: Session) -> bool:
 
 
 def _tell_prospects(session: Session, queue: TrainingQueue) -> None:
-    """Say, and keep with the study, what further trainings are expected to gain."""
+    """Say, and keep with the study, what further trainings are expected to gain, and whether it stops for that."""
     spec, n = session.spec, len(queue.seen.trained)
-    known = session.storage.attributes(spec.name).get(PROSPECTS)
-    if isinstance(known, dict) and known.get("n_trained") == n:
+    n_left = queue.n_left if spec.select.stop_gain is not None else 0
+    if n_left:
+        session.progress.message(stopped_in_words(spec, n, n_left))
+    if from_attribute(session.storage.attributes(spec.name).get(PROSPECTS), n) is not None:
         return  # a study that was done already, or another worker was faster
     expected = queue.prospects()
     if expected is not None:
         session.storage.create(spec.name, {PROSPECTS: as_attribute(expected, n)}, objective=spec.select.target)
-        session.progress.message(in_words(expected, spec.select.target))
+        session.progress.message(in_words(expected, spec.select.target, is_stopped=n_left > 0))
 
 
 class _Training:

@@ -15,7 +15,7 @@ from ..storage.study_database import BEATS_PER_GRACE
 from ..storage.study_storage import Trainings
 from ..training.outcome_lookup import TrainingTable, with_figures
 from .growth import Growth
-from .plan import Planned, plan_training, round_to_open
+from .plan import Planned, count_left, plan_training, round_to_open
 from .pool import Pool
 from .session import Session
 from .stopping import is_enough, prospects_of
@@ -99,7 +99,7 @@ class TrainingQueue:
         pool.add(growth.new())  # other processes may have let it grow
         n_ahead = 1 + len(self.seen.underway) // _WORKERS_PER_PICK if is_ahead else 0
         number = round_to_open(spec, pool, *self._known(), n_ahead=n_ahead)
-        if number is not None and spec.select.stop_gain is not None and self._is_enough():
+        if number is not None and spec.select.stop_gain is not None and is_enough(spec, self.prospects()):
             return []
         if number is not None and spec.search.grow:
             growth.grow(number, self.seen.trained)
@@ -111,14 +111,10 @@ class TrainingQueue:
         """Return what training on would gain, by what was seen last."""
         return prospects_of(self._session.spec, self._pool, self.seen.trained)
 
-    def _is_enough(self) -> bool:
-        expected = self.prospects()
-        if stops := is_enough(self._session.spec, expected):
-            n = len(self.seen.trained)
-            self._session.progress.message(
-                f"stopped after {n} trainings: stop_gain = {self._session.spec.select.stop_gain}"
-            )
-        return stops
+    @property
+    def n_left(self) -> int:
+        """Number of trainings that are declared and not finished, by what was seen last."""
+        return count_left(self._session.spec, list(self._pool.candidates.values()), self.seen.trained)
 
     def _known(self) -> tuple[list[TrainedCandidate], list[TrainedCandidate]]:
         """Return what is trained, and what waits or runs."""

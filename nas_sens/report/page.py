@@ -19,12 +19,14 @@ from ..core.errors import InvalidInputError
 from ..core.figures import Objective
 from ..core.text import printable
 from ..results.report_file import check_report_file, mark
+from ..statistics.alike_pairs import MOST_PARTNERS
 from ..statistics.beside import MIN_TRIPLES
 from ..statistics.bootstrap import MANY
 from ..statistics.groups import N_PERMUTATIONS
 from ..statistics.permutations import number_of_permutations
 from ..study.select_spec import ranking_figure
 from .declared.figures import declared_panels
+from .equal_size import at_equal_size, equal_size_rows, equal_size_text, intervals_of
 from .figure_style import MOST_CURVES
 from .numbers_as_text import count
 from .outcomes import (
@@ -38,6 +40,7 @@ from .outcomes import (
 )
 from .panels import after_panels, curve_panels, distribution_panel, outcome_panels, own_after_panels, rule_panel
 from .prediction import loss_prediction, loss_text, rule_prediction, rule_text
+from .prospects import prospects_text, without_prospects
 from .reliability import reliabilities
 from .shown_figures import Shown, shown_figures
 from .statistics_tables import beside_rows, correlation_rows, difference_rows, reliability_rows
@@ -116,7 +119,7 @@ def render_report(
     page = {
         "name": printable(name),
         "mark": mark(name),
-        "protocol": protocol_rows({k: v for k, v in protocol.items() if k != "figures"}),
+        "protocol": protocol_rows({k: v for k, v in without_prospects(protocol).items() if k != "figures"}),
     }
     shown, by = shown_figures(protocol, in_order(trained)), ranking_figure(protocol)
     page |= _study(candidates, trained, by, shown, scored=scored_text(protocol)) | _findings(
@@ -147,6 +150,7 @@ def _study(
         "best": best_text(trained, by, shown),
         "ranked_by": ranked_by_text(by),
         "ranking": ranking_label(by),
+        "ranking_is_maximized": by.is_maximized,
         "n_trained": len(trained),
         "n_curves": sum(bool(t.curve) for t in trained),
         "most_curves": MOST_CURVES,
@@ -192,11 +196,18 @@ def _findings(
         if shown.is_own
         else after_panels(trained, table, loss, wording)
     )
-    found = [*intervals(table, fits), *(d.interval for d in differences.values() if d.interval)]
+    by = ranking_figure(protocol)
+    beyond_size = at_equal_size(data, trained, by)
+    found = [
+        *intervals(table, fits),
+        *intervals_of(beyond_size),
+        *(d.interval for d in differences.values() if d.interval),
+    ]
     return {
         "declared_panels": declared_panels(protocol, in_order(trained), wording),
         "wording": wording,
         "verdict": verdict_sentence(primary, decisive, fits[SENSITIVITY][primary.label], trained, found=found_by_ranks),
+        "prospects": prospects_text(protocol, len(trained), target, wording.loss_unit),
         "by_ranks": found_by_ranks is not None,
         "shown": shown,
         "has_losses": any(figure.kind == "loss" for figure in figures),
@@ -214,13 +225,16 @@ def _findings(
         "outcomes": [figure.scaled_label for figure in figures],
         "correlations": correlation_rows(table),
         "beside": beside_rows(fits),
+        "equal_size": equal_size_rows(beyond_size),
+        "equal_size_text": equal_size_text(beyond_size[SENSITIVITY], by),
+        "most_partners": MOST_PARTNERS,
         "differences": difference_rows(differences, figures),
         "reliabilities": reliability_rows(reliable),
         "loss_prediction": loss_text(loss, wording.predicted_by),
         "rule_prediction": rule_text(rule, target, wording.loss_unit) if rule else None,
         "outcome_panels": outcome_panels(trained, table, wording, shown),
         "distribution": distribution_panel(candidates, trained),
-        "curve_panels": curve_panels(trained, wording, ranking_figure(protocol), shown),
+        "curve_panels": curve_panels(trained, wording, by, shown),
         "after_panels": after,
         "rule_panel": rule_panel(trained, rule, target, wording) if rule else None,
     }

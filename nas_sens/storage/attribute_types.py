@@ -42,6 +42,7 @@ _OF_STUDY: dict[str, tuple[type, ...]] = {
     PROSPECTS: (dict,),
     "score_weights": (str,),
 }
+_EXPECTED = ("n_trained", "next_one", "next_ten")
 _SECTIONS = ("search_space", "data", "score", "search", "select", "train")
 _NUMBER = (float, int, type(None))
 _LARGEST = 10**300  # of whole numbers, which are computed with as floats
@@ -148,6 +149,10 @@ def check_study(name: str, attributes: Mapping[str, Any]) -> None:
             wanted = " or ".join(t.__name__ for t in kinds)
             found = shown(attributes[key])
             raise StorageError(f"{key} of study {shown(name)} must be a {wanted}; found {found}; {ADVICE}")
+    expected = attributes.get(PROSPECTS)
+    if expected is not None and any(type(expected.get(key)) not in (int, float) for key in _EXPECTED):
+        what = f"{PROSPECTS} of study {shown(name)} must have numbers {', '.join(_EXPECTED)}"
+        raise StorageError(f"{what}; found {shown(expected)}; {ADVICE}")
     if "study" in attributes:
         declared_in(name, attributes)
 

@@ -128,8 +128,8 @@ class _Checker(HTMLParser):
 
 def test_sections_come_in_the_promised_order(page):
     sections = re.findall(r'<section[^>]*id="(\w+)"', page)
-    order = "summary winners outcomes candidates training after correlations beside control reliability excluded"
-    order += " protocol reading"
+    order = "summary winners outcomes candidates training after correlations beside equal_size control reliability"
+    order += " excluded protocol reading"
     assert " ".join(sections) == order
 
 
@@ -473,9 +473,10 @@ def test_every_measure_meets_every_outcome(study):
 
 def test_the_reader_is_told_how_many_intervals_there_are(study, page):
     section = page.split('id="correlations"')[1].split('id="reliability"')[0]
-    cells = re.findall(r"[+−]?\d\.\d\d\d? \[[+−]?\d+\.\d\d\d?, [+−]?\d+\.\d\d\d?\]", section)
+    tables = "".join(re.findall(r"<table.*?</table>", section, flags=re.DOTALL))
+    cells = re.findall(r"[+−]?\d\.\d\d\d? \[[+−]?\d+\.\d\d\d?, [+−]?\d+\.\d\d\d?\]", tables)
     n = len(cells)
-    assert n == 6 * 4 * 3 + 5 * 4 * 3 + 4
+    assert n == 6 * 4 * 3 + 5 * 4 * 3 + 6 * 2 + 4
     n_bold = section.count("<strong>")
     n_bold += sum(
         d.interval.excludes_zero for d in group_differences(columns(*study, USUAL.figures), USUAL.figures).values()
