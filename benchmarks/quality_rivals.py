@@ -17,7 +17,7 @@ from nas_sens.selection.places import Places, Scale, place, scale_of
 
 N_START = 5  # random trainings before a model is fitted
 POPULATION, SAMPLE = 10, 5
-_PARENTS, _RANDOM_EVERY, _TRIES = 5, 4, 64
+_PARENTS, _RANDOM_EVERY, _TRIES = 5, 2, 64
 _CHANGED = 0.15
 
 

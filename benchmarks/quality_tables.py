@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,11 @@ class Table:
     losses: np.ndarray
     is_whole: bool
 
+    @cached_property
+    def is_alive(self) -> np.ndarray:
+        """Whether noise moves the outputs of each untrained network, so that a study would train it, shape (n,)."""
+        return np.array([np.isfinite(c.features.get("log10_sensitivity", np.nan)) for c in self.candidates])
+
     @property
     def names(self) -> list[str]:
         """Names of the features that are there."""
@@ -61,6 +67,11 @@ class World:
     table: Table
     pool: np.ndarray
     seed: int
+
+    @property
+    def alive(self) -> list[int]:
+        """Numbers of those of the pool that a study would train."""
+        return self.pool[self.table.is_alive[self.pool]].tolist()
 
     @property
     def reach(self) -> np.ndarray:

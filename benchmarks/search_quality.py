@@ -4,7 +4,7 @@
 
 The tables are those of quality_tables.py: networks that were trained once, so that a search costs nothing but its
 choosing. Every repeat has a pool of its own: four fifths of a table, at most 300; of a whole space a search may leave
-its pool. All rules see the same pools. ``calibrated`` is ours, in rounds of two; on whole spaces its pool grows by 64
+its pool. All rules see the same pools. ``calibrated`` is ours, in rounds of two; on whole spaces its pool grows by 16
 before each round, as in a study. A name with a sign trains by one feature, the largest first for +; ``capacity`` by
 the mean rank of what grows with capacity; ``tpe``, ``gp``, ``cmaes`` are Optuna's samplers on the choices,
 ``evolution`` is regularised evolution (population 10, sample 5), ``forest_encoding`` and ``gp_encoding`` are
@@ -24,7 +24,6 @@ import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
 from typing import Any
@@ -40,12 +39,12 @@ from sklearn.metrics import ndcg_score
 from nas_sens.core.identity import derive_seed
 from nas_sens.selection import select
 from nas_sens.selection.calibration import calibrate
-from nas_sens.selection.places import CAPACITY
+from nas_sens.selection.places import place, scale_of
 from nas_sens.statistics.interval import Interval
 
 BUDGETS = (5, 10, 20, 40, 80)
 MOST_IN_POOL = 300
-GROW, EACH = 64, 2
+GROW, EACH = 16, 2
 SIGNED = ("log10_sensitivity", "log10_relative_sensitivity", "log10_params", "log10_flops", "naswot", "synflow")
 SIGNED = (*SIGNED, "jacob_cov", "depth")
 
@@ -62,10 +61,11 @@ def ours(world: World, most: int) -> list[int]:
     """Return what ``calibrated`` trains, in order."""
     table, number = world.table, {c.digest: i for i, c in enumerate(world.table.candidates)}
     rng = np.random.default_rng(world.seed)
-    pool, trained = dict.fromkeys(world.pool.tolist()), list[int]()
+    pool, trained = dict.fromkeys(world.alive), list[int]()
     while len(trained) < most:
         if trained and table.is_whole:
-            pool |= dict.fromkeys(rivals.grown(table, trained, pool, rng, GROW))
+            grown = rivals.grown(table, trained, pool, rng, GROW)
+            pool |= dict.fromkeys(i for i in grown if table.is_alive[i])
         known = {table.candidates[i].digest: float(table.losses[i]) for i in trained}
         n = min(EACH, most - len(trained))
         picks = select([table.candidates[i] for i in pool], known, rule="calibrated", n=n)
@@ -83,10 +83,10 @@ def by_feature(world: World, most: int, *, name: str, sign: float) -> list[int]:
 
 def by_capacity(world: World, most: int) -> list[int]:
     """Return the order of the mean rank of what grows with capacity."""
-    candidates = [world.table.candidates[i] for i in world.pool]
-    there = [name for name in world.table.names if name in CAPACITY]
-    ranks = [rankdata([c.features.get(name, np.nan) for c in candidates]) for name in there]
-    return [int(i) for i in world.pool[np.argsort(-np.mean(ranks, axis=0), kind="stable")[:most]]]
+    candidates = [world.table.candidates[i] for i in world.alive]
+    places = place(candidates, scale_of(candidates))
+    order = np.argsort(-places.capacity, kind="stable")[:most]
+    return [world.alive[i] for i in order]
 
 
 def rules(table: Table) -> dict[str, Callable[[World, int], list[int]]]:
@@ -105,7 +105,7 @@ def paths_of(table: Table, name: str, repeats: int, seed: int, most: int) -> tup
     rule = rules(table)[name]
     rows, seconds = [], []
     for world in worlds(table, repeats, seed):
-        limit = min(most, len(world.pool))
+        limit = min(most, len(world.alive))
         start = time.process_time()
         order = rule(world, limit)
         seconds.append((time.process_time() - start) * min(1.0, 20 / limit))
@@ -154,9 +154,11 @@ def ranking(table: Table, n: int, repeats: int, seed: int) -> dict[str, dict[str
     return {k: dict(zip(names, np.nanmean(v, axis=0).round(4).tolist(), strict=True)) for k, v in rows.items()}
 
 
-def result_of(table: Table, arguments: argparse.Namespace, executor: ProcessPoolExecutor) -> dict[str, Any]:
-    """Return what all rules find in a table."""
-    waiting = {}
+def result_of(
+    table: Table, arguments: argparse.Namespace, executor: ProcessPoolExecutor
+) -> tuple[dict[str, Any], dict[tuple[str, str], Interval]]:
+    """Return what all rules find in a table, and by how many percentiles ours differs, by rule and budget."""
+    waiting, against = {}, dict[tuple[str, str], Interval]()
     for name in rules(table):
         if arguments.rules and name not in arguments.rules.split(","):
             continue
@@ -167,42 +169,43 @@ def result_of(table: Table, arguments: argparse.Namespace, executor: ProcessPool
     found: dict[str, Any] = {"n": len(table.losses), "is_whole": table.is_whole, "rules": {}}
     for name, (repeats, outcomes, seconds) in paths.items():
         row: dict[str, Any] = {"choosing": round(seconds, 4)}
+        means: dict[str, float] = {}
         for budget in (b for b in BUDGETS if b <= outcomes.shape[1]):
             regret, percentile = standing(table, outcomes, repeats, arguments.seed, budget)
-            row[str(budget)] = {"regret": _rounded(mean(regret)), "percentile": _rounded(mean(percentile))}
+            row[str(budget)] = {"regret": _text(mean(regret)), "percentile": _text(mean(percentile))}
+            means[str(budget)] = float(percentile.mean())
             if "calibrated" in paths:
                 _, our = standing(table, paths["calibrated"][1], arguments.repeats, arguments.seed, budget)
-                row[str(budget)]["against"] = _rounded(mean(our[:repeats] - percentile))
+                against[name, str(budget)] = mean(our[:repeats] - percentile)
+                row[str(budget)]["against"] = _text(against[name, str(budget)])
         found["rules"][name] = row
-        shown = " ".join(f"{b}: {row[str(b)]['percentile']['estimate']:.2f}" for b in BUDGETS if str(b) in row)
+        shown = " ".join(f"{b}: {v:.2f}" for b, v in means.items())
         print(f"{table.name:28} {name:28} {shown}   {seconds:.2f} s", flush=True)
     found["ranking"] = {str(n): ranking(table, n, min(20, arguments.repeats), arguments.seed) for n in (10, 20, 40)}
-    return found
+    return found, against
 
 
-def summary(results: Mapping[str, Any]) -> dict[str, Any]:
+def summary(against: Mapping[str, Mapping[tuple[str, str], Interval]]) -> dict[str, Any]:
     """Return of how many tables ours is ahead (of a rule), equal, or behind, by budget."""
     found: dict[str, Any] = {}
     for budget in map(str, BUDGETS):
         counts: dict[str, list[int]] = {}
-        hindsight = []
-        for table in results.values():
-            rows = {name: row[budget] for name, row in table["rules"].items() if budget in row and name != "calibrated"}
-            for name, row in rows.items():
-                way = 0 if row["against"]["high"] < 0 else 2 if row["against"]["low"] > 0 else 1
+        hindsight: dict[str, float] = {}
+        for table, rows in against.items():
+            of_budget = {name: v for (name, b), v in rows.items() if b == budget and name != "calibrated"}
+            for name, difference in of_budget.items():
+                way = 0 if difference.high < 0 else 2 if difference.low > 0 else 1
                 counts.setdefault(name, [0, 0, 0])[way] += 1
-            single = [row["against"]["estimate"] for name, row in rows.items() if name[0] in "+-"]
-            hindsight.append(max(single, default=np.nan))
+            if single := [v.estimate for name, v in of_budget.items() if name[0] in "+-"]:
+                hindsight[table] = round(max(single), 3)
         if counts:
-            found[budget] = {
-                "ahead_equal_behind": dict(sorted(counts.items())),
-                "behind_best_single_rule_in_hindsight": [round(float(v), 3) for v in hindsight],
-            }
+            shown = {name: "{} ahead, {} equal, {} behind".format(*c) for name, c in sorted(counts.items())}
+            found[budget] = {"ours": shown, "percentiles_behind_best_single_rule_in_hindsight": hindsight}
     return found
 
 
-def _rounded(interval: Interval) -> dict[str, float]:
-    return {k: round(v, 4) for k, v in asdict(interval).items()}
+def _text(interval: Interval) -> str:
+    return f"{interval.estimate:.4g} ({interval.low:.4g} to {interval.high:.4g})"
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -210,7 +213,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     chosen = tables(arguments.nasbench201, arguments.macro, arguments.transnas)
     chosen = [t for t in chosen if not arguments.tables or t.name in arguments.tables.split(",")]
     with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as executor:
-        results = {table.name: result_of(table, arguments, executor) for table in chosen}
+        found = {table.name: result_of(table, arguments, executor) for table in chosen}
+    results = {name: result for name, (result, _) in found.items()}
     protocol = {
         "repeats": arguments.repeats,
         "slow_repeats": arguments.slow_repeats,
@@ -218,7 +222,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "grow": GROW,
         "round": EACH,
     }
-    return {"protocol": protocol, "summary": summary(results), "tables": results}
+    return {"protocol": protocol, "summary": summary({k: v for k, (_, v) in found.items()}), "tables": results}
 
 
 def _names(names: Sequence[str]) -> str:

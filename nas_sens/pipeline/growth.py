@@ -26,7 +26,7 @@ from .score_stage import tell_own_draws, tell_scored
 from .session import Session
 
 _PARENTS = 5
-_RANDOM_EVERY = 4  # of the places of a growth one in so many is drawn from the whole space
+_RANDOM_EVERY = 2  # of the places of a growth one in so many is drawn from the whole space (decision 31)
 _TRIES = 64  # of each place; in a narrow band of FLOPs most children are infeasible
 _HALF_AFTER = 16  # tries; the nearer a child is to its parents, the likelier it is in the band that they are in
 _FRUITLESS = 1024  # tries of all places in a row of which none is feasible and new: there may be nothing to find

@@ -35,7 +35,7 @@ from .prepare import Prepared
 from .settings import Settings
 from .waiting import Waiting
 
-GROW = 64  # [search] grow by default
+GROW = 16  # [search] grow by default
 # Scores of one study must be of the same inputs and random numbers.
 _SCORE_INPUTS = "all classes in proportion"
 _SCORE_WEIGHTS = "common numbers"
