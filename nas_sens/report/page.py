@@ -23,6 +23,7 @@ from ..statistics.alike_pairs import MOST_PARTNERS
 from ..statistics.beside import MIN_TRIPLES
 from ..statistics.bootstrap import MANY
 from ..statistics.groups import N_PERMUTATIONS
+from ..statistics.interval import Interval
 from ..statistics.permutations import number_of_permutations
 from ..study.select_spec import ranking_figure
 from .declared.figures import declared_panels
@@ -174,6 +175,15 @@ def _by_group(trained: Sequence[TrainedCandidate]) -> dict[str, int]:
     return {group: sum(t.group == group for t in trained) for group in ("selected", "control")}
 
 
+def _many_intervals(found: Sequence[Interval]) -> dict[str, str]:
+    """Return how many intervals the page has, how many of them miss by chance, and how many leave 0 out."""
+    return {
+        "n_intervals": count(len(found)),
+        "n_missing_by_chance": count(round(0.05 * len(found))),
+        "n_excluding": count(sum(interval.excludes_zero for interval in found)),
+    }
+
+
 def _findings(
     candidates: Sequence[ScoredCandidate],
     trained: Sequence[TrainedCandidate],
@@ -214,9 +224,7 @@ def _findings(
         "directions": directions_text(shown),
         "group_texts": [group_text(figure, differences[figure.label]) for figure in shown.judged],
         "relations": relation_texts(table[SENSITIVITY], fits[SENSITIVITY]),
-        "n_intervals": count(len(found)),
-        "n_missing_by_chance": count(round(0.05 * len(found))),
-        "n_excluding": count(sum(interval.excludes_zero for interval in found)),
+        **_many_intervals(found),
         "are_many": len(data.groups) > MANY,
         "many": MANY,
         "n_resamples": count(data.n_resamples),

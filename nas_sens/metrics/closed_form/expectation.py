@@ -23,7 +23,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,8 @@ from .draws import Draw, NoClosedFormError, WeightDraw
 from .fc import fc_walk
 from .graph import Step, needs_cross_at_input, no_rule, steps_of
 from .memo import Memo
-from .moments import Array, InputMoments, Moments
+from .moments import InputMoments, Moments
+from .readout import ClosedForm, Readout, result_of, results_of
 from .rules import RULES, add
 
 __all__ = [
@@ -55,24 +55,7 @@ __all__ = [
 
 Inputs = torch.Tensor | npt.NDArray[Any] | InputMoments
 
-_NEGLIGIBLE = 1e-8  # below this d / a, D is smaller than its own rounding errors, and than 1e-8 of d
 _BATCH_NUMBERS = 2**16  # moments of a batch of fully-connected candidates that still fit the cache
-
-
-@dataclass(frozen=True)
-class ClosedForm:
-    """Expectations over random networks, as base-10 logarithms; -inf for a dead network.
-
-    Args:
-        log10_sensitivity: Of E_θ[S].
-        log10_output_power: Of E ‖f(x)‖².
-        log10_relative_sensitivity: Of E ‖f(x+ε) − f(x)‖² / E Σ_k Var_x f_k(x), a ratio of expectations and without
-            scale; nan if there is only one input.
-    """
-
-    log10_sensitivity: float
-    log10_output_power: float
-    log10_relative_sensitivity: float
 
 
 def closed_form_sensitivity(
@@ -183,7 +166,7 @@ def closed_form(
     else:
         starts_flat = all(isinstance(step.module, nn.Flatten) for step in steps if 0 in step.sources)
         starts = [(moments.flat if starts_flat else moments.maps).replace(memo=memo)]
-    return _result([_read_out(steps, start, draw) for start in starts])
+    return result_of([_read_out(steps, start, draw) for start in starts])
 
 
 def walk(
@@ -224,7 +207,7 @@ def walk(
     return _value(values[-1])
 
 
-def _read_out(steps: list[Step], start: Moments, draw: Draw) -> _Readout:
+def _read_out(steps: list[Step], start: Moments, draw: Draw) -> Readout:
     """Return the means at the network's outputs.
 
     Raises:
@@ -233,78 +216,12 @@ def _read_out(steps: list[Step], start: Moments, draw: Draw) -> _Readout:
     out = walk(steps, start, draw)
     if not out.is_gaussian or (out.map_shape and math.prod(out.map_shape) > 1):
         raise no_rule(steps[-1].name if steps else "model", "output", "the network must end in a linear read-out")
-    return _Readout.of(out)
+    return Readout.of(out)
 
 
 def _value(moments: Moments | None) -> Moments:
     assert moments is not None, "a value is dropped only after its last use"
     return moments
-
-
-@dataclass(frozen=True)
-class _Readout:
-    """Means over inputs of the output's moments, in units exp(log_scale); arrays hold one entry per candidate."""
-
-    n: int
-    m: int
-    n_outputs: int
-    log_scale: Any
-    power: Array  # E f_k²
-    noise: Array  # d
-    shift: Array  # D
-    signal: Array  # Var_x f_k
-
-    @classmethod
-    def of(cls, out: Moments) -> _Readout:
-        """Return the means for output moments, (...) being a batch of candidates or nothing."""
-        left, right = out.partners(out.variance)
-        k = out.pair
-        size = (-1,) if isinstance(out.log_scale, np.ndarray) else ()
-        means = (
-            out.variance[0].mean(axis=0),
-            out.difference.mean(axis=0),
-            (k[1, 1] - k[1, 0] - k[0, 1] + k[0, 0]).mean(axis=0),
-            ((left[0] + right[0]) / 2 - k[0, 0]).mean(axis=0),
-        )
-        return cls(out.n, out.m, out.n_channels, out.log_scale, *(t.reshape(size) for t in means))
-
-
-def _result(parts: list[_Readout]) -> ClosedForm:
-    """Return the closed form from parts of the inputs."""
-    log_scale = max(part.log_scale for part in parts)
-    n, m = sum(part.n for part in parts), sum(part.m for part in parts)
-    weights = [math.exp(part.log_scale - log_scale) for part in parts]
-
-    def mean(name: str, count: str, total: int) -> Array:
-        values = [
-            w * getattr(part, count) / total * getattr(part, name) for part, w in zip(parts, weights, strict=True)
-        ]
-        return np.asarray(sum(values))
-
-    whole = _Readout(
-        n,
-        m,
-        parts[0].n_outputs,
-        np.array([log_scale]),
-        mean("power", "n", n),
-        mean("noise", "n", n),
-        mean("shift", "m", m),
-        mean("signal", "m", m),
-    )
-    return _results(whole)[0]
-
-
-def _results(whole: _Readout) -> list[ClosedForm]:
-    power, noise, shift, signal = (np.atleast_1d(t) for t in (whole.power, whole.noise, whole.shift, whole.signal))
-    variance = np.where(noise > _NEGLIGIBLE * power, np.maximum(noise - shift, 0.0), noise)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        unit = np.asarray(whole.log_scale) / math.log(10)
-        columns = (
-            np.log10(variance) + unit - math.log10(whole.n_outputs),
-            np.log10(power) + unit + math.log10(whole.n_outputs),
-            np.log10(noise) - np.log10(np.maximum(signal, 0.0)) if whole.n > 1 else np.full_like(noise, math.nan),
-        )
-    return [ClosedForm(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def is_batched(model: ArchitectureSpec | nn.Module) -> bool:
@@ -358,5 +275,5 @@ def closed_form_batch(
             part = members[start : start + size]
             widths = np.array([getattr(models[i], "width") for i in part], dtype=np.float64)  # noqa: B009
             out = fc_walk(moments.flat, depth, widths, n_outputs or 0, bias=bias, batch_norm=batch_norm, draw=draw)
-            results.update(zip(part, _results(_Readout.of(out)), strict=True))
+            results.update(zip(part, results_of(Readout.of(out)), strict=True))
     return [results[i] for i in range(len(models))]
