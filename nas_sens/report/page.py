@@ -32,6 +32,7 @@ from .figure_style import MOST_CURVES
 from .numbers_as_text import count
 from .outcomes import (
     SENSITIVITY,
+    Trained,
     beside_table,
     columns,
     correlation_table,
@@ -175,12 +176,17 @@ def _by_group(trained: Sequence[TrainedCandidate]) -> dict[str, int]:
     return {group: sum(t.group == group for t in trained) for group in ("selected", "control")}
 
 
-def _many_intervals(found: Sequence[Interval]) -> dict[str, str]:
-    """Return how many intervals the page has, how many of them miss by chance, and how many leave 0 out."""
+def _of_intervals(found: Sequence[Interval], data: Trained) -> dict[str, Any]:
+    """Return how many intervals the page has, how many of them miss by chance or leave 0 out, and how they are made."""
     return {
         "n_intervals": count(len(found)),
         "n_missing_by_chance": count(round(0.05 * len(found))),
         "n_excluding": count(sum(interval.excludes_zero for interval in found)),
+        "are_many": len(data.groups) > MANY,
+        "many": MANY,
+        "n_resamples": count(data.n_resamples),
+        "n_permutations": count(number_of_permutations(len(data.groups), N_PERMUTATIONS)),
+        "min_triples": MIN_TRIPLES,
     }
 
 
@@ -224,12 +230,7 @@ def _findings(
         "directions": directions_text(shown),
         "group_texts": [group_text(figure, differences[figure.label]) for figure in shown.judged],
         "relations": relation_texts(table[SENSITIVITY], fits[SENSITIVITY]),
-        **_many_intervals(found),
-        "are_many": len(data.groups) > MANY,
-        "many": MANY,
-        "n_resamples": count(data.n_resamples),
-        "n_permutations": count(number_of_permutations(len(data.groups), N_PERMUTATIONS)),
-        "min_triples": MIN_TRIPLES,
+        **_of_intervals(found, data),
         "outcomes": [figure.scaled_label for figure in figures],
         "correlations": correlation_rows(table),
         "beside": beside_rows(fits),
