@@ -83,15 +83,14 @@ def test_every_round_but_the_first_has_new_candidates(whole: tuple[ns.SearchResu
     assert all(c.is_ok and c.number is not None for c in grown(result))
 
 
-def test_most_are_near_the_best_ones_and_better(whole: tuple[ns.SearchResult, Path], table: Path) -> None:
+def test_a_better_one_than_any_of_the_first_is_proposed(whole: tuple[ns.SearchResult, Path], table: Path) -> None:
     """In 20 + 48 of 234 candidates and 12 trainings."""
     result, folder = whole
     alone = ns.search(looked_up(table, grow=0), storage=url(folder, "alone"))
     assert result.trials[0].val_error <= alone.trials[0].val_error
     first = [error_of(ns.load_spec(c.architecture)) for c in result.candidates if c.grown_for is None]
-    last = [error_of(ns.load_spec(c.architecture)) for c in result.candidates if c.grown_for == 5]
-    assert min(error_of(ns.load_spec(c.architecture)) for c in grown(result)) < min(first)
-    assert sum(last) / len(last) < sum(first) / len(first)
+    later = [error_of(ns.load_spec(c.architecture)) for c in grown(result)]
+    assert min(later) < min(first), "a better one than any of the first is proposed"
 
 
 def test_the_control_group_is_that_of_a_study_that_does_not_grow(
@@ -107,7 +106,7 @@ def test_the_control_group_is_that_of_a_study_that_does_not_grow(
     more = ns.search(changed, storage=url(folder, "more"))
     by_control = {t.digest for t in more.trials if t.chosen_by == CONTROL}
     assert groups[0] < by_control
-    assert len(by_control) >= 6, "but for those that the rule had chosen already"
+    assert len(by_control) >= 5, "but for those that the rule had chosen already"
     assert not by_control & {c.digest for c in grown(more)}
 
 
@@ -342,10 +341,10 @@ def test_only_a_rule_with_rounds_can_grow_its_pool(table: Path, tmp_path: Path) 
     # Another rule goes on among what was proposed for one that has rounds, and back again.
     by_default = looked_up(table, grow=None, select={"top_k": 3})
     first = ns.search(by_default, storage=url(tmp_path, "b"))
-    assert first.protocol["search"]["grow"] == 64
-    assert len(grown(first)) == 64
+    assert first.protocol["search"]["grow"] == 16
+    assert len(grown(first)) == 16
     other = ns.search(looked_up(table, grow=None, select={"rule": "params", "top_k": 5}), storage=url(tmp_path, "b"))
-    assert len(grown(other)) == 64
+    assert len(grown(other)) == 16
     assert len(other.trials) == 8
 
 
