@@ -63,3 +63,14 @@ def standard_error(trial: TrainedCandidate, target: str) -> float | None:
     """Return the standard error of an outcome over seeds; None with one seed."""
     sd = trial.figure_sd(target)
     return None if sd is None else sd / math.sqrt(trial.n_seeds)
+
+
+def outcomes_of(trained: Sequence[TrainedCandidate], objective: Objective) -> dict[str, float]:
+    """Return digest to outcome of trainings, in the unit of the objective and its own direction."""
+    learnt = LearntOutcomes(trained, objective)
+    return {t.digest: learnt.of(t) for t in trained}
+
+
+def noise_of(trained: Sequence[TrainedCandidate], target: str) -> dict[str, float]:
+    """Return digest to standard error of the outcome, of trainings with several seeds."""
+    return {t.digest: s for t in trained if (s := standard_error(t, target)) is not None}

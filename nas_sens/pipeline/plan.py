@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
 from ..selection import LEARNING_RULES, Candidate, Pick, round_sizes, select
 from ..study.study_spec import StudySpec
-from .learnt_outcomes import LearntOutcomes, standard_error
+from .learnt_outcomes import noise_of, outcomes_of
 from .pool import Pool
 
 
@@ -159,17 +159,16 @@ def _picks(
     pending: Sequence[str] = (),
 ) -> list[Pick]:
     """Return what a rule that learns chooses, given what came of the ``known`` trainings."""
-    learnt = LearntOutcomes(known, spec.select.objective)
     return select(
         pool,
-        {t.digest: learnt.of(t) for t in known},
+        outcomes_of(known, spec.select.objective),
         rule=spec.select.rule,
         n=n,
         target=spec.select.target,
         direction=spec.select.direction,
         cost=spec.select.cost,
         seed=spec.search.seed,
-        noise={t.digest: s for t in known if (s := standard_error(t, spec.select.target)) is not None},
+        noise=noise_of(known, spec.select.target),
         pending=pending,
     )
 

@@ -9,7 +9,7 @@ from ..core.candidates import TrainedCandidate
 from ..selection import LEARNING_RULES
 from ..selection.prospects import AHEAD, Prospects, prospects
 from ..study.study_spec import StudySpec
-from .learnt_outcomes import LearntOutcomes, standard_error
+from .learnt_outcomes import noise_of, outcomes_of
 from .pool import Pool
 
 
@@ -23,10 +23,9 @@ def prospects_of(spec: StudySpec, pool: Pool, trained: Sequence[TrainedCandidate
     """
     if spec.select.rule not in LEARNING_RULES or spec.select.cost is not None:
         return None
-    learnt = LearntOutcomes(trained, spec.select.objective)
-    outcomes = {t.digest: learnt.of(t) for t in trained}
-    noise = {t.digest: s for t in trained if (s := standard_error(t, spec.select.target)) is not None}
-    return prospects(pool.features, outcomes, objective=spec.select.objective, noise=noise)
+    objective = spec.select.objective
+    losses = {digest: objective.as_loss(value) for digest, value in outcomes_of(trained, objective).items()}
+    return prospects(pool.features, losses, objective=objective, noise=noise_of(trained, objective.name))
 
 
 def is_enough(spec: StudySpec, expected: Prospects | None) -> bool:

@@ -39,6 +39,7 @@ def calibrated(
     noise: Mapping[str, float] | None,
     cost: str | None,
     pending: Collection[str] = (),
+    calibration: Calibration | None = None,
 ) -> Iterator[Pick]:
     """Expected improvement by an average of hypotheses on features and choices, weighted by what is trained.
 
@@ -53,6 +54,7 @@ def calibrated(
         cost: Feature that shall be small as well: improvement is then that of the front of the two. None for outcome
             alone.
         pending: Digests of candidates whose training is under way, believed to come out as predicted.
+        calibration: What :func:`~nas_sens.selection.calibration.calibrate` makes of these, if it is there already.
 
     Yields:
         All candidates that are neither trained nor under way, in the order in which to train them. Predictions, where
@@ -63,8 +65,8 @@ def calibrated(
     free = np.setdiff1d(np.arange(len(pool)), trained)
     if not len(free):
         return
-    calibration = calibrate(pool, outcomes, noise=noise)
-    is_front = costs is not None and len(trained) > 0
+    calibration = calibration or calibrate(pool, outcomes, noise=noise)
+    is_front = bool(costs is not None and trained)
     worth = _improvement(calibration)
     if costs is not None and trained:
         worth = _front_improvement(calibration, costs[trained], costs[free])

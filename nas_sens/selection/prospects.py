@@ -58,7 +58,7 @@ def prospects(
     calibration = calibrate(pool, outcomes, noise=noise)
     if not calibration.says_something:
         return None
-    picks = calibrated(pool, outcomes, objective=objective, noise=noise, cost=None)
+    picks = calibrated(pool, outcomes, objective=objective, noise=noise, cost=None, calibration=calibration)
     by_digest = {c.digest: c for c in pool}
     chosen = [by_digest[pick.digest] for pick in itertools.islice(picks, AHEAD)]
     if not chosen:

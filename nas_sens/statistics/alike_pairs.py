@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bootstrap import MANY, Array, percentile_intervals
-from .correlations import Observations, as_floats, order_signs
+from .correlations import Observations, complete, order_signs
 from .interval import Interval
 from .large_samples import Influenced
 
@@ -78,12 +78,9 @@ def among_alike(
     Raises:
         ValueError: The three differ in length.
     """
-    x, y, z = (as_floats(values) for values in (x, y, z))
-    if not x.size == y.size == z.size:
-        raise ValueError(f"x, y and z must have the same length, got {x.size}, {y.size} and {z.size}")
-    is_triple = np.isfinite(x) & np.isfinite(y) & np.isfinite(z)
-    order = np.argsort(z[is_triple], kind="stable")
-    x, y, z = (values[is_triple][order] for values in (x, y, z))
+    x, y, z = complete(x, y, z)
+    order = np.argsort(z, kind="stable")
+    x, y, z = x[order], y[order], z[order]
     if x.size > MANY:
         return _of_many(x, y, z, within, confidence)
     near = (np.abs(z[:, None] - z) <= within + _SLACK) & ~np.eye(x.size, dtype=bool)

@@ -20,7 +20,7 @@ import numpy as np
 
 from . import large_samples
 from .bootstrap import MANY, Array, percentile_intervals
-from .correlations import Observations, as_floats, order_signs, standardize, weighted_pearson
+from .correlations import Observations, complete, order_signs, standardize, weighted_pearson
 from .interval import Interval
 
 MIN_TRIPLES = 8  # below, resamples of three different triples, which any plane fits, are no longer rare
@@ -74,11 +74,7 @@ def beside(
     Raises:
         ValueError: The three differ in length.
     """
-    x, y, z = (as_floats(values) for values in (x, y, z))
-    if not x.size == y.size == z.size:
-        raise ValueError(f"x, y and z must have the same length, got {x.size}, {y.size} and {z.size}")
-    is_triple = np.isfinite(x) & np.isfinite(y) & np.isfinite(z)
-    x, y, z = x[is_triple], y[is_triple], z[is_triple]
+    x, y, z = complete(x, y, z)
     n = x.size
     if n < MIN_TRIPLES:
         return Beside(n=n, reason=f"too few points: {n}, at least {MIN_TRIPLES} needed")

@@ -58,11 +58,7 @@ def correlations(
     Raises:
         ValueError: ``x`` and ``y`` differ in length.
     """
-    x, y = as_floats(x), as_floats(y)
-    if x.shape != y.shape:
-        raise ValueError(f"x and y must have the same length, got {x.size} and {y.size}")
-    is_pair = np.isfinite(x) & np.isfinite(y)
-    x, y = x[is_pair], y[is_pair]
+    x, y = complete(x, y)
     n = x.size
     if n < MIN_POINTS:
         return Correlations(n=n, reason=f"too few points: {n}, at least {MIN_POINTS} needed")
@@ -81,6 +77,23 @@ def correlations(
             lambda counts: _coefficients(counts, x, y), n, n_resamples=n_resamples, seed=seed, confidence=confidence
         )
     return Correlations(n=n, pearson=pearson, spearman=spearman, kendall=kendall)
+
+
+def complete(*rows: Observations) -> list[Array]:
+    """Return quantities where all of them are there and finite, each of shape (n,).
+
+    Args:
+        *rows: Each of the same shape, at least two; None and non-finite values are allowed.
+
+    Raises:
+        ValueError: They differ in length.
+    """
+    found = [as_floats(values) for values in rows]
+    if len({values.size for values in found}) > 1:
+        *sizes, last = (str(values.size) for values in found)
+        raise ValueError(f"observations must have the same length, got {', '.join(sizes)} and {last}")
+    is_there = np.logical_and.reduce([np.isfinite(values) for values in found])
+    return [values[is_there] for values in found]
 
 
 def best_so_far(values: Observations) -> Array:

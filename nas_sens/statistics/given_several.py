@@ -31,7 +31,7 @@ import numpy as np
 from . import large_samples
 from .beside import ALIKE
 from .bootstrap import MANY, Array, percentile_intervals
-from .correlations import Observations, as_floats, order_signs, weighted_pearson
+from .correlations import Observations, complete, order_signs, weighted_pearson
 from .interval import Interval
 from .large_samples import Influenced
 
@@ -79,11 +79,7 @@ def given_several(
     Raises:
         ValueError: They differ in length.
     """
-    rows = [as_floats(values) for values in (x, y, *zs)]
-    if len({values.size for values in rows}) > 1:
-        raise ValueError(f"all must have the same length, got {', '.join(str(values.size) for values in rows)}")
-    is_row = np.logical_and.reduce([np.isfinite(values) for values in rows])
-    x, y, *others = (values[is_row] for values in rows)
+    x, y, *others = complete(x, y, *zs)
     n = x.size
     if n < MIN_ROWS:
         return GivenSeveral(n=n, reason=f"too few points: {n}, at least {MIN_ROWS} needed")

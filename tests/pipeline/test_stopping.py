@@ -15,9 +15,11 @@ from nas_sens.cli.main import cli
 from nas_sens.core.errors import StorageError
 from nas_sens.core.progress import SilentProgress
 from nas_sens.pipeline.overview import overview_of
+from nas_sens.pipeline.pool import Pool
 from nas_sens.pipeline.score_stage import score_candidates
 from nas_sens.pipeline.search import open_study
 from nas_sens.pipeline.settings import Settings
+from nas_sens.pipeline.stopping import prospects_of
 from nas_sens.pipeline.train_stage import trainable
 from nas_sens.pipeline.training_queue import Filled, TrainingQueue
 from nas_sens.pipeline.workers import Workers
@@ -239,3 +241,16 @@ def test_what_somebody_altered_is_told(folder: Path, value: object) -> None:
     storage.create("tiny", {"prospects": value}, objective="val_error")
     with pytest.raises(StorageError, match="prospects of study 'tiny' must "):
         read_result(storage, "tiny")
+
+
+def test_more_of_a_figure_that_is_made_large_is_a_gain(table: Path, tmp_path: Path) -> None:
+    """What is said of errors is said of their negative, too, where more of it is better."""
+    declared = spec(table, None, select={"top_k": 8})
+    result = ns.search(declared, storage=url(tmp_path))
+    pool = Pool(result.candidates)
+    large = replace(declared, select=replace(declared.select, target="f1", direction="maximize", final="val_error"))
+    turned = [replace(t, figures={"f1": -t.val_error}) for t in result.trials]
+    small = prospects_of(declared, pool, result.trials)
+    assert small is not None
+    assert small.next_ten > 0
+    assert prospects_of(large, pool, turned) == small
