@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -225,16 +225,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"protocol": protocol, "summary": summary({k: v for k, (_, v) in found.items()}), "tables": results}
 
 
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names)
-
-
 if __name__ == "__main__":
     parser = harness.Parser(__file__, __doc__)
     for benchmark in ("nasbench201", "macro", "transnas"):
         parser.add_file(benchmark, f"outcomes of {benchmark}", is_needed=False)
     parser.add_argument("--repeats", type=int, default=60)
-    parser.add_argument("--slow-repeats", type=int, default=12, help=f"of {_names(rivals.SLOW)}")
+    parser.add_argument("--slow-repeats", type=int, default=12, help=f"of {', '.join(rivals.SLOW)}")
     parser.add_argument("--most", type=int, default=40, help="trainings of a search")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--rules", help="names of rules, with commas; all if left out")

@@ -87,5 +87,5 @@ def show_scored(result: SearchResult, form: str, n: int | None = None) -> None:
     left_out = sum(c.status != STATUS_OK for c in result.candidates)
     show_rows(rows, form=form, title=f"Candidates of {result.name!r} by sensitivity, smallest first", wide=WIDE)
     n_grown = sum(c.grown_for is not None for c in ok)
-    grown = f", {n_grown} of them proposed between trainings, most near good ones" if n_grown else ""
+    grown = f", {n_grown} of them proposed between trainings, half or more near good ones" if n_grown else ""
     click.echo(f"{len(ok)} candidates shown{grown}; {left_out} infeasible or failed ones are not ranked", err=True)

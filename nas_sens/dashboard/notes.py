@@ -77,7 +77,9 @@ def _study_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> st
     ok = sum(c.is_ok for c in result.candidates)
     n_grown = sum(c.grown_for is not None for c in result.candidates if c.is_ok)
     grown = (
-        f", of which {n_grown} were proposed between trainings (`grown_for`), most near good ones" if n_grown else ""
+        f", of which {n_grown} were proposed between trainings (`grown_for`), half or more near good ones"
+        if n_grown
+        else ""
     )
     lines = [
         f"# {markdown_text(result.name)}",

@@ -78,7 +78,9 @@ class Growth:
             if not places or fruitless >= _FRUITLESS:
                 break
         n = len(seeds) - len(places)
-        session.progress.detail(f"{n} candidates were added before round {number}, most near the {len(parents)} best")
+        session.progress.detail(
+            f"{n} candidates were added before round {number}, half or more near the {len(parents)} best"
+        )
         if session.probe.kinds_without_rule - kinds:
             tell_own_draws(session)
 

@@ -25,7 +25,7 @@ class Overview:
         name: Its name.
         n_scored: Number of unique feasible candidates, but those that were proposed between trainings.
         n_wanted: How many it wants.
-        n_grown: Number of those that were proposed between trainings, most of them near good ones.
+        n_grown: Number of those that were proposed between trainings, half of them or more near good ones.
         waiting: Trainings that wait for a worker.
         running: Trainings that run.
         n_done: Number of finished trainings that came to something.

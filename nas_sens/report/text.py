@@ -136,7 +136,7 @@ def counts_text(
     n_ok = sum(c.is_ok for c in candidates)
     n_infeasible = sum(not c.feasible for c in candidates)
     n_grown = sum(c.grown_for is not None for c in candidates)
-    grown = f" and {count(n_grown)} proposed between trainings, most of them near good ones" if n_grown else ""
+    grown = f" and {count(n_grown)} proposed between trainings, half of them or more near good ones" if n_grown else ""
     text = (
         f"{count(len(candidates) - n_grown)} {scored}{grown}: {count(n_ok)} were scored, "
         f"{count(n_infeasible)} were infeasible and {count(len(candidates) - n_ok - n_infeasible)} failed. "

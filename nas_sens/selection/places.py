@@ -11,7 +11,7 @@ Symbol, meaning, shape:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,10 +110,14 @@ def scale_of(pool: Sequence[Candidate]) -> Scale:
             numbers[name] = np.sort(np.array(there, dtype=np.float64))
         else:
             words[name] = tuple(sorted({repr(v) for v in there}))
-    families = tuple(sorted({c.family for c in pool}))
-    scale = Scale(tuple(features.items()), tuple(numbers.items()), tuple(words.items()), np.zeros(0), families)
-    ranks = _mean_quantile(pool, scale)
-    return Scale(scale.features, scale.numbers, scale.words, np.sort(ranks), families)
+    found = tuple(features.items())
+    return Scale(
+        features=found,
+        numbers=tuple(numbers.items()),
+        words=tuple(words.items()),
+        capacity=np.sort(_mean_quantile(pool, found)),
+        families=tuple(sorted({c.family for c in pool})),
+    )
 
 
 def place(candidates: Sequence[Candidate], scale: Scale) -> Places:
@@ -134,7 +138,7 @@ def place(candidates: Sequence[Candidate], scale: Scale) -> Places:
         x=x,
         choices=np.stack(columns, axis=1) if columns else np.zeros((len(candidates), 0)),
         n_choices=scale.n_choices,
-        capacity=normal_scores(_mean_quantile(candidates, scale), scale.capacity),
+        capacity=normal_scores(_mean_quantile(candidates, scale.features), scale.capacity),
         groups=np.array([numbers.get(c.family, -1) for c in candidates], dtype=np.int64),
         has_groups=len(scale.families) > 1,
     )
@@ -164,21 +168,13 @@ def quantiles(values: Array, known: Array) -> Array:
     return np.asarray((below + up_to) / 2 / max(1, known.size))
 
 
-def _mean_quantile(candidates: Sequence[Candidate], scale: Scale) -> Array:
+def _mean_quantile(candidates: Sequence[Candidate], features: _Columns) -> Array:
     """Return the mean quantile of the features that grow with capacity; ½ for one that a candidate lacks."""
-    return (
-        _mean(
-            np.where(np.isnan(column := feature_values(candidates, name)), 0.5, quantiles(column, known))
-            for name, known in scale.features
-            if name in CAPACITY
-        )
-        if any(name in CAPACITY for name in scale.names)
-        else np.full(len(candidates), 0.5)
-    )
-
-
-def _mean(columns: Iterable[Array]) -> Array:
-    return np.asarray(np.mean(np.stack(list(columns)), axis=0))
+    columns = [(feature_values(candidates, name), known) for name, known in features if name in CAPACITY]
+    if not columns:
+        return np.full(len(candidates), 0.5)
+    ranks = [np.where(np.isnan(values), 0.5, quantiles(values, known)) for values, known in columns]
+    return np.asarray(np.mean(ranks, axis=0))
 
 
 def _is_number(value: Any) -> bool:
