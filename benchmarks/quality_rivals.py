@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -212,6 +214,8 @@ def by_model(world: World, most: int, *, kind: str) -> list[int]:
 
 def predicted(kind: str, x: np.ndarray, y: np.ndarray, new: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return what a model of scikit-learn's expects of new points, and its standard deviations."""
+    if kind == "botorch":
+        return _by_botorch(x, y, new)
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
@@ -226,18 +230,41 @@ def predicted(kind: str, x: np.ndarray, y: np.ndarray, new: np.ndarray, *, seed:
     return mean, sd
 
 
+def _by_botorch(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what BoTorch's Gaussian process expects, with its own kernel and prior of length scales."""
+    import torch
+    from botorch.fit import fit_gpytorch_mll
+    from botorch.models import SingleTaskGP
+    from gpytorch.mlls import ExactMarginalLogLikelihood
+
+    low, high = new.min(axis=0), new.max(axis=0)
+    unit = [torch.from_numpy((part - low) / np.where(high > low, high - low, 1.0)) for part in (x, new)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of hard fits, which it tries again, and of scales
+        model = SingleTaskGP(unit[0], torch.from_numpy(y)[:, None], outcome_transform=None)
+        fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+        with torch.no_grad():
+            posterior = model.posterior(unit[1])
+    return posterior.mean[:, 0].numpy(), posterior.variance[:, 0].sqrt().numpy()
+
+
 RIVALS: Mapping[str, Callable[[World, int], list[int]]] = {
     "random": random,
     **{name: lambda w, n, s=name: by_optuna(w, n, sampler=s) for name in ("tpe", "gp", "cmaes")},  # type: ignore[misc]
     "evolution": evolution,
     **{
         f"{kind}_encoding": lambda w, n, k=kind: by_model(w, n, kind=k)  # type: ignore[misc]
-        for kind in ("forest", "gp")
+        for kind in ("forest", "gp", "botorch")
     },
 }
 # Those that take seconds a search have fewer repeats and trainings.
-MOST_SLOW = 20
-SLOW = ("gp", "forest_encoding", "gp_encoding")
+MOST_SLOW = 40
+SLOW = ("gp", "forest_encoding", "gp_encoding", "botorch_encoding")
+
+
+def installed() -> list[str]:
+    """Return the names of the rivals whose libraries are there; BoTorch is no dependency."""
+    return [name for name in RIVALS if name != "botorch_encoding" or find_spec("botorch") is not None]
 
 
 def run(world: World, most: int, *, name: str) -> list[int]:

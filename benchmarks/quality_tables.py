@@ -36,12 +36,14 @@ class Table:
         candidates: With features, families and choices.
         losses: Outcome of each, smaller being better, shape (n,).
         is_whole: Whether every architecture of the space is there.
+        early: Outcome of each after a quarter of the epochs, shape (n,); None where it is not known.
     """
 
     name: str
     candidates: tuple[Candidate, ...]
     losses: np.ndarray
     is_whole: bool
+    early: np.ndarray | None = None
 
     @cached_property
     def is_alive(self) -> np.ndarray:
@@ -90,7 +92,9 @@ def trained_tables() -> list[Table]:
         table = read_outcome_table(path, outcome=outcome, key="digest")
         candidates = [_as_in_a_study(c, row) for c, row in zip(table.candidates, rows, strict=True)]
         losses = np.array([table.outcomes[c.digest] for c in candidates])
-        found.append(Table(path.stem.removeprefix("trained_"), tuple(candidates), losses, False))
+        quarter = [row[f"{outcome}_quarter_after"] for row in rows]
+        early = np.array([float(v) for v in quarter]) if all(quarter) else None
+        found.append(Table(path.stem.removeprefix("trained_"), tuple(candidates), losses, False, early))
     return found
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import harness
 import table_studies
+import torch
 from scipy.stats import spearmanr
 
 import nas_sens as ns
@@ -111,7 +112,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as folder:
         for name, spec in specs.items():
             storage = f"sqlite:///{(arguments.studies or Path(folder)).absolute()}/{name}.db"
-            result = ns.search(spec, storage=storage, device="cpu", progress=TerminalProgress())
+            result = ns.search(spec, storage=storage, device=arguments.device, progress=TerminalProgress())
             path = arguments.output.with_name(f"trained_{name}.csv")
             tables[name] = write_table(path, result, max(1, round(spec.train.epochs / 4)))
             print(name, tables[name], flush=True)
@@ -126,6 +127,7 @@ if __name__ == "__main__":
     parser.add_argument("--n", type=int, default=160, help="networks a table")
     parser.add_argument("--epochs", type=int, help="in place of each study's own")
     parser.add_argument("--only", nargs="+", help="names of tables, which are written without the result")
+    parser.add_argument("--device", type=torch.device, default=harness.CPU, help="where networks are trained")
     parser.add_argument("--studies", type=Path, help="folder of databases that are kept")
     small = {"cifar": "mnist5k", "fashion": "mnist5k", "mnist": "mnist5k", "n": 3, "epochs": 1}
     harness.run(parser, measure, quick=small)
