@@ -22,6 +22,7 @@ from ..study.distributions import FAMILY
 from ..study.neighbours import Params, anywhere, near
 from ..study.proposal import Proposal
 from ..study.search_space import SearchSpace
+from .latency_stage import screen_of
 from .score_stage import tell_own_draws, tell_scored
 from .session import Session
 
@@ -41,6 +42,7 @@ class Growth:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._screen = screen_of(session)
         self._n_read = 0
         self._known: dict[str, int] = {}  # digest of what is stored to the round that it was proposed for, 0 for none
         self._cache: dict[str, Assessed] = {}  # see `assess_many`
@@ -119,7 +121,11 @@ class Growth:
             chunk = dict(itertools.islice(proposals.items(), start, start + session.settings.chunk_count))
             there = {i for i, p in chunk.items() if p.digest in self._known}  # before this growth was interrupted
             missing = {i: p for i, p in chunk.items() if i not in there}
-            assessed = assess_many(space, list(missing.values()), session.splits, session.probe, cache=self._cache)
+            assessed = assess_many(
+                *(space, list(missing.values()), session.splits, session.probe),
+                cache=self._cache,
+                screen=self._screen,
+            )
             feasible = {i: c for i, (c, _) in zip(missing, assessed, strict=True) if c.feasible}
             for candidate in feasible.values():
                 tell_scored(session, candidate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ..core.candidates import ScoredCandidate
 from ..selection import Candidate, Pick, control_group
@@ -36,6 +36,15 @@ class Pool:
         self.features += features
         if first := [f for f, c in zip(features, new.values(), strict=True) if c.grown_for is None]:
             self.first += first
+            self._groups.clear()
+
+    def drop(self, digests: Collection[str]) -> None:
+        """Leave out candidates that turned out not to meet a bound."""
+        if digests:
+            for digest in digests:
+                self.candidates.pop(digest, None)
+            self.features = [f for f in self.features if f.digest not in digests]
+            self.first = [f for f in self.first if f.digest not in digests]
             self._groups.clear()
 
     def control_group(self, n: int, seed: int) -> list[Pick]:

@@ -11,6 +11,7 @@ from ..storage.attribute_types import OWN_DRAWS
 from ..study.proposal import Proposal
 from ..study.sampler import SAMPLERS
 from .candidate_writer import CandidateWriter
+from .latency_stage import screen_of
 from .proposal_queue import ProposalQueue
 from .race import Entrant, race_candidates
 from .session import Session, describe_study, sampling
@@ -92,6 +93,7 @@ class _Scoring:
         self.writer = CandidateWriter(session.storage, spec.name, settings)
         self.known: dict[str, ScoredCandidate] = {}
         self.n_read = 0  # of the stored candidates
+        self.screen = screen_of(session)
         self.cache: dict[str, Assessed] = {}  # of candidates whose networks are the same as those of others
         self.entrants: dict[str, Entrant] = {}  # not stored before the race is over
 
@@ -158,7 +160,7 @@ class _Scoring:
             chunk = places[start : start + size]
             proposals = [p for place in chunk if (p := self.queue.waiting[place]).digest not in self.known]
             space = session.spec.search_space
-            found = assess_many(space, proposals, session.splits, session.probe, cache=self.cache)
+            found = assess_many(space, proposals, session.splits, session.probe, cache=self.cache, screen=self.screen)
             for proposal, (candidate, score) in zip(proposals, found, strict=True):
                 self.keep(proposal, candidate, score)
             self.stage.advance(self.queue.settle(self.known, chunk))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
-from ..core.candidates import CURVES, PRUNED, STATUS_OK, TrainedCandidate
+from ..architectures import load_spec
+from ..core.candidates import CURVES, NOTHING, PRUNED, STATUS_OK, TrainedCandidate
 from ..core.figures import FIGURES, sd_name
 from ..core.user_code import code_digest
 from ..data import Splits
 from ..metrics.predicted_loss import predicted_loss, predicted_mse
+from ..scoring.latency import Latency
+from ..study.constraints import LATENCY
 from ..study.own_trainer import TOLD
 from ..study.study_spec import StudySpec
 from ..training import Outcome, mean_and_sd
@@ -24,12 +27,18 @@ from .session import Session
 _PREDICTED = ("classification", "regression")  # of whose losses there are equations
 
 
-def record_of(planned: Planned) -> TrainedCandidate:
-    """Return the record of a planned training without its outcome."""
+def record_of(planned: Planned, latencies: Mapping[str, Latency] = NOTHING) -> TrainedCandidate:
+    """Return the record of a planned training without its outcome.
+
+    Args:
+        planned: The training.
+        latencies: Digest of an architecture to its measured latency, which is one of the training's figures then.
+    """
     candidate = planned.candidate
     assert candidate.params is not None
     assert candidate.flops is not None
     assert candidate.number is not None
+    latency = latencies.get(load_spec(candidate.architecture).digest) if latencies else None
     return TrainedCandidate(
         digest=candidate.digest,
         architecture=candidate.architecture,
@@ -44,6 +53,8 @@ def record_of(planned: Planned) -> TrainedCandidate:
         predicted_mean=planned.predicted_mean,
         predicted_sd=planned.predicted_sd,
         log10_sensitivity_before=candidate.log10_sensitivity,
+        figures={} if latency is None else {LATENCY: latency.ms},
+        figure_sds={} if latency is None else {LATENCY: latency.sd},
     )
 
 
@@ -64,7 +75,7 @@ def summarize(session: Session, planned: TrainedCandidate, outcomes: Sequence[Ou
         if values and not any(map(math.isnan, values)):  # which a trainer of the user's own need not give
             figures[figure.name], sd = mean_and_sd(values)
             figures |= {sd_name(figure.name): sd} if figure.seeds == "mean_and_sd" else {}
-    figures |= _own_figures(outcomes)
+    figures |= _own_figures(planned, outcomes)
     if not session.spec.train.temperature_scaling:
         figures["temperature"] = None
     sensitivity = math.fsum(o.sensitivity for o in outcomes) / len(outcomes)
@@ -89,12 +100,15 @@ def loss_by(spec: StudySpec, outcome: Outcome) -> float:
     return math.inf if math.isnan(loss) else loss
 
 
-def _own_figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Return means and standard deviations of the figures of the user's own that all trainings have."""
+def _own_figures(planned: TrainedCandidate, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return means and standard deviations of the figures of the user's own that all trainings have.
+
+    Those that were known before are kept.
+    """
     names = [name for name in outcomes[0].figures if all(name in o.figures for o in outcomes)]
     found = {name: mean_and_sd([o.figures[name] for o in outcomes]) for name in names}
     means, sds = {n: m for n, (m, _) in found.items()}, {n: s for n, (_, s) in found.items() if s is not None}
-    return {"figures": means, "figure_sds": sds}
+    return {"figures": {**planned.figures, **means}, "figure_sds": {**planned.figure_sds, **sds}}
 
 
 def _predicted_loss(session: Session, sensitivity: float) -> float | None:

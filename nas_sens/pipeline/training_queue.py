@@ -15,6 +15,7 @@ from ..storage.study_database import BEATS_PER_GRACE
 from ..storage.study_storage import Trainings
 from ..training.outcome_lookup import TrainingTable, with_figures
 from .growth import Growth
+from .latency_stage import LatencyCheck
 from .plan import Planned, count_left, plan_training, round_to_open
 from .pool import Pool
 from .session import Session
@@ -46,6 +47,7 @@ class TrainingQueue:
 
     def __init__(self, session: Session, candidates: Sequence[ScoredCandidate]) -> None:
         self._session, self._pool, self._growth = session, Pool(candidates), Growth(session)
+        self._latency = LatencyCheck(session)
         self.seen = self._look()
         self._planned_by: object = None  # what a plan was empty for
         self._looked = -math.inf  # for workers that are gone
@@ -105,7 +107,11 @@ class TrainingQueue:
             growth.grow(number, self.seen.trained)
             pool.add(growth.new())
             self.seen = self._look()  # its trials are the newest ones now, and others may have trained meanwhile
-        return plan_training(spec, pool, *self._known(), n_ahead=n_ahead)
+        while True:
+            plan = plan_training(spec, pool, *self._known(), n_ahead=n_ahead)
+            if not (slow := self._latency.too_slow([p.candidate for p in plan])):
+                return plan
+            pool.drop(slow)
 
     def prospects(self) -> Prospects | None:
         """Return what training on would gain, by what was seen last."""
@@ -122,7 +128,7 @@ class TrainingQueue:
 
     def _add(self, plan: Sequence[Planned]) -> None:
         storage, name, table = self._session.storage, self._session.spec.name, self._session.table
-        records = [record_of(p) for p in plan]
+        records = [record_of(p, self._latency.known) for p in plan]
         if table is None:
             storage.enqueue(name, records, seen=self.seen)
         else:

@@ -24,6 +24,7 @@ from ..study.search_space import SearchSpace
 from .default_measures import default_measures
 from .probe import Probe
 from .score import Score, from_closed_form, probe_initialization, probed, score
+from .screen import Screen
 
 TOO_LARGE = "too large: the candidate does not fit in memory"
 
@@ -52,6 +53,7 @@ def assess_many(
     probe: Probe,
     *,
     cache: dict[str, Assessed] | None = None,
+    screen: Screen | None = None,
 ) -> Iterator[tuple[ScoredCandidate, Score | None]]:
     """Yield proposed architectures as candidates, in their order: checked, counted and scored; None where they are not.
 
@@ -64,9 +66,10 @@ def assess_many(
         probe: Inputs, noise and protocol.
         cache: Digest to score and measures of what was scored in place of a candidate (see :func:`probed`); is added
             to. Candidates whose untrained networks are the same are scored once.
+        screen: What is known of latency and memory, where there are bounds on them.
     """
     cache = {} if cache is None else cache
-    sized = [_sized(space, p, splits, probe.device) for p in proposals]
+    sized = [_screened(p, _sized(space, p, splits, probe.device), screen) for p in proposals]
     scores: dict[int, Score] = {}
     spec = probe.spec
     if spec.estimator != "monte_carlo" and probe.has_closed_form and not spec.after_softmax and not spec.reduced:
@@ -84,7 +87,7 @@ def assess_many(
         elif record.status != STATUS_OK:
             yield record, None
         else:
-            yield _guarded(record, partial(_from_module, space, proposal, record, splits, probe, cache))
+            yield _guarded(record, partial(_from_module, space, proposal, record, splits, probe, cache, screen))
 
 
 def sized(space: SearchSpace, proposal: Proposal, splits: Splits, device: torch.device) -> ScoredCandidate:
@@ -149,6 +152,13 @@ def _sized(space: SearchSpace, proposal: Proposal, splits: Splits, device: torch
     return record if _fits(size[0], device) else replace(record, status=TOO_LARGE)
 
 
+def _screened(proposal: Proposal, record: ScoredCandidate, screen: Screen | None) -> ScoredCandidate:
+    """Return a counted candidate with latency and memory, where there are bounds on them; others as they are."""
+    if screen is None or record.status != STATUS_OK or record.flops is None:
+        return record
+    return _guarded(record, lambda: (screen(proposal.architecture, record), None))[0]
+
+
 def _fits(params: int, device: torch.device) -> bool:
     """Return whether there is memory for so many parameters; asks for it only where that is in doubt."""
     if params < _SURELY_FITS:
@@ -181,6 +191,7 @@ def _from_module(
     splits: Splits,
     probe: Probe,
     cache: dict[str, Assessed],
+    screen: Screen | None,
 ) -> tuple[ScoredCandidate, Score | None]:
     """Return a candidate with its score, from its module; without one where it breaks a constraint."""
     architecture = proposal.architecture
@@ -189,6 +200,7 @@ def _from_module(
     model: nn.Module | None = None
     if record.flops is None:
         record, model = _counted(space, architecture, record, splits, probe.device)
+        record = _screened(proposal, record, screen)
         if not record.feasible:
             return record, None
     if stand_in.digest in cache:
@@ -221,7 +233,8 @@ def _counted(
 
 def _with(record: ScoredCandidate, found: Assessed) -> tuple[ScoredCandidate, Score]:
     record = with_score(record, found.score)
-    return replace(record, measures=dict(found.measures), measure_problems=dict(found.problems)), found.score
+    measures = {**record.measures, **found.measures}
+    return replace(record, measures=measures, measure_problems=dict(found.problems)), found.score
 
 
 def _measured(result: Score, architecture: ArchitectureSpec, model: nn.Module, probe: Probe) -> Assessed:

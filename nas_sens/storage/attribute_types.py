@@ -26,6 +26,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "None": (type(None),),
 }
 OWN_DRAWS = "layers_drawn_by_networks"  # of a study: kinds of layers that no scheme has a rule for
+LATENCIES = "latencies"  # of a study: what was measured of networks, and what it is made of
 PROSPECTS = "prospects"  # of a study: what further trainings are expected to gain, and after how many
 _OF_STUDY: dict[str, tuple[type, ...]] = {
     "study": (str,),
@@ -40,6 +41,7 @@ _OF_STUDY: dict[str, tuple[type, ...]] = {
     "table_fingerprint": (str,),
     "score_inputs": (str,),
     PROSPECTS: (dict,),
+    LATENCIES: (dict,),
     "score_weights": (str,),
 }
 _EXPECTED = ("n_trained", "next_one", "next_ten")

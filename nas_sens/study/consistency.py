@@ -11,6 +11,7 @@ from ..core.figures import KNOWN
 from ..core.identity import digest
 from ..core.messages import shown
 from ..recordings import recordings
+from .constraints import LATENCY, MEMORY
 from .own_trainer import TOLD, check_trainer, check_with_trainer
 from .quantity_names import check_figures
 from .sampler import AUTO, SAMPLERS
@@ -45,6 +46,7 @@ def _check(spec: StudySpec) -> None:
     _check_searched_training(spec)
     _check_figures(spec)
     _check_racing(spec)
+    _check_cost(spec)
     _check_growth(spec)
     _check_storable(spec)
     _check_figures_of_training(spec)
@@ -52,6 +54,20 @@ def _check(spec: StudySpec) -> None:
         raise InvalidInputError(
             f"[select] final = {spec.final!r} needs trained networks, but [train] table only has their figures; "
             "take val_error or val_loss"
+        )
+
+
+def _check_cost(spec: StudySpec) -> None:
+    """Check that a cost that the space has to say how to measure is one.
+
+    Raises:
+        InvalidInputError: It is not.
+    """
+    cost, constraints = spec.select.cost, spec.search_space.constraints
+    if cost in (LATENCY, MEMORY) and cost not in constraints:
+        how = f"{cost} = {{ max = … }}" if cost == MEMORY else f'{cost} = {{ device = "cpu" }}'
+        raise InvalidInputError(
+            f"[select] cost = {cost!r} needs a line for it in [constraints] of the search space; add {how}"
         )
 
 

@@ -21,12 +21,12 @@ from ..core.identity import digest
 from ..core.messages import shown
 from ..core.toml_reader import read_toml
 from ..core.user_code import is_name, look_beside
+from .constraints import bounds_of, check_constraints
 from .distributions import (
     FAMILY,
     TRAINING,
     check_against,
     extremes,
-    is_finite,
     iterate_values,
     n_values,
     parse_parameter,
@@ -34,8 +34,6 @@ from .distributions import (
 )
 from .together import TOGETHER, expanded, names_of, parse_together
 from .train_spec import SEARCHABLE, TrainSpec
-
-_MEASURED = ("params", "flops")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +46,10 @@ class SearchSpace:
             is a fixed value, a list of choices, a table in Optuna's short form or an Optuna distribution. Several
             families form a union, in which parameters are prefixed by their family, as ``fc.depth``, and the parameter
             ``family`` chooses.
-        constraints: ``params``, ``flops`` or any declared numeric parameter to ``{"min": …, "max": …}``, inclusive.
+        constraints: ``params``, ``flops``, ``latency_ms``, ``memory_mb`` or any declared numeric parameter to
+            ``{"min": …, "max": …}``, inclusive. Latency also has the keys of
+            :class:`~nas_sens.study.constraints.LatencySpec`; memory, the most that lies in it at once in a forward
+            pass, has ``batch``.
         training: Keys of ``[train]`` that are searched with the architecture, such as ``learning_rate``, to parameters
             as above; in a trial they are called ``training.learning_rate``. ``together`` is a list of tables, one of
             which is chosen: keys that only go together, such as an optimizer and its batch size.
@@ -73,7 +74,7 @@ class SearchSpace:
         try:
             parsed = _parse_families(self.families)
             training = _parse_training(self.training)
-            _check_constraints(self.constraints, parsed)
+            check_constraints(self.constraints, {k for p in parsed.values() for k, v in p.items() if _is_numeric(v)})
         except InvalidInputError as error:
             raise InvalidInputError(f"{self.source}: {error}") from error
         object.__setattr__(self, "families", parsed)
@@ -163,10 +164,10 @@ class SearchSpace:
             value = values.get(key)
             if value is None:
                 continue
-            if value < bounds.get("min", -math.inf):
-                return f"{key} = {value} is below the minimum of {bounds['min']}"
-            if value > bounds.get("max", math.inf):
-                return f"{key} = {value} is above the maximum of {bounds['max']}"
+            if value < (low := bounds_of(bounds).low):
+                return f"{key} = {value} is below the minimum of {low}"
+            if value > (high := bounds_of(bounds).high):
+                return f"{key} = {value} is above the maximum of {high}"
         return None
 
     @cached_property
@@ -323,25 +324,6 @@ def _some_value(parameter: Any) -> list[Any]:
     if isinstance(parameter, CategoricalDistribution):
         return list(parameter.choices)
     return [getattr(parameter, "low", parameter)]
-
-
-def _check_constraints(constraints: Any, parsed: Mapping[str, Mapping[str, Any]]) -> None:
-    if not isinstance(constraints, Mapping):
-        raise InvalidInputError(f"constraints must be a table; given {shown(constraints)}")
-    numeric = {k for p in parsed.values() for k, v in p.items() if _is_numeric(v)}
-    valid = [*_MEASURED, *sorted(numeric - set(_MEASURED))]
-    for key, bounds in constraints.items():
-        if key not in valid:
-            raise InvalidInputError(f"unknown key {f'constraints.{key}'!r}; {nearest(key, valid)}")
-        if not isinstance(bounds, Mapping) or not bounds:
-            raise InvalidInputError(f"constraints.{key} must be a table with min, max or both; given {shown(bounds)}")
-        for bound, value in bounds.items():
-            if bound not in ("min", "max"):
-                raise InvalidInputError(f"unknown key {f'constraints.{key}.{bound}'!r}; valid: min, max")
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value):
-                raise InvalidInputError(f"constraints.{key}.{bound} must be a finite number; given {shown(value)}")
-        if bounds.get("min", -math.inf) > bounds.get("max", math.inf):
-            raise InvalidInputError(f"constraints.{key}: min must not be greater than max; given {shown(dict(bounds))}")
 
 
 def _is_numeric(parameter: Any) -> bool:
