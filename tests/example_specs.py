@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
+from pydantic import Field
 
 from nas_sens.architectures import ArchitectureSpec
 from nas_sens.architectures.base import LayeredSpec
@@ -45,7 +47,15 @@ def random_specs(family: type[ArchitectureSpec]) -> st.SearchStrategy[Architectu
     for f in dataclasses.fields(family):
         values = SMALL.get(f.name, _values_of(hints[f.name]))
         drawn[f.name] = st.just(base[f.name]) if values is None else values
-    return st.fixed_dictionaries(drawn).map(lambda values: family(**values))
+    return st.fixed_dictionaries(drawn).map(lambda values: family(**of_one_length(values)))
+
+
+def of_one_length(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values in which the number of layers or stages is the length of the list that there is for them."""
+    for count, listed in (("depth", "width"), ("depth", "channels"), ("stages", "blocks")):
+        if count in values and isinstance(values.get(listed), tuple):
+            values = {**values, count: len(values[listed]), **({"taper": 1.0} if "taper" in values else {})}
+    return values
 
 
 def _values_of(hint: Any) -> st.SearchStrategy[Any] | None:
@@ -55,11 +65,17 @@ def _values_of(hint: Any) -> st.SearchStrategy[Any] | None:
         for note in notes:
             for each in getattr(note, "metadata", ()):  # a pydantic Field has ge=1 as a Ge(1)
                 bounds |= {k: v for k in ("gt", "ge", "lt", "le") if (v := getattr(each, k, None)) is not None}
+    if get_origin(hint) in (Union, UnionType):
+        members = [v for v in map(_values_of, get_args(hint)) if v is not None]
+        return st.one_of(members) if members else None
+    if get_origin(hint) is tuple:
+        each = _values_of(Annotated[get_args(hint)[0], Field(ge=1)])
+        return None if each is None else st.lists(each, min_size=1, max_size=3).map(tuple)
     if get_origin(hint) is Literal:
         return st.sampled_from(get_args(hint))
     if hint is bool:
         return st.booleans()
-    low = bounds.get("ge", bounds.get("gt", 0))
+    low = bounds.get("ge", bounds.get("gt", 0 if hint is float else 1))
     if hint is int:
         low += "gt" in bounds
         return st.integers(low, min(low + 3, bounds.get("le", bounds.get("lt", low + 4) - 1)))

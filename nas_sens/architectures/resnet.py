@@ -61,8 +61,8 @@ class ResNetSpec(LayeredSpec):
                 n_in = n_out
         if self.pre_activation:
             modules += self.norm_and_activation(n_in)
-        modules += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n_in, n_outputs, bias=self.bias)]
-        return nn.Sequential(*modules)
+        modules += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n_in, n_outputs, bias=bool(self.bias))]
+        return self.chain(modules)
 
     def norm_and_activation(self, n: int) -> list[nn.Module]:
         """Return batch norm, if the spec has it, and activation, for ``n`` channels."""
@@ -84,10 +84,10 @@ class ResidualBlock(nn.Module):
         pre = spec.pre_activation
         norm_out: list[nn.Module] = [nn.BatchNorm2d(n_out)] if spec.batch_norm and not pre else []
         body: list[nn.Module] = [
-            nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=spec.bias),
+            nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=bool(spec.bias)),
             *spec.norm_and_activation(n_out),
             *([nn.Dropout(spec.dropout)] if spec.dropout else []),
-            nn.Conv2d(n_out, n_out, 3, padding=1, bias=spec.bias),
+            nn.Conv2d(n_out, n_out, 3, padding=1, bias=bool(spec.bias)),
             *norm_out,
         ]
         is_projected = spec.shortcut == "projection" or (spec.shortcut == "identity" and (stride, n_in) != (1, n_out))
@@ -95,7 +95,7 @@ class ResidualBlock(nn.Module):
         self.body = nn.Sequential(*body)
         self.projection: nn.Module | None = None
         if is_projected:
-            conv = nn.Conv2d(n_in, n_out, 1, stride=stride, bias=spec.bias)
+            conv = nn.Conv2d(n_in, n_out, 1, stride=stride, bias=bool(spec.bias))
             self.projection = nn.Sequential(conv, *([nn.BatchNorm2d(n_out)] if norm_out else []))
         self.has_shortcut = spec.shortcut != "none"
         self.after = nn.Identity() if pre else make_activation(spec.activation)
