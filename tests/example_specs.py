@@ -18,7 +18,11 @@ SHAPE = (1, 8, 8)
 EXAMPLES = {
     "alexnet": {"width_factor": 0.02, "hidden_units": 4, "max_pool": False},
     "cell": {f"op_{i}_{j}": "nor_conv_3x3" for i in range(1, 4) for j in range(i)},
+    "convnext": {"depths": (1, 1, 2, 1), "widths": (4, 4, 6, 8), "patch": 1, "drop_path": 0.1},
+    "mbconv": {"depths": (1, 2), "widths": (8, 12), "head_width": 6, "stem_width": 8, "drop_path": 0.1},
+    "resnet": {"stem": "deep", "block": "bottleneck", "drop_path": 0.1},
     "timm": {"model": "test_resnet"},
+    "vit": {"embed_dim": 8, "drop_path": 0.1},
     "vgg": {"configuration": 11, "width_factor": 0.02, "hidden_units": 4, "max_pools": 2},
 }
 # Where values of the type alone would make large networks.
@@ -26,6 +30,13 @@ SMALL = {
     "width_factor": st.sampled_from([0.01, 0.02, 0.04]),
     "taper": st.sampled_from([0.4, 1.0, 1.5]),
     "cells_per_stage": st.integers(1, 2),
+    "depths": st.tuples(*[st.integers(1, 2)] * 4),
+    "widths": st.tuples(*[st.integers(2, 9)] * 4),
+    "kernels": st.sampled_from([3, 5, (3, 5, 3, 7)]),
+    "expansions": st.sampled_from([1.0, 2.0, (1.0, 2.0, 1.5, 3.0)]),
+    "strides": st.sampled_from([1, 2, (1, 2, 1, 2)]),
+    "embed_dim": st.sampled_from([4, 6]),
+    "drop_path": st.sampled_from([0.0, 0.5]),
 }
 
 

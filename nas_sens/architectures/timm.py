@@ -21,7 +21,7 @@ from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError, first_line
 from ..core.identity import canonical_json
 from .base import SPEC_CONFIG, ArchitectureSpec, require_images
-from .built_network import BuiltNetwork
+from .timm_built import REFUSALS, TimmNetwork, misfit
 
 # Arguments of timm.create_model that are not the architecture's: given by the data, or about stored weights.
 _NOT_ARCHITECTURE = (
@@ -29,9 +29,6 @@ _NOT_ARCHITECTURE = (
     *("cache_dir", "scriptable", "exportable", "no_jit", "features_only", "device", "dtype"),
 )
 _OWN_ENTRY = "nas_sens"  # by which timm loads our exports: no architecture
-
-# What timm's models raise on sizes or arguments that they cannot take; they check them in many ways, or not at all.
-_REFUSALS = (RuntimeError, ValueError, TypeError, AssertionError, ArithmeticError, LookupError, AttributeError)
 
 
 @lru_cache(maxsize=1024)
@@ -103,18 +100,9 @@ class TimmSpec(ArchitectureSpec):
 def _skeleton(model: str, kwargs: str, input_shape: tuple[int, int, int], n_outputs: int) -> TimmNetwork:
     # Kept, as a copy takes a tenth of the time of putting a model together and trying it on an input.
     network = TimmNetwork(partial(_create, model, kwargs, input_shape, n_outputs))
-    if problem := _misfit(network, input_shape, n_outputs):
+    if problem := misfit(network, input_shape, n_outputs):
         raise InfeasibleArchitectureError(f"timm's {model} does not take inputs of shape {input_shape}: {problem}")
     return network
-
-
-class TimmNetwork(BuiltNetwork):
-    """A network of timm, which draws its own initial weights."""
-
-    @property
-    def is_drawn_by_rule(self) -> bool:
-        """Whether a scheme draws all parameters; of timm's networks, which draw theirs with care, never."""
-        return False
 
 
 def _create(model: str, kwargs: str, input_shape: tuple[int, int, int], n_outputs: int) -> nn.Module:
@@ -135,25 +123,10 @@ def _create(model: str, kwargs: str, input_shape: tuple[int, int, int], n_output
             raise InfeasibleArchitectureError(
                 f"timm's {model} with kwargs {kwargs} cannot be built: {error}"
             ) from error
-        except _REFUSALS as error:
+        except REFUSALS as error:
             if isinstance(error, RuntimeError) and "meta" in str(error):
                 raise
             raise InfeasibleArchitectureError(
                 f"timm's {model} with kwargs {kwargs} cannot be built for inputs of {input_shape}: {first_line(error)}"
             ) from error
     raise AssertionError("the last attempt returns or raises")
-
-
-def _misfit(network: TimmNetwork, input_shape: tuple[int, int, int], n_outputs: int) -> str | None:
-    """Return why a network on the meta device does not take an input; None if it does, or if meta cannot tell."""
-    try:
-        with torch.no_grad():
-            y = network.eval()(torch.zeros(1, *input_shape))
-    except _REFUSALS as error:
-        return None if "meta" in str(error).lower() or isinstance(error, NotImplementedError) else first_line(error)
-    finally:
-        network.train()
-    if not isinstance(y, torch.Tensor) or y.shape != (1, n_outputs):
-        given = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
-        return f"its output must be of shape (1, {n_outputs}), but is {given}"
-    return None

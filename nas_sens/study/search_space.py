@@ -37,7 +37,8 @@ class SearchSpace:
             is a fixed value, a list of choices, a table in Optuna's short form, an Optuna distribution, or a list of
             these as the value (:mod:`nas_sens.study.lists`). Several families form a union, in which parameters are
             prefixed by their family, as ``fc.depth``, and the parameter ``family`` chooses.
-        constraints: ``params``, ``flops``, any declared numeric parameter or place of a list (``width_0``) to ``{"min": …, "max": …}``, inclusive.
+        constraints: ``params``, ``flops``, any declared numeric parameter or place of a list (``width_0``) to
+            ``{"min": …, "max": …}``, inclusive.
         training: Keys of ``[train]`` that are searched with the architecture, such as ``learning_rate``, to parameters
             as above; in a trial they are called ``training.learning_rate``. ``together`` is a list of tables, one of
             which is chosen: keys that only go together, such as an optimizer and its batch size.
