@@ -26,7 +26,7 @@ class MBConvSpec(TimmBuiltSpec):
         widths: Channels of every stage, a list.
         kernels: Side of the depthwise kernels, odd, of all stages, or a list with those of each.
         expansions: Factor on the channels inside a block, of all stages, or a list with those of each; timm rounds the
-            product to a multiple of 8.
+            product to a multiple of 8. Blocks with 1 have no convolution that expands (MBConv1 of EfficientNet).
         strides: Stride of the first block of all stages, or a list with those of each; 2 halves the feature map.
         stem_width: Channels of the stem, a 3×3 convolution.
         stem_stride: Its stride; 2 in the paper, 1 for small images.
@@ -85,7 +85,7 @@ class MBConvSpec(TimmBuiltSpec):
 
         squeeze = f"_se{self.se_ratio}" if self.se_ratio else ""
         stages = [
-            [f"ir_r{depth}_k{kernel}_s{stride}_e{expansion}_c{width}{squeeze}"]
+            [f"{'ds' if expansion == 1 else 'ir'}_r{depth}_k{kernel}_s{stride}_e{expansion}_c{width}{squeeze}"]
             for depth, width, kernel, expansion, stride in zip(
                 self.depths,
                 self.widths,
