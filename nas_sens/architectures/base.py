@@ -106,6 +106,22 @@ class ArchitectureSpec(ABC):
         return self
 
     @property
+    def is_pretrained(self) -> bool:
+        """Whether "torch_default" means weights that were trained before."""
+        return False
+
+    def require_weights(self, input_shape: InputShape, n_outputs: int) -> None:
+        """Check that pre-trained weights, where a family has such, are on this machine and fit.
+
+        See :meth:`build` for the arguments.
+
+        Raises:
+            InvalidInputError: They are not there.
+            InfeasibleArchitectureError: They are of another network, or the family does not take such inputs.
+        """
+        self.require_inputs(input_shape)
+
+    @property
     def known_as(self) -> tuple[str, ...]:
         """Names that others have for this architecture, as in tables of outcomes; none, mostly."""
         return ()

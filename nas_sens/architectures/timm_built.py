@@ -27,7 +27,24 @@ DropPath = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TimmNetwork(BuiltNetwork):
-    """A network of timm, which draws its own initial weights."""
+    """A network of timm, which draws its own initial weights.
+
+    Attributes:
+        keep_in_evaluation: Modules that stay in evaluation mode while others are trained, as they are frozen.
+    """
+
+    keep_in_evaluation: tuple[nn.Module, ...] = ()
+
+    def train(self, mode: bool = True) -> TimmNetwork:
+        """Put all modules into training mode, but those that are frozen; or into evaluation mode.
+
+        Returns:
+            The network itself.
+        """
+        super().train(mode)
+        for module in self.keep_in_evaluation:
+            module.eval()
+        return self
 
     @property
     def is_drawn_by_rule(self) -> bool:

@@ -123,7 +123,10 @@ class SearchSpace:
         """Return the architecture that a trial's parameters mean; fixed values are filled in."""
         family = self.family_of(params)
         prefix = self._prefix(family)
-        values = {k: value_in(params, k, v, prefix) for k, v in self.families[family].items()}
+        return self.spec_of(family, {k: value_in(params, k, v, prefix) for k, v in self.families[family].items()})
+
+    def spec_of(self, family: str, values: Mapping[str, Any]) -> ArchitectureSpec:
+        """Return the architecture of a family with the values of its parameters."""
         return validate(FAMILIES.get(family), values, source=self.source, where=family)
 
     def training_of(self, params: Mapping[str, Any]) -> dict[str, Any]:

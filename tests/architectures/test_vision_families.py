@@ -27,7 +27,8 @@ SMALL = [
     {"family": "vit", "depth": 2, "embed_dim": 8, "heads": 2, "patch": 7, "drop_path": 0.5},
     {"family": "convnext", "depths": [1, 1, 1, 1], "widths": [4, 6, 8, 9], "patch": 1, "drop_path": 0.5},
     {"family": "mbconv", "depths": [1, 2], "widths": [8, 12], "drop_path": 0.5},
-    {"family": "resnet", "blocks": [1, 2], "width": 4, "block": "bottleneck", "stem": "deep", "batch_norm": True, "drop_path": 0.5},
+    {"family": "resnet", "blocks": [1, 2], "width": 4, "block": "bottleneck", "stem": "deep",
+     "batch_norm": True, "drop_path": 0.5},
 ]  # fmt: skip
 
 

@@ -27,8 +27,9 @@ def test_candidates_have_finite_scores(name, shape, generator):
         spec = space.sample(seed=seed)
         try:
             skeleton = spec.skeleton(shape, 10)
-        except InfeasibleArchitectureError as error:
-            assert name == "vit", error  # whose patches need not divide the image
+        except InfeasibleArchitectureError:
+            if name != "vit":  # whose patches need not divide the image
+                raise
             continue
         model = skeleton.to_empty(device="cpu")
         counts = {"params": count_params(model), "flops": count_flops(model, shape)}
