@@ -1,4 +1,4 @@
-"""A study of pre-trained networks: S in both states, frozen stages, exports that need no file, files that are missing."""
+"""A study of pre-trained networks: S in both states, frozen stages, exports that need no file, missing files."""
 
 from __future__ import annotations
 
