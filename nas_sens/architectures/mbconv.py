@@ -16,7 +16,7 @@ from .timm_built import DropPath, TimmBuiltSpec
 
 @dataclass(frozen=True, kw_only=True, config=SPEC_CONFIG)
 class MBConvSpec(TimmBuiltSpec):
-    """A stem, stages of inverted residual blocks, a 1×1 convolution, average pool and a linear read-out.
+    """A network of inverted residual blocks: stem, stages, a 1×1 convolution, average pool and a linear read-out.
 
     A block expands its channels, convolves each by itself (depthwise), weighs them (squeeze and excitation) and
     projects them; batch normalisation follows every convolution. EfficientNet-B0 has depths 1, 2, 2, 3, 3, 4, 1.

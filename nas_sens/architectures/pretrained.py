@@ -171,8 +171,8 @@ def _read(create: Created, file: Path, n_outputs: int) -> Mapping[str, torch.Ten
     """
     from timm.models import load_state_dict
 
-    there = load_state_dict(str(file), use_ema=False)
-    overlay: dict[str, Any] = {"file": str(file), "source": None, "hf_hub_id": None, "url": None, "custom_load": False}
+    there = {k: t for k, t in load_state_dict(str(file), weights_only=True).items() if isinstance(t, torch.Tensor)}
+    overlay: dict[str, Any] = {"file": None, "source": None, "hf_hub_id": None, "url": None, "custom_load": False}
     with torch.device("cpu"):
         with global_stream(0):
             plain = create()
@@ -183,7 +183,8 @@ def _read(create: Created, file: Path, n_outputs: int) -> Mapping[str, torch.Ten
         drawn = []
         for seed in (1, 2):
             with global_stream(seed), _without_warnings():
-                drawn.append(create(pretrained=True, pretrained_cfg_overlay=overlay).state_dict())
+                given = {**overlay, "state_dict": dict(there)}  # timm removes a read-out from it
+                drawn.append(create(pretrained=True, pretrained_cfg_overlay=given).state_dict())
     # timm takes weights that fit in part. What still depends on chance was not in the file.
     missing = [k for k, t in drawn[0].items() if not torch.equal(t, drawn[1][k])]
     if lacking := [k for k in missing if k.rpartition(".")[0] not in heads]:

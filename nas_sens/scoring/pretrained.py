@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Literal
 
 from torch import nn
 
 from ..architectures import ArchitectureSpec
-from ..core.init_schemes import InitScheme
 from .probe import Probe
 from .score import score
 
 OWN, DRAWN = "log10_sensitivity_pretrained", "log10_sensitivity_probed"
-_SCHEME: InitScheme = "standard_normal"  # of the second state where ``[score] probe_init`` is "own"
+_SCHEME: Literal["standard_normal"] = "standard_normal"  # of the second state where ``[score] probe_init`` is "own"
 
 
 def other_sensitivity(
@@ -31,9 +31,10 @@ def other_sensitivity(
     """
     if not architecture.is_pretrained:
         return {}, {}
-    name, scheme = (DRAWN, _SCHEME) if probe.spec.probe_init == "own" else (OWN, "own")
+    is_own = probe.spec.probe_init == "own"
+    name = DRAWN if is_own else OWN
     other = copy.copy(probe)  # the same inputs, noise and numbers
-    other.spec = replace(probe.spec, probe_init=scheme, precision=None, racing=False)
+    other.spec = replace(probe.spec, probe_init=_SCHEME if is_own else "own", precision=None, racing=False)
     found = score(architecture, model, other)
     value = found.log10_sensitivity
     return ({}, {name: found.status}) if value is None else ({name: value}, {})

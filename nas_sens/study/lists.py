@@ -11,7 +11,7 @@ In a trial the places are parameters of their own, ``depths_0``, ``depths_1`` an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,13 +29,13 @@ _LONGEST = 1_000  # places
 
 @dataclass(frozen=True)
 class ListOf:
-    """A list whose places are declared one by one.
+    """A list as the value of a parameter, its places declared one by one: ``ListOf([Int(1, 3), Choice([4, 8]), 64])``.
 
-    Attributes:
-        items: Of every place its distribution or fixed value.
+    Args:
+        items: Of every place its distribution, or a fixed value.
     """
 
-    items: tuple[Any, ...]
+    items: Sequence[Any]
 
 
 def parse_declared(declared: Any, key: str) -> Any:
@@ -49,7 +49,7 @@ def parse_declared(declared: Any, key: str) -> Any:
         InvalidInputError: It is none of these.
     """
     if isinstance(declared, ListOf):
-        return declared
+        declared = {"type": LIST, "items": declared.items}
     if isinstance(declared, (list, tuple)) and any(isinstance(d, (list, tuple)) for d in declared):
         raise InvalidInputError(
             f"{key}.choices must be booleans, numbers or strings; a list as the value is declared as "

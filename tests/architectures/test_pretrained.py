@@ -165,6 +165,24 @@ def test_weights_of_other_networks_are_infeasible_with_a_reason(model, file, rea
         assert "\n" not in str(caught.value)
 
 
+class Acts:
+    """What does something when it is unpickled."""
+
+    def __reduce__(self):
+        return (print, ("unpickled",))
+
+
+def test_files_of_pytorch_are_read_without_running_anything(saved, tmp_path, capsys):
+    given, _ = saved["test_resnet"]
+    torch.save({"state_dict": given.state_dict(), "epoch": 3}, tmp_path / "checkpoint.pth")
+    model = built(model="test_resnet", pretrained=str(tmp_path / "checkpoint.pth"))
+    assert torch.equal(model.net[1].conv1[0].weight, given.conv1[0].weight)
+    torch.save({"state_dict": given.state_dict(), "more": Acts()}, tmp_path / "acts.pth")
+    with pytest.raises(InfeasibleArchitectureError, match="do not fit timm's test_resnet"):
+        built(model="test_resnet", pretrained=str(tmp_path / "acts.pth"))
+    assert "unpickled" not in capsys.readouterr().out
+
+
 def test_a_file_of_a_deeper_network_is_not_taken_in_part(saved, tmp_path):
     state = {**saved["test_resnet"][0].state_dict(), "layer4.7.conv1.weight": torch.zeros(3)}
     save_file(state, tmp_path / "deeper.safetensors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -66,6 +67,24 @@ def test_in_a_union_places_have_the_prefix_of_their_family():
     assert set(space.all_distributions) == {"family", "fc.width_0", "cnn.channels_0"}
     spec = space.architecture({"family": "cnn", "cnn.channels_0": 4})
     assert (spec.channels, spec.depth) == ((4, 3), 2)
+
+
+def staged(input_shape, n_outputs, *, widths: list[int], repeats: tuple[int, ...] = (1,)) -> torch.nn.Module:
+    """Return a network whose hidden layers have the given widths."""
+    assert isinstance(widths, tuple)
+    sizes = [input_shape[0], *widths, n_outputs]
+    return torch.nn.Sequential(*(torch.nn.Linear(a, b) for a, b in itertools.pairwise(sizes)))
+
+
+def test_functions_take_lists_too():
+    space = SearchSpace(name="own", families={staged: {"widths": ns.ListOf([ns.Int(2, 4), ns.Choice([5, 6]), 7])}})
+    assert set(space.all_distributions) == {"widths_0", "widths_1"}
+    spec = space.architecture({"widths_0": 3, "widths_1": 6})
+    assert load_spec(spec.to_json()) == spec
+    assert hash(spec) == hash(load_spec(spec.to_json()))
+    assert [tuple(p.shape) for p in spec.build((4,), 2).parameters()][::2] == [(3, 4), (6, 3), (7, 6), (2, 7)]
+    with pytest.raises(InvalidInputError, match="must be a valid integer"):
+        SearchSpace(name="own", families={staged: {"widths": items("a")}})
 
 
 def test_neighbours_change_and_mix_places():
