@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -14,9 +16,12 @@ import nas_sens as ns
 from nas_sens.architectures import load_spec
 from nas_sens.core.candidates import TrainedCandidate, describe
 from nas_sens.core.errors import InvalidInputError
+from nas_sens.core.toml_reader import read_toml
 from nas_sens.metrics.closed_form.expectation import InputMoments, closed_form, closed_form_batch
 from nas_sens.results.quantities import value_of
 from nas_sens.selection.features import choices_of
+from nas_sens.study.lists import ListOf, parse_declared
+from nas_sens.study.load import load_study
 from nas_sens.study.neighbours import crossed, mutated
 from nas_sens.study.search_space import SearchSpace, load_space
 
@@ -117,6 +122,32 @@ def test_texts_and_figures_know_lists():
     one = TrainedCandidate(digest="a", architecture=text, params=1, flops=1, candidate=0, chosen_by="control")
     assert value_of(one, "width") == "500-300-100"
     assert [value_of(one, f"width_{i}") for i in range(4)] == [500, 300, 100, None]
+
+
+def test_the_page_on_search_spaces_declares_what_it_says(tmp_path):
+    page = (Path(ns.__file__).parents[1] / "docs" / "search_spaces.md").read_text()
+    written = re.findall(r"^\| `((?:width|widths|depths|depth) = .+?)` \|", page, re.MULTILINE)
+    assert len(written) == 6
+    for line in written:
+        name, _, value = line.partition(" = ")
+        (tmp_path / "t.toml").write_text(line)
+        assert isinstance(parse_declared(read_toml(tmp_path / "t.toml")[name], name), ListOf) is ('"list"' in value)
+
+
+def test_the_full_size_may_have_another_list(tmp_path):
+    (tmp_path / "s.toml").write_text("""
+[data]
+name = "digits"
+[search_space.fc]
+width = { type = "list", items = [4, 8] }
+[full.search_space.fc]
+width = { type = "list", length = 3, of = [100, 200] }
+[search]
+sampler = "enumerate"
+""")
+    small, full = (load_study(tmp_path / "s.toml", full=f).search_space for f in (False, True))
+    assert (small.cardinality, full.cardinality) == (1, 8)
+    assert {a.width for a in map(full.architecture, full.enumerate())} == set(itertools.product([100, 200], repeat=3))
 
 
 @pytest.mark.parametrize(
