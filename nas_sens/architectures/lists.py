@@ -12,6 +12,8 @@ from pydantic_core import ArgsKwargs, PydanticCustomError
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 _COUNT = Annotated[int, Field(ge=1)]
 _LAYERS = Annotated[int, Field(ge=1, le=10_000)]
+# A plain list in a space is a choice among its values, each of which comes here.
+_LIST = 'a list with a value for every stage, which a space declares as { type = "list", items = […] }'
 _FACTOR = Annotated[float, Field(gt=0, le=1_000)]
 
 
@@ -30,7 +32,7 @@ def _one(kind: Any, value: Any) -> Any:
 
 def _all(kind: Any, value: Any) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)) or not value:
-        raise PydanticCustomError("list", "Input should be a list with a value for every one")
+        raise PydanticCustomError("list", "Input should be {what}", {"what": _LIST})
     return tuple(_one(kind, v) for v in value)
 
 

@@ -50,11 +50,8 @@ def parse_declared(declared: Any, key: str) -> Any:
     """
     if isinstance(declared, ListOf):
         declared = {"type": LIST, "items": declared.items}
-    if isinstance(declared, (list, tuple)) and any(isinstance(d, (list, tuple)) for d in declared):
-        raise InvalidInputError(
-            f"{key}.choices must be booleans, numbers or strings; a list as the value is declared as "
-            f'{{ type = "list", items = […] }}; given {shown(declared)}'
-        )
+    if isinstance(declared, (list, tuple)):
+        _check_choices(declared, key)
     kind = declared.get("type") if isinstance(declared, Mapping) else None
     if kind != LIST:
         if isinstance(declared, Mapping) and kind not in KINDS:
@@ -70,6 +67,21 @@ def parse_declared(declared: Any, key: str) -> Any:
     if not isinstance(items, (list, tuple)) or not 1 <= len(items) <= _LONGEST:
         raise InvalidInputError(f"{key}.items must be a list of 1 to {_LONGEST:,} values; given {shown(items)}")
     return ListOf(tuple(parse_parameter(item, f"{key}.items.{i}") for i, item in enumerate(items)))
+
+
+def _check_choices(declared: Sequence[Any], key: str) -> None:
+    """Check that a plain list is not one that was meant as the value.
+
+    Raises:
+        InvalidInputError: It has a list in it, or a value twice.
+    """
+    is_nested = any(isinstance(d, (list, tuple)) for d in declared)
+    if is_nested or len({repr(d) for d in declared}) < len(declared):
+        must = "be booleans, numbers or strings" if is_nested else "differ from each other"
+        raise InvalidInputError(
+            f'{key}.choices must {must}; a list as the value is declared as {{ type = "list", items = […] }}; given '
+            f"{shown(declared)}"
+        )
 
 
 def _repeated(declared: Mapping[str, Any], key: str) -> list[Any]:

@@ -136,7 +136,7 @@ def test_what_does_not_go_together_is_infeasible(values, shape, reason):
     ("values", "message"),
     [
         ({**ATTO, "depths": [1, 1, 1]}, "needs 4 values of depths, one a stage; given [1, 1, 1]"),
-        ({**ATTO, "widths": 4}, "widths must be a list with a value for every one; given 4"),
+        ({**ATTO, "widths": 4}, "widths must be a list with a value for every stage, which a space declares as {"),
         ({**ATTO, "kernels": [3, 3, 3, 4]}, "needs odd kernels; given 4"),
         ({**B0, "kernels": 2}, "needs odd kernels; given 2"),
         ({**B0, "widths": [8, 8]}, "needs as many values of widths as stages (depths), 7; given 2: [8, 8]"),

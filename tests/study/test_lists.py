@@ -178,6 +178,19 @@ def test_wrong_lists_are_told_in_one_line(parameters, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("depths", "message"),
+    [
+        ([1, 2, 3], "mbconv.depths must be a list with a value for every stage, which a space declares as { type = "),
+        ([1, 2, 2], "mbconv.depths.choices must differ from each other; a list as the value is declared as { type = "),
+    ],
+)
+def test_a_choice_where_a_list_must_be_is_told_how_to_write_it(depths, message):
+    with pytest.raises(InvalidInputError) as caught:
+        SearchSpace(name="m", families={"mbconv": {"depths": depths, "widths": items(8, 8, 8)}})
+    assert message in str(caught.value)
+
+
 def test_what_is_searched_of_training_is_no_list():
     with pytest.raises(InvalidInputError, match=r"training.batch_size.type must be 'int', 'float' or 'categorical'"):
         SearchSpace(name="m", families={"fc": {"width": 3, "depth": 1}}, training={"batch_size": items(3)})
