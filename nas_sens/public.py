@@ -7,11 +7,14 @@ from optuna.distributions import IntDistribution as Int
 from .architectures import ArchitectureSpec, load_spec
 from .architectures.alexnet import AlexNetSpec
 from .architectures.cnn import CNNSpec
+from .architectures.convnext import ConvNeXtSpec
 from .architectures.fc import FCSpec
 from .architectures.initialization import initialize_
+from .architectures.mbconv import MBConvSpec
 from .architectures.resnet import ResNetSpec
 from .architectures.timm import TimmSpec
 from .architectures.vgg import VGGSpec
+from .architectures.vit import ViTSpec
 from .core.errors import InfeasibleArchitectureError, InvalidInputError, NasSensError, StorageError
 from .core.init_schemes import INIT_SCHEMES
 from .data import Data, DataSpec, Splits, load_data
@@ -37,6 +40,7 @@ from .pipeline.search import search
 from .results.search_result import SearchResult
 from .selection import Candidate, Pick, select
 from .study.figure_spec import FigureSpec
+from .study.lists import ListOf
 from .study.load import load_study
 from .study.own_family import family
 from .study.own_trainer import dataset, trainer
@@ -57,6 +61,7 @@ __all__ = [
     "CNNSpec",
     "Candidate",
     "Choice",
+    "ConvNeXtSpec",
     "Data",
     "DataSpec",
     "FCSpec",
@@ -66,6 +71,8 @@ __all__ = [
     "Int",
     "InvalidInputError",
     "Job",
+    "ListOf",
+    "MBConvSpec",
     "Measurement",
     "Metric",
     "NasSensError",
@@ -85,6 +92,7 @@ __all__ = [
     "TimmSpec",
     "TrainSpec",
     "VGGSpec",
+    "ViTSpec",
     "bias_variance",
     "class_stiffness",
     "closed_form_sensitivity",

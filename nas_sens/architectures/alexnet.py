@@ -52,4 +52,4 @@ class AlexNetSpec(LayeredSpec):
                 modules.append(nn.MaxPool2d(2))
             n_in = n_out
         modules += self.two_layer_head(n_in * sides[0] * sides[1], self.hidden_units, n_outputs)
-        return nn.Sequential(*modules)
+        return self.chain(modules)

@@ -23,6 +23,7 @@ from .activations import Activation, make_activation
 from .flop_counter import count_by_running
 from .flops import chain_flops
 from .initialization import initialize_
+from .lists import Bias
 
 SPEC_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Count = Annotated[int, Field(ge=1)]
@@ -42,6 +43,9 @@ class ArchitectureSpec(ABC):
 
     family: ClassVar[str]
     takes_any_input: ClassVar[bool] = False  # also whole numbers, such as tokens, and several tensors
+    # Parameters that came when candidates were stored already, to their defaults: at these they are left out of the
+    # identity, which must not change.
+    later: ClassVar[Mapping[str, Any]] = {}
 
     init: InitScheme = "torch_default"
     init_scale: Annotated[float, Field(ge=0)] = 1.0
@@ -102,6 +106,22 @@ class ArchitectureSpec(ABC):
         return self
 
     @property
+    def is_pretrained(self) -> bool:
+        """Whether "torch_default" means weights that were trained before."""
+        return False
+
+    def require_weights(self, input_shape: InputShape, n_outputs: int) -> None:
+        """Check that pre-trained weights, where a family has such, are on this machine and fit.
+
+        See :meth:`build` for the arguments.
+
+        Raises:
+            InvalidInputError: They are not there.
+            InfeasibleArchitectureError: They are of another network, or the family does not take such inputs.
+        """
+        self.require_inputs(input_shape)
+
+    @property
     def known_as(self) -> tuple[str, ...]:
         """Names that others have for this architecture, as in tables of outcomes; none, mostly."""
         return ()
@@ -154,9 +174,9 @@ class ArchitectureSpec(ABC):
         return module
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the family and all parameters as plain JSON-like values."""
-        values = {k: v + 0.0 if isinstance(v, float) else v for k, v in asdict(self).items()}  # 0.0 for -0.0
-        return {"family": self.family, **values}
+        """Return the family and all parameters but those of ``later`` at their default as plain JSON-like values."""
+        given = {k: v for k, v in asdict(self).items() if k not in self.later or v != self.later[k]}
+        return {"family": self.family, **{k: _plain(v) for k, v in given.items()}}
 
     def to_json(self) -> str:
         """Return the canonical JSON text; equal specs give equal texts."""
@@ -166,6 +186,12 @@ class ArchitectureSpec(ABC):
     def digest(self) -> str:
         """The spec's identity: 16 hexadecimal digits of the SHA-256 of its canonical JSON."""
         return digest(self.to_dict())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return value + 0.0 if isinstance(value, float) else value  # 0.0 for -0.0
 
 
 class _NoInitialValues(TorchFunctionMode):
@@ -185,19 +211,28 @@ class LayeredSpec(ArchitectureSpec):
 
     Args:
         activation: Non-linearity after every hidden layer.
-        bias: Whether linear and convolution layers have biases.
+        bias: Whether linear and convolution layers have biases; ``first``: only the first one has.
         batch_norm: Whether hidden layers are followed by batch normalisation, before the activation.
         dropout: Probability with which a hidden unit is dropped while training, after the activation.
     """
 
     activation: Activation = "relu"
-    bias: bool = True
+    bias: Bias = True
     batch_norm: bool = False
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
+    def chain(self, modules: list[nn.Module]) -> nn.Sequential:
+        """Return layers as a network; only the first one keeps its bias where ``bias`` says so."""
+        network = nn.Sequential(*modules)
+        if self.bias == "first":
+            layers = [m for m in network.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
+            for layer in layers[1:]:
+                layer.register_parameter("bias", None)
+        return network
+
     def hidden_linear(self, n_in: int, n_out: int) -> list[nn.Module]:
         """Return linear, batch norm, activation, dropout, as far as the spec has them."""
-        modules: list[nn.Module] = [nn.Linear(n_in, n_out, bias=self.bias)]
+        modules: list[nn.Module] = [nn.Linear(n_in, n_out, bias=bool(self.bias))]
         if self.batch_norm:
             modules.append(nn.BatchNorm1d(n_out))
         modules.append(make_activation(self.activation))
@@ -210,11 +245,13 @@ class LayeredSpec(ArchitectureSpec):
         modules: list[nn.Module] = [nn.Flatten()]
         if n_hidden:
             modules += [*self.hidden_linear(n_in, n_hidden), *self.hidden_linear(n_hidden, n_hidden)]
-        return [*modules, nn.Linear(n_hidden or n_in, n_outputs, bias=self.bias)]
+        return [*modules, nn.Linear(n_hidden or n_in, n_outputs, bias=bool(self.bias))]
 
     def hidden_conv(self, n_in: int, n_out: int, kernel: int, *, stride: int = 1, padding: int = 0) -> list[nn.Module]:
         """Return convolution, batch norm and activation, as far as the spec has them."""
-        modules: list[nn.Module] = [nn.Conv2d(n_in, n_out, kernel, stride=stride, padding=padding, bias=self.bias)]
+        modules: list[nn.Module] = [
+            nn.Conv2d(n_in, n_out, kernel, stride=stride, padding=padding, bias=bool(self.bias))
+        ]
         if self.batch_norm:
             modules.append(nn.BatchNorm2d(n_out))
         modules.append(make_activation(self.activation))

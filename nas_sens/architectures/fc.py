@@ -1,4 +1,4 @@
-"""Fully-connected networks: ``depth`` hidden layers of ``width`` units and a linear read-out."""
+"""Fully-connected networks: ``depth`` hidden layers of ``width`` units, or of a width each, and a linear read-out."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ..core.errors import InfeasibleArchitectureError
-from .base import SPEC_CONFIG, Count, LayeredSpec, Layers0
+from .base import SPEC_CONFIG, LayeredSpec, Layers0
+from .lists import OneOrMoreCounts, check_length, for_each, with_length
 
 _MAX_UNITS = 2**31  # of a layer; far beyond any memory, and below the overflow of a float
 
@@ -22,17 +23,29 @@ class FCSpec(LayeredSpec):
     """A fully-connected network.
 
     Args:
-        depth: Number of hidden layers, at most 10,000; 0 is a linear model.
-        width: Units of the first hidden layer.
+        depth: Number of hidden layers, at most 10,000; 0 is a linear model. With a list of widths it may be left out.
+        width: Units of the first hidden layer, or a list with those of every hidden layer.
         taper: Factor on the width from one hidden layer to the next, so that hidden layer i = 0, 1, … has
-            ``max(1, round(width · taper^i))`` units; 1 for equal layers.
+            ``max(1, round(width · taper^i))`` units; 1 for equal layers, and beside a list of widths.
     """
 
     family: ClassVar[str] = "fc"
 
     depth: Layers0
-    width: Count
+    width: OneOrMoreCounts
     taper: Annotated[float, Field(gt=0)] = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_layers(cls, given: Any) -> Any:
+        return with_length(given, "depth", "width")
+
+    @model_validator(mode="after")
+    def _check_widths(self) -> FCSpec:
+        check_length(self.width, self.depth, "width", "hidden layers (depth)")
+        if isinstance(self.width, tuple) and self.taper != 1.0:
+            raise ValueError(f"needs a taper of 1 with a list of widths; given {self.taper}")
+        return self
 
     def layers(self, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         """Return flatten, ``depth`` × (linear, batch norm, activation, dropout), linear."""
@@ -41,15 +54,16 @@ class FCSpec(LayeredSpec):
         for width in self.widths():
             modules += self.hidden_linear(n_in, width)
             n_in = width
-        modules.append(nn.Linear(n_in, n_outputs, bias=self.bias))
-        return nn.Sequential(*modules)
+        modules.append(nn.Linear(n_in, n_outputs, bias=bool(self.bias)))
+        return self.chain(modules)
 
     def size(self, input_shape: tuple[int, ...], n_outputs: int) -> tuple[int, int]:
         """Return parameters and floating-point operations."""
         sizes = [math.prod(input_shape), *self.widths(), n_outputs]
         products = sum(a * b for a, b in itertools.pairwise(sizes))
         hidden = sum(sizes[1:-1])
-        params = products + (hidden + n_outputs) * self.bias + 2 * hidden * self.batch_norm
+        biases = sizes[1] if self.bias == "first" else (hidden + n_outputs) * self.bias
+        params = products + biases + 2 * hidden * self.batch_norm
         return params, 2 * products
 
     @classmethod
@@ -64,8 +78,10 @@ class FCSpec(LayeredSpec):
             InfeasibleArchitectureError: A layer has more than 2³¹ units.
         """
         widths: list[int] = []
-        exact = float(self.width)
+        given = for_each(self.width, self.depth)
+        exact = float(given[0]) if given else 0.0
         for i in range(self.depth):
+            exact = float(given[i]) if isinstance(self.width, tuple) else exact
             if exact > _MAX_UNITS:
                 raise InfeasibleArchitectureError(
                     f"hidden layer {i + 1} would have {exact:.3g} units, more than 2^31; lower width or taper"

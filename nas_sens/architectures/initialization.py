@@ -67,6 +67,10 @@ class SelfInitialized(nn.Module, ABC):
     def reset_(self, generator: torch.Generator | None) -> None:
         """Draw all parameters anew and put buffers back, in place; torch's global generator if None."""
 
+    def draw_(self, generator: torch.Generator | None) -> None:
+        """Draw all parameters as if none were pre-trained; what schemes other than its own have no rule for stays."""
+        self.reset_(generator)
+
 
 @torch.no_grad()
 def initialize_(
@@ -93,8 +97,10 @@ def initialize_(
     for owner in module.modules():
         if isinstance(owner, SelfInitialized):
             inside.update(owner.modules())
-            if scheme == "torch_default" or not has_rules(owner):
+            if scheme == "torch_default":
                 owner.reset_(numbers.generator)
+            elif not has_rules(owner):
+                owner.draw_(numbers.generator)
     # What lies inside a parametrisation is set through it.
     inner = {m for p in module.modules() if isinstance(p, parametrize.ParametrizationList) for m in p.modules()}
     place = 0  # among linear and convolution layers

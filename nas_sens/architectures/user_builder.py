@@ -10,14 +10,14 @@ that the function itself draws, unless ``init`` says otherwise.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field, fields
 from functools import partial
-from typing import Any, ClassVar, cast, get_type_hints
+from typing import Annotated, Any, ClassVar, cast, get_args, get_origin, get_type_hints
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 from torch import nn
 
@@ -176,7 +176,15 @@ def _type(parameter: inspect.Parameter, hints: Mapping[str, Any], family: str) -
             f"the keyword {parameter.name!r} of {family} must have a type that TOML knows, such as int, float, str or "
             f"Literal; given {kind}"
         ) from error
-    return kind
+    return _as_tuple(kind)
+
+
+def _as_tuple(kind: Any) -> Any:
+    """Return the type of a list as that of a tuple, which can be hashed, and which a list of TOML is taken for."""
+    if get_origin(kind) not in (list, tuple, Sequence):
+        return kind
+    parts = [part for part in get_args(kind) if part is not ...]
+    return Annotated[tuple[parts[0], ...], Field(strict=False)] if len(parts) == 1 else kind  # type: ignore[valid-type]
 
 
 def _methods(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,4 +56,4 @@ class VGGSpec(LayeredSpec):
                 sides = halved(sides, f"max-pool {stage} of {self.max_pools}")
                 modules.append(nn.MaxPool2d(2))
         modules += self.two_layer_head(n_in * sides[0] * sides[1], self.hidden_units, n_outputs)
-        return nn.Sequential(*modules)
+        return self.chain(modules)

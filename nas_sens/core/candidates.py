@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -283,7 +283,10 @@ def family_of(architecture: str) -> str:
 _FAMILY = re.compile(r',"family":"(\w+)"')  # with a brace in the comma's place, searching takes three times as long
 
 # What tells networks of a family apart at first sight, in the order in which one says it.
-_SHAPE = ("model", "configuration", "depth", "stages", "blocks", "width", "width_factor", "channels")
+_SHAPE = (
+    *("model", "configuration", "depth", "stages", "depths", "blocks", "width", "widths", "width_factor", "channels"),
+    *("embed_dim", "heads", "patch"),
+)
 
 
 def describe(architecture: str, training: Mapping[str, Any] | None = None) -> str:
@@ -305,8 +308,8 @@ def describe(architecture: str, training: Mapping[str, Any] | None = None) -> st
         parts.append(f"activation={values['activation']}")
     if values.get("init_scale", 1.0) != 1.0:
         parts.append(f"init_scale={values['init_scale']}")
-    if values.get("bias") is False:
-        parts.append("bias=False")
+    if values.get("bias", True) is not True:
+        parts.append(f"bias={values['bias']}")
     parts += [f"{k}={_short(v)}" for k, v in sorted((training or {}).items())]
     return " ".join([family, *parts])
 
@@ -315,5 +318,22 @@ def _is_left_out(key: str, value: Any) -> bool:
     return value in (0, False, 0.0, "", "{}") or (key == "taper" and value == 1.0)
 
 
+def part_of_list(values: Mapping[str, Any], name: str) -> Any:
+    """Return the value of a parameter, or of a place of a list, by its name in a trial; None if it has none."""
+    if name in values:
+        return values[name]
+    key, _, place = name.rpartition("_")
+    found = values.get(key)
+    is_place = isinstance(found, (list, tuple)) and place.isdecimal() and int(place) < len(found)
+    return found[int(place)] if found is not None and is_place else None
+
+
+def list_text(values: Iterable[Any]) -> str:
+    """Return a list of values in short, such as ``500-300-100``."""
+    return "-".join(str(_short(v)) for v in values)
+
+
 def _short(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return list_text(value)
     return f"{value:.3g}" if isinstance(value, float) else value

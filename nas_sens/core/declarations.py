@@ -122,7 +122,7 @@ def _one_line(cls: type, problem: Any, where: str) -> str:
     message = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
     message = re.sub(r"^(Value|String|Data|List|Tuple|Dictionary) should ", "must ", message)
     if problem["type"] == "value_error" and not location:  # of the whole table: it says itself what was given
-        return f"{where}: {message}"
+        return f"{where}: {message}" if where else message
     message = message if message.startswith(("must", "needs", "cannot")) else f"must be {message}"
     return f"{key} {message}; given {shown(problem['input'])}" if key else f"{message}; given {shown(problem['input'])}"
 

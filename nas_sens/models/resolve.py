@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -31,11 +32,11 @@ def resolve_model(
     """Return the network that a text names, after a trial on one input.
 
     Args:
-        text: One of: an architecture family with parameters, ``fc:depth=4,width=300``; a model of timm,
-            ``timm:resnet18``; JSON text of an architecture; a folder that nas_sens exported (trained, in evaluation
-            mode); ``package.module:name``, where the name stands for a module or for a function that returns one, which
-            is given ``input_shape`` and ``n_outputs`` if it has parameters of these names. Modules in the working
-            directory are found first, as by ``python -m``.
+        text: One of: an architecture family with parameters, ``fc:depth=4,width=300`` or, with a list,
+            ``fc:width=500-300-100``; a model of timm, ``timm:resnet18``; JSON text of an architecture; a folder that
+            nas_sens exported (trained, in evaluation mode); ``package.module:name``, where the name stands for a module
+            or for a function that returns one, which is given ``input_shape`` and ``n_outputs`` if it has parameters of
+            these names. Modules in the working directory are found first, as by ``python -m``.
         input_shape: Shape of one input.
         n_outputs: Number of outputs.
         generator: Source of the initial weights, on the CPU; torch's global generator if None.
@@ -82,9 +83,11 @@ def _parameters(family: str, text: str) -> dict[str, Any]:
     return values
 
 
-def _value(text: str) -> bool | int | float | str:
+def _value(text: str) -> bool | int | float | str | list[int]:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
+    if re.fullmatch(r"\d+(-\d+)+", text):  # a list, as candidates are described
+        return [int(part) for part in text.split("-")]
     for kind in (int, float):
         try:
             return kind(text)

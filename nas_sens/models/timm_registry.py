@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from timm.models import build_model_with_cfg, register_model
 from torch import nn
 
 from ..architectures import load_spec
+from ..architectures.initialization import SelfInitialized
 from .exported_config import check_weights
 
 __all__ = ["nas_sens"]
@@ -17,7 +18,12 @@ def _make(
     architecture: dict[str, Any], input_shape: list[int], num_classes: int, in_chans: int | None = None
 ) -> nn.Module:
     shape = tuple(input_shape) if in_chans is None else (in_chans, *input_shape[1:])
-    model = load_spec(architecture).build(shape, num_classes)
+    spec = load_spec(architecture)
+    if spec.is_pretrained:  # its weights are in the export: the file that it started from need not be here
+        model = spec.blank(shape, num_classes, device="cpu")
+        cast("SelfInitialized", model).draw_(None)
+    else:
+        model = spec.build(shape, num_classes)
     model.num_classes = num_classes  # type: ignore[assignment]  # timm reads it
     return model
 

@@ -12,6 +12,7 @@ from ..core.errors import InvalidInputError
 from ..data import DataSpec, Splits, load_data
 from ..samplers.proposer import sampler_of
 from ..scoring.probe import Probe, probe_inputs
+from ..study.pretrained import check_pretrained
 from ..study.study_spec import StudySpec
 from ..training.outcome_lookup import TrainingTable, read_training_table
 from ..training.trainable import check_trainable
@@ -50,8 +51,8 @@ def prepare(
         load: Returns the data of ``[data]`` on the CPU.
 
     Raises:
-        InvalidInputError: There is no such device, the data or the table of outcomes are missing or unusable, or they
-            do not go with the declaration.
+        InvalidInputError: There is no such device, the data, the table of outcomes or pre-trained weights are missing
+            or unusable, or they do not go with the declaration.
     """
     where = resolve_device(device)
     table = None
@@ -64,6 +65,7 @@ def prepare(
             check_trainable(training, splits)
     _check_task(spec, splits)
     sampler_of(spec.search_space, spec.search.sampler, spec.search.n_candidates)  # can be had, or raises
+    check_pretrained(spec.search_space, splits.input_shape, splits.n_outputs)
     check_feasible(spec.search_space, splits, seed=spec.search.seed, device=where)
     moved = splits.to(where)
     x, y = probe_inputs(moved, spec.score, seed=spec.search.seed)

@@ -26,6 +26,7 @@ from ..storage.study_storage import StudyStorage
 from ..storage.url import storage_url
 from ..study.load import from_dict
 from ..study.own_trainer import sources_of
+from ..study.pretrained import note_on_inputs
 from ..study.resume import check_resumable
 from ..study.sampler import AUTO
 from ..study.study_spec import StudySpec
@@ -119,6 +120,8 @@ def enter(
             f"trials of study {spec.name!r} keep {objective} as value, with which it was begun; the rule now learns "
             f"from {spec.select.target}"
         )
+    if note := note_on_inputs(spec.search_space, prepared.probe.x, spec.data.name):
+        told.message(note)
     session = Session(
         spec=spec,
         storage=database,

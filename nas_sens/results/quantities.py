@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.candidates import ON_TRAIN, TrainedCandidate
+from ..core.candidates import ON_TRAIN, TrainedCandidate, list_text, part_of_list
 from ..study.figure_spec import LOG10
 from ..study.quantity_names import FIGURES, GAP, RECORD
 
@@ -30,7 +30,8 @@ def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
         return _measure_of(t, name.removeprefix("measure_"))
     values = json.loads(t.architecture)
     values |= {f"training_{key}": value for key, value in t.training.items()}
-    return values.get(name)
+    found = part_of_list(values, name)
+    return list_text(found) if isinstance(found, list) else found
 
 
 def _measure_of(t: TrainedCandidate, name: str) -> float | None:

@@ -22,6 +22,7 @@ from ..metrics.measurement import measure
 from ..study.proposal import Proposal
 from ..study.search_space import SearchSpace
 from .default_measures import default_measures
+from .pretrained import other_sensitivity
 from .probe import Probe
 from .score import Score, from_closed_form, probe_initialization, probed, score
 from .screen import Screen
@@ -239,6 +240,13 @@ def _with(record: ScoredCandidate, found: Assessed) -> tuple[ScoredCandidate, Sc
 
 def _measured(result: Score, architecture: ArchitectureSpec, model: nn.Module, probe: Probe) -> Assessed:
     """Return a score with the further measures that are finite, and why the others have no value."""
+    more, problems = other_sensitivity(architecture, model, probe)
+    found = _further(result, architecture, model, probe)
+    return replace(found, measures={**more, **found.measures}, problems={**problems, **found.problems})
+
+
+def _further(result: Score, architecture: ArchitectureSpec, model: nn.Module, probe: Probe) -> Assessed:
+    """Return a score with the measures that are asked for."""
     if probe.spec.metrics == "auto":
         return Assessed(result, *default_measures(architecture, model, probe))
     if not probe.spec.named_metrics:

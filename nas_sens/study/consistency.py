@@ -12,6 +12,7 @@ from ..core.identity import digest
 from ..core.messages import shown
 from ..recordings import recordings
 from .constraints import LATENCY, MEMORY
+from .lists import part_names
 from .own_trainer import TOLD, check_trainer, check_with_trainer
 from .quantity_names import check_figures
 from .sampler import AUTO, SAMPLERS
@@ -120,7 +121,10 @@ def _check_figures(spec: StudySpec) -> None:
     space = spec.search_space
     check_figures(
         spec.figures,
-        parameters=sorted({f.name for family in space.families for f in fields(FAMILIES.get(family)) if f.init}),
+        parameters=sorted(
+            {f.name for family in space.families for f in fields(FAMILIES.get(family)) if f.init}
+            | {n for parameters in space.families.values() for k, v in parameters.items() for n in part_names(k, v)}
+        ),
         training=space.training_names,
         measures=spec.train.measured,
         epochs=(None, *spec.train.recording_epochs),

@@ -21,6 +21,7 @@ TRAINING = "training."  # how the trial parameters begin that are no part of the
 _NUMERIC_KEYS = ("type", "low", "high", "log", "step")
 _KEYS = {"int": _NUMERIC_KEYS, "float": _NUMERIC_KEYS, "categorical": ("type", "choices")}
 _STEPS = 1e15  # that floats can tell from each other
+KINDS = tuple(_KEYS)
 _SCALARS = (bool, int, float, str)
 
 

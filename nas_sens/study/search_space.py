@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import RandomSampler
 
-from ..architectures import FAMILIES, ArchitectureSpec, families, family_of
+from ..architectures import FAMILIES, ArchitectureSpec, families
+from ..core.candidates import part_of_list
 from ..core.declarations import locate, nearest, validate
 from ..core.errors import InvalidInputError
 from ..core.identity import digest
@@ -22,18 +22,10 @@ from ..core.messages import shown
 from ..core.toml_reader import read_toml
 from ..core.user_code import is_name, look_beside
 from .constraints import bounds_of, check_constraints
-from .distributions import (
-    FAMILY,
-    TRAINING,
-    check_against,
-    extremes,
-    iterate_values,
-    n_values,
-    parse_parameter,
-    to_declared,
-)
-from .together import TOGETHER, expanded, names_of, parse_together
-from .train_spec import SEARCHABLE, TrainSpec
+from .distributions import FAMILY, TRAINING, extremes, iterate_values, n_values, to_declared
+from .lists import declared_form, named_distributions, value_in
+from .parsed_space import numeric_names, parse_families, parse_training
+from .together import expanded, names_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +35,11 @@ class SearchSpace:
     Args:
         name: Its name.
         families: Family, by its name or as a function of the user (:func:`nas_sens.family`), to parameters; a parameter
-            is a fixed value, a list of choices, a table in Optuna's short form or an Optuna distribution. Several
-            families form a union, in which parameters are prefixed by their family, as ``fc.depth``, and the parameter
-            ``family`` chooses.
-        constraints: ``params``, ``flops``, ``latency_ms``, ``memory_mb`` or any declared numeric parameter to
-            ``{"min": …, "max": …}``, inclusive. Latency also has the keys of
+            is a fixed value, a list of choices, a table in Optuna's short form, an Optuna distribution, or a list of
+            these as the value (:mod:`nas_sens.study.lists`). Several families form a union, in which parameters are
+            prefixed by their family, as ``fc.depth``, and the parameter ``family`` chooses.
+        constraints: ``params``, ``flops``, ``latency_ms``, ``memory_mb``, any declared numeric parameter or place of a
+            list (``width_0``) to ``{"min": …, "max": …}``, inclusive. Latency also has the keys of
             :class:`~nas_sens.study.constraints.LatencySpec`; memory, the most that lies in it at once in a forward
             pass, has ``batch``.
         training: Keys of ``[train]`` that are searched with the architecture, such as ``learning_rate``, to parameters
@@ -72,9 +64,9 @@ class SearchSpace:
             if not isinstance(getattr(self, key), str):
                 raise InvalidInputError(f"{self.source}: {key} must be a string; given {shown(getattr(self, key))}")
         try:
-            parsed = _parse_families(self.families)
-            training = _parse_training(self.training)
-            check_constraints(self.constraints, {k for p in parsed.values() for k, v in p.items() if _is_numeric(v)})
+            parsed = parse_families(self.families)
+            training = parse_training(self.training)
+            check_constraints(self.constraints, numeric_names(parsed))
         except InvalidInputError as error:
             raise InvalidInputError(f"{self.source}: {error}") from error
         object.__setattr__(self, "families", parsed)
@@ -89,7 +81,7 @@ class SearchSpace:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the declaration as JSON-like values."""
-        parameters = {f: {k: to_declared(v) for k, v in sorted(p.items())} for f, p in sorted(self.families.items())}
+        parameters = {f: {k: declared_form(v) for k, v in sorted(p.items())} for f, p in sorted(self.families.items())}
         return {
             "name": self.name,
             "description": self.description,
@@ -105,8 +97,10 @@ class SearchSpace:
 
     def distributions(self, family: str) -> dict[str, BaseDistribution]:
         """Return the distributions of one family's parameters by their names in a trial."""
-        prefix = f"{family}." if len(self.families) > 1 else ""
-        return {prefix + k: v for k, v in self.families[family].items() if isinstance(v, BaseDistribution)}
+        return named_distributions(self.families[family], self._prefix(family))
+
+    def _prefix(self, family: str) -> str:
+        return f"{family}." if len(self.families) > 1 else ""
 
     @property
     def training_distributions(self) -> dict[str, BaseDistribution]:
@@ -131,10 +125,11 @@ class SearchSpace:
     def architecture(self, params: Mapping[str, Any]) -> ArchitectureSpec:
         """Return the architecture that a trial's parameters mean; fixed values are filled in."""
         family = self.family_of(params)
-        prefix = f"{family}." if len(self.families) > 1 else ""
-        values = {
-            k: params[prefix + k] if isinstance(v, BaseDistribution) else v for k, v in self.families[family].items()
-        }
+        prefix = self._prefix(family)
+        return self.spec_of(family, {k: value_in(params, k, v, prefix) for k, v in self.families[family].items()})
+
+    def spec_of(self, family: str, values: Mapping[str, Any]) -> ArchitectureSpec:
+        """Return the architecture of a family with the values of its parameters."""
         return validate(FAMILIES.get(family), values, source=self.source, where=family)
 
     def training_of(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,7 +156,7 @@ class SearchSpace:
             values: Parameters of the architecture, and ``params`` and ``flops`` as far as they are known already.
         """
         for key, bounds in self.constraints.items():
-            value = values.get(key)
+            value = part_of_list(values, key)
             if value is None:
                 continue
             if value < (low := bounds_of(bounds).low):
@@ -267,64 +262,3 @@ def space_of_table(table: Mapping[str, Any], *, name: str, source: str) -> Searc
         training=table.get("training", {}),
         source=source,
     )
-
-
-def _parse_families(declared: Any) -> dict[str, dict[str, Any]]:
-    if not isinstance(declared, Mapping) or not declared:
-        raise InvalidInputError(f"at least one family table is required; valid: {', '.join(families())}")
-    parsed: dict[str, dict[str, Any]] = {}
-    declared = {_family_name(key): parameters for key, parameters in declared.items()}
-    for name in sorted(declared, key=str):  # so that what samplers see does not depend on the order of the declaration
-        family, parameters = FAMILIES.get(name), declared[name]
-        if not isinstance(parameters, Mapping):
-            raise InvalidInputError(f"{name} must be a table of parameters; given {shown(parameters)}")
-        valid = [f.name for f in fields(family) if f.init]
-        parsed[name] = {}
-        for key, value in sorted(parameters.items()):
-            if key not in valid:
-                raise InvalidInputError(f"unknown key {f'{name}.{key}'!r}; {nearest(key, valid)}")
-            parsed[name][key] = parse_parameter(value, f"{name}.{key}")
-            check_against(family, key, parsed[name][key], f"{name}.{key}")
-        example = {k: next(iter(_some_value(v))) for k, v in parsed[name].items()}
-        validate(family, example, source="the space", where=name)
-    return parsed
-
-
-def _family_name(key: Any) -> Any:
-    """Return the name of a family that is given by its name, as a function or as a class; functions are registered."""
-    if isinstance(key, type) and issubclass(key, ArchitectureSpec):
-        return key.family
-    if not callable(key):
-        return key
-    family = family_of(key)
-    FAMILIES.register(family)
-    return family.family
-
-
-def _parse_training(declared: Any) -> dict[str, Any]:
-    if not isinstance(declared, Mapping):
-        raise InvalidInputError(f"training must be a table of keys of [train]; given {shown(declared)}")
-    parsed: dict[str, Any] = {}
-    for key, value in sorted(declared.items()):
-        if key == TOGETHER:
-            parsed[key] = parse_together(value, f"training.{key}")
-            continue
-        if key not in SEARCHABLE:
-            raise InvalidInputError(f"unknown key {f'training.{key}'!r}; {nearest(key, (*SEARCHABLE, TOGETHER))}")
-        parsed[key] = parse_parameter(value, f"training.{key}")
-        check_against(TrainSpec, key, parsed[key], f"training.{key}")
-    if TOGETHER in parsed and (twice := sorted({*parsed} & {*json.loads(parsed[TOGETHER].choices[0])})):
-        raise InvalidInputError(
-            f"training.{twice[0]} must not stand beside training.together, which has it; remove one"
-        )
-    return parsed
-
-
-def _some_value(parameter: Any) -> list[Any]:
-    if isinstance(parameter, CategoricalDistribution):
-        return list(parameter.choices)
-    return [getattr(parameter, "low", parameter)]
-
-
-def _is_numeric(parameter: Any) -> bool:
-    return all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in _some_value(parameter))

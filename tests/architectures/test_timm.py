@@ -163,7 +163,7 @@ def test_arguments_are_canonical_and_reach_timm():
         ({"model": "local-dir:/tmp"}, "must be the name of a timm model"),
         (
             {"model": "resnet18.a1_in1k"},
-            "without the tag of pre-trained weights, which candidates do not have; write 'resnet18'",
+            "needs pretrained = true for a model with the tag of pre-trained weights; given 'resnet18.a1_in1k'",
         ),
         ({"model": "resnet18", "kwargs": "[1]"}, "kwargs must be the JSON text of an object"),
         ({"model": "resnet18", "kwargs": "{"}, "kwargs must be the JSON text of an object"),

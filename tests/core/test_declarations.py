@@ -133,7 +133,10 @@ FIXED = "depth = 1\nwidth = 3\n"
         ("fc = 3", "fc must be a table of parameters; given 3"),
         ("name = 3\n[fc]\n" + FIXED, "name must be a string; given 3"),
         ("", "at least one family table is required; valid: alexnet, cell, cnn"),
-        ("[fc]\ndepth = 1\nwidth = {low = 1, high = 3}", "fc.width.type must be 'int', 'float' or 'categorical'"),
+        (
+            "[fc]\ndepth = 1\nwidth = {low = 1, high = 3}",
+            "fc.width.type must be 'int', 'float', 'categorical' or 'list'",
+        ),
         ("[fc]\ndepth = 1\nwidth = {type = 'integer', low = 1, high = 3}", "fc.width.type must be"),
         (
             "[fc]\ndepth = 1\nwidth = {type = 'int', low = 1, hihg = 3}",

@@ -226,7 +226,9 @@ def _value(moments: Moments | None) -> Moments:
 
 def is_batched(model: ArchitectureSpec | nn.Module) -> bool:
     """Return whether :func:`closed_form_batch` computes such a candidate together with others, without a module."""
-    return isinstance(model, FCSpec) and model.taper == 1.0 and model.activation == "relu"
+    if not isinstance(model, FCSpec):
+        return False
+    return model.taper == 1.0 and model.activation == "relu" and isinstance(model.bias, bool)
 
 
 def closed_form_batch(
@@ -261,7 +263,7 @@ def closed_form_batch(
     groups: defaultdict[tuple[int, bool, bool], list[int]] = defaultdict(list)
     for i, model in enumerate(models):
         if is_batched(model) and isinstance(model, FCSpec) and n_outputs is not None and init != "current":
-            groups[model.depth, model.bias, model.batch_norm].append(i)
+            groups[model.depth, bool(model.bias), model.batch_norm].append(i)
         else:
             try:
                 results[i] = closed_form(
@@ -273,7 +275,7 @@ def closed_form_batch(
         size = max(1, _BATCH_NUMBERS // len(moments.flat.planes))
         for start in range(0, len(members), size):
             part = members[start : start + size]
-            widths = np.array([getattr(models[i], "width") for i in part], dtype=np.float64)  # noqa: B009
+            widths = np.array([getattr(models[i], "widths")() for i in part], dtype=np.float64)  # noqa: B009
             out = fc_walk(moments.flat, depth, widths, n_outputs or 0, bias=bias, batch_norm=batch_norm, draw=draw)
             results.update(zip(part, results_of(Readout.of(out)), strict=True))
     return [results[i] for i in range(len(models))]

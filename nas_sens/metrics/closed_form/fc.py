@@ -30,7 +30,7 @@ def fc_walk(
     Args:
         inputs: Moments of the flattened inputs, planes (3 n + 4 m,).
         depth: Number of hidden layers of all candidates.
-        widths: Units of their hidden layers, (B,).
+        widths: Units of their hidden layers, (B, depth).
         n_outputs: Number of outputs.
         bias: Whether layers have biases.
         batch_norm: Whether hidden layers are followed by batch normalisation with initial statistics.
@@ -44,7 +44,7 @@ def fc_walk(
     )
     fan_in: Any = np.full(len(widths), float(inputs.n_channels))
     for layer in range(depth + 1):
-        fan_out = np.full(len(widths), float(n_outputs)) if layer == depth else widths
+        fan_out = np.full(len(widths), float(n_outputs)) if layer == depth else widths[:, layer]
         weight, bias_variance = scheme_variances(draw.init, fan_in, fan_out, fan_out, draw.scale, has_bias=bias)
         _affine_(moments, fan_in * weight, bias_variance)
         if layer < depth:
