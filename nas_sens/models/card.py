@@ -11,6 +11,8 @@ from ..core.candidates import describe
 from ..core.figures import HEADLINES, sd_name
 from ..core.text import markdown_code, markdown_text
 
+_MOST_CLASSES = 200
+
 # Run with the exported folder as the working directory; tests run them as they stand.
 SNIPPETS: Mapping[str, str] = {
     "With nas_sens": """\
@@ -32,12 +34,13 @@ model = torch.export.load("model.pt2").module()  # any batch size
 }
 
 
-def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
+def render_card(config: Mapping[str, Any], *, licence: str = "unknown", from_pixels: bool = False) -> str:
     """Return the model card in Markdown, with the front matter that model hubs read.
 
     Args:
         config: Contents of ``config.json``.
         licence: Identifier of the licence of these weights; the data set's terms may bind it.
+        from_pixels: Whether there are programs that take pictures as decoders give them.
     """
     arguments, preparation = config["model_args"], config["pretrained_cfg"]
     found = config["nas_sens"]
@@ -45,7 +48,7 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
     sds = {sd_name(name): value for name, value in figures.get("figure_sds", {}).items()}
     own = {**figures.get("figures", {}), **sds}  # of a trainer of the user's own
     data = study.get("data", {})
-    unit_norm = ", then divided by the Euclidean norm of the whole input" if data.get("unit_norm") else ""
+    is_normed = bool(arguments.get("unit_norm"))  # the network does it itself
     architecture = json.dumps(arguments["architecture"], sort_keys=True)
     lines = [
         "---",
@@ -61,8 +64,11 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
         "",
         "## Inputs and outputs",
         "",
-        f"- Input: {_inputs(arguments['input_shape'], preparation)}{unit_norm}.",
+        f"- Input: {_inputs(arguments['input_shape'], preparation)}"
+        f"{', which the network divides by the Euclidean norm of the whole input' if is_normed else ''}.",
+        *_pictures(preparation, from_pixels=from_pixels),
         f"- Output: {arguments['num_classes']} values (logits in classification).",
+        *_classes(preparation.get("label_names", [])),
         "",
         "## Figures",
         "",
@@ -115,6 +121,35 @@ def _inputs(shape: Any, preparation: Mapping[str, Any]) -> str:
     if "keywords" in shape:
         return " and ".join(f"`{name}`, {_tensor(one)}" for name, one in shape["keywords"].items())
     return " and ".join(_tensor(one) for one in shape.get("positions", [shape]))
+
+
+def _pictures(preparation: Mapping[str, Any], *, from_pixels: bool) -> list[str]:
+    """Return how files become inputs, and what does it; nothing where they are no pictures."""
+    size = preparation.get("input_size")
+    if "crop_mode" not in preparation or not isinstance(size, list):
+        return []
+    mode = "L" if size[0] == 1 else "RGB"
+    lines = [
+        f'- Pictures: turned upright as their EXIF says, converted to Pillow\'s mode "{mode}", resized to {size[2]} '
+        f"pixels across and {size[1]} down by the {preparation['interpolation']} filter without regard to their aspect "
+        f"(timm's `crop_mode` {preparation['crop_mode']}), divided by 255, then as above. This does it:",
+        "  `timm.data.create_transform(**timm.data.resolve_model_data_config(model))"
+        f'(PIL.ImageOps.exif_transpose(picture).convert("{mode}"))`, and so does `nas-sens predict`.',
+    ]
+    if from_pixels:
+        lines.append(
+            f"- `model_from_pixels.*` do it themselves: they take uint8 of shape (batch, height, width, {size[0]}), "
+            "any height and width, the same for all pictures of a batch, upright and of that mode."
+        )
+    return lines
+
+
+def _classes(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    shown = ", ".join(markdown_text(name) for name in names[:_MOST_CLASSES])
+    more = f", … ({len(names)} in all, in `config.json`)" if len(names) > _MOST_CLASSES else ""
+    return [f"- Classes, in the order of the outputs: {shown}{more}."]
 
 
 def _tensor(shape: Any) -> str:

@@ -15,7 +15,9 @@ from ..results.search_result import read_result, trial_of_rank
 from ..storage.study_storage import StudyStorage
 from . import model_folder
 from .card import render_card
-from .exported_config import arguments, read_config
+from .exported_config import arguments, from_pixels, metadata_of, read_config
+from .onnx_file import write_onnx, write_pixels_onnx
+from .program import write_pixels_program, write_program
 
 
 def load_model(
@@ -60,6 +62,7 @@ def export_model(
     rank: int = 1,
     artifacts: str | Path | None = None,
     onnx: bool = False,
+    with_preprocessing: bool = False,
     licence: str = "unknown",
 ) -> Path:
     """Write a trained network to a folder, ready for use.
@@ -75,6 +78,8 @@ def export_model(
         rank: Place in the ranking.
         artifacts: Folder or bucket of the artifacts; None for what the study remembers.
         onnx: Whether to write ``model.onnx`` too (extra ``onnx``).
+        with_preprocessing: Whether to write ``model_from_pixels.pt2`` (and with ``onnx`` ``model_from_pixels.onnx``)
+            too, which take pictures as decoders give them: uint8 (n, height, width, channels) of any size.
         licence: Licence identifier for the model card.
 
     Returns:
@@ -82,7 +87,7 @@ def export_model(
 
     Raises:
         InvalidInputError: The folder is not empty, there is no such study or rank, the study looked its outcomes up in
-            a table, or the extra is not installed.
+            a table, the extra is not installed, or inputs are no pictures to prepare.
         StorageError: The weights are missing, or the network cannot be exported.
     """
     destination = Path(destination)
@@ -90,20 +95,47 @@ def export_model(
     storage = source if isinstance(source, StudyStorage) else _open(source, artifacts)
     with tempfile.TemporaryDirectory() as folder:
         fetch_model(storage, name, rank, Path(folder))
-        complete(Path(folder), onnx=onnx, licence=licence, what=_called(name, rank))
+        what = _called(name, rank)
+        complete(Path(folder), onnx=onnx, with_preprocessing=with_preprocessing, licence=licence, what=what)
         model_folder.publish(Path(folder), destination)
     return destination
 
 
-def complete(folder: Path, *, onnx: bool = False, licence: str = "unknown", what: str | None = None) -> None:
-    """Add ``model.pt2``, the model card and, if asked for, ``model.onnx`` to a folder that ``write_model`` wrote."""
+def complete(
+    folder: Path,
+    *,
+    onnx: bool = False,
+    with_preprocessing: bool = False,
+    licence: str = "unknown",
+    what: str | None = None,
+) -> None:
+    """Add programs and the model card to a folder that ``write_model`` wrote.
+
+    Args:
+        folder: The folder.
+        onnx: Whether to write ONNX beside the program of PyTorch's.
+        with_preprocessing: Whether to write both with the preprocessing of pictures in them, too.
+        licence: Licence identifier for the model card.
+        what: What the network is called in messages; None for the folder's path.
+
+    Raises:
+        InvalidInputError: An extra is not installed, or there are no pictures to prepare.
+        StorageError: The network cannot be exported.
+    """
+    model_folder.tell_preprocessing(folder)
     model = model_folder.read_model(folder, what=what)  # what is handed out loads
     config = read_config(folder / model_folder.CONFIG)
-    shape = arguments(config).shape
-    model_folder.write_program(folder, model, shape)
+    shape, metadata = arguments(config).shape, metadata_of(config)
+    pixels = from_pixels(model, config) if with_preprocessing else None
+    write_program(folder, model, shape)
     if onnx:
-        model_folder.write_onnx(folder, model, shape)
-    (folder / model_folder.CARD).write_text(render_card(config, licence=licence), encoding="utf-8")
+        write_onnx(folder, model, shape, metadata)
+    if pixels is not None:
+        write_pixels_program(folder, pixels)
+        if onnx:
+            write_pixels_onnx(folder, pixels, metadata)
+    card = render_card(config, licence=licence, from_pixels=with_preprocessing)
+    (folder / model_folder.CARD).write_text(card, encoding="utf-8")
 
 
 def fetch_model(storage: StudyStorage, name: str, rank: int, folder: Path) -> TrainedCandidate:
