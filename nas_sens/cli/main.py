@@ -26,6 +26,7 @@ _COMMANDS = {
     "list": ("inspect_commands:list_", "Show what there is: studies, spaces, metrics, data, …"),
     "measure": ("inspect_commands:measure", "Measure any network by any metric."),
     "migrate": ("migrate_command:migrate", "Make one study of the two of an earlier version."),
+    "predict": ("predict_command:predict", "Predict by an exported network for pictures or tables."),
     "rank": ("result_commands:rank", "Show the candidates of a study, best first."),
     "replay": ("inspect_commands:replay", "Replay selection rules where outcomes are known."),
     "report": ("result_commands:report", "Write the report of a study: one HTML file."),

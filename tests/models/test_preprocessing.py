@@ -18,6 +18,7 @@ import nas_sens as ns
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.models import model_folder, onnx_file, trained
 from nas_sens.models.preprocessing import FromPixels
+from tests.models.exports import exported
 
 SPEC = ns.CNNSpec(depth=1, channels=3, init="he_normal")
 SIZES = [(40, 90), (17, 23), (8, 12), (31, 8), (200, 150), (5, 7)]
@@ -40,24 +41,6 @@ def pictures(folder: Path, mode: str = "RGB") -> Path:
     return folder
 
 
-def exported(folder: Path, data: ns.DataSpec) -> tuple[torch.nn.Module, ns.Splits]:
-    splits = ns.load_data(data)
-    model = SPEC.build(splits.input_shape, splits.n_outputs, generator=torch.Generator().manual_seed(0))
-    config = model_folder.model_config(
-        SPEC,
-        input_shape=splits.input_shape,
-        n_outputs=splits.n_outputs,
-        mean=splits.mean,
-        std=splits.std,
-        unit_norm=data.unit_norm,
-        class_names=splits.class_names,
-        provenance={"task": splits.task, "class_names": list(splits.class_names)},
-    )
-    folder.mkdir()
-    model_folder.write_model(folder, config, model.state_dict())
-    return model.eval(), splits
-
-
 def opened(path: Path, mode: str) -> Image.Image:
     return ImageOps.exif_transpose(Image.open(path)).convert(mode)
 
@@ -67,7 +50,7 @@ def opened(path: Path, mode: str) -> Image.Image:
 def test_timms_transform_gives_what_training_saw(tmp_path: Path, mode: str, keys: dict[str, bool]) -> None:
     root = pictures(tmp_path / "pictures", mode)
     data = ns.DataSpec(name=f"folder:{root}", image_size=(12, 8), **keys)
-    model, splits = exported(tmp_path / "net", data)
+    model, splits = exported(tmp_path / "net", data, SPEC)
     loaded = timm.create_model(f"local-dir:{tmp_path / 'net'}", pretrained=True).eval()
     transform = create_transform(**resolve_model_data_config(loaded))
     given = torch.stack([transform(opened(p, mode)) for p in sorted(root.rglob("*.*"))])
@@ -88,7 +71,7 @@ def test_timms_transform_gives_what_training_saw(tmp_path: Path, mode: str, keys
 
 def test_the_card_names_preparation_and_classes(tmp_path: Path) -> None:
     root = pictures(tmp_path / "pictures")
-    exported(tmp_path / "net", ns.DataSpec(name=f"folder:{root}", image_size=(12, 8)))
+    exported(tmp_path / "net", ns.DataSpec(name=f"folder:{root}", image_size=(12, 8)), SPEC)
     trained.complete(tmp_path / "net", with_preprocessing=True)
     card = (tmp_path / "net" / "README.md").read_text(encoding="utf-8")
     for text in (
@@ -104,7 +87,7 @@ def test_the_card_names_preparation_and_classes(tmp_path: Path) -> None:
 
 def test_the_export_of_an_earlier_version_says_it_too(tmp_path: Path) -> None:
     root = pictures(tmp_path / "pictures")
-    exported(tmp_path / "net", ns.DataSpec(name=f"folder:{root}", image_size=(12, 8)))
+    exported(tmp_path / "net", ns.DataSpec(name=f"folder:{root}", image_size=(12, 8)), SPEC)
     path = tmp_path / "net" / model_folder.CONFIG
     now = json.loads(path.read_text())
     before = json.loads(path.read_text())
@@ -135,7 +118,9 @@ def test_pixels_are_resized_as_pillow_does(tmp_path: Path) -> None:
 
 def test_programs_take_pictures_as_decoders_give_them(tmp_path: Path) -> None:
     root = pictures(tmp_path / "pictures")
-    model, splits = exported(tmp_path / "net", ns.DataSpec(name=f"folder:{root}", image_size=(12, 8), standardize=True))
+    model, splits = exported(
+        tmp_path / "net", ns.DataSpec(name=f"folder:{root}", image_size=(12, 8), standardize=True), SPEC
+    )
     trained.complete(tmp_path / "net", with_preprocessing=True)
     images, x = as_trained(root, (12, 8))
     std = torch.tensor(splits.std).view(-1, 1, 1)
@@ -162,7 +147,9 @@ def test_onnx_is_valid_says_what_it_is_and_takes_pictures(tmp_path: Path) -> Non
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     root = pictures(tmp_path / "pictures")
-    model, splits = exported(tmp_path / "net", ns.DataSpec(name=f"folder:{root}", image_size=(12, 8), standardize=True))
+    model, splits = exported(
+        tmp_path / "net", ns.DataSpec(name=f"folder:{root}", image_size=(12, 8), standardize=True), SPEC
+    )
     trained.complete(tmp_path / "net", with_preprocessing=True, onnx=True)
     images, x = as_trained(root, (12, 8))
     with torch.no_grad():
