@@ -34,13 +34,20 @@ model = torch.export.load("model.pt2").module()  # any batch size
 }
 
 
-def render_card(config: Mapping[str, Any], *, licence: str = "unknown", from_pixels: bool = False) -> str:
+def render_card(
+    config: Mapping[str, Any],
+    *,
+    licence: str = "unknown",
+    from_pixels: bool = False,
+    int8: Mapping[str, float] | None = None,
+) -> str:
     """Return the model card in Markdown, with the front matter that model hubs read.
 
     Args:
         config: Contents of ``config.json``.
         licence: Identifier of the licence of these weights; the data set's terms may bind it.
         from_pixels: Whether there are programs that take pictures as decoders give them.
+        int8: Errors of the network and of the one in 8 bits, if there is one (`nas_sens.models.int8`).
     """
     arguments, preparation = config["model_args"], config["pretrained_cfg"]
     found = config["nas_sens"]
@@ -59,8 +66,7 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown", from_pix
         "",
         f"# {markdown_text(describe(architecture, figures.get('training')))}",
         "",
-        f"Found by nas_sens {markdown_text(str(found.get('version', '')))} in the study "
-        f"{markdown_code(str(study.get('name', '')))} and trained on {markdown_code(str(data.get('name', '')))}.",
+        _origin(str(found.get("version", "")), study.get("name"), str(data.get("name", ""))),
         "",
         "## Inputs and outputs",
         "",
@@ -72,8 +78,10 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown", from_pix
         "",
         "## Figures",
         "",
-        f"Means over {figures.get('n_seeds', '?')} trainings, ± the standard deviation between them if there is one. "
-        "The weights are those of the best training.",
+        "Of one training."
+        if figures.get("n_seeds") == 1
+        else f"Means over {figures.get('n_seeds', '?')} trainings, ± the standard deviation between them. The weights "
+        "are those of the best training.",
         "",
         "| figure | value |",
         "|---|---|",
@@ -82,9 +90,8 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown", from_pix
         f"| parameters | {figures.get('params', '?')} |",
         f"| FLOPs of one input | {figures.get('flops', '?')} |",
         "",
-        f"Chosen by: {markdown_text(str(figures.get('chosen_by', '?')))} "
-        f"({markdown_text(str(figures.get('reason', '')))}). The test figures decided nothing.",
-        "",
+        *_chosen(figures),
+        *_in_8_bits(int8 or {}),
         "## Loading",
         "",
         "With this folder as the working directory (or with its path in place of the dot):",
@@ -101,6 +108,31 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown", from_pix
         "",
     ]
     return "\n".join(lines)
+
+
+def _origin(version: str, study: str | None, data: str) -> str:
+    by, on = f"by nas_sens {markdown_text(version)}", f"trained on {markdown_code(data)}"
+    return f"T{on[1:]} {by}." if study is None else f"Found {by} in the study {markdown_code(study)} and {on}."
+
+
+def _chosen(figures: Mapping[str, Any]) -> list[str]:
+    if "chosen_by" not in figures:
+        return []
+    reason = markdown_text(str(figures.get("reason", "")))
+    return [
+        f"Chosen by: {markdown_text(str(figures['chosen_by']))} ({reason}). The test figures decided nothing.",
+        "",
+    ]
+
+
+def _in_8_bits(errors: Mapping[str, float]) -> list[str]:
+    if not errors:
+        return []
+    rows = [
+        f"| {label} error | {errors[f'{part}_error']:.4g} | {errors[f'{part}_error_int8']:.4g} |"
+        for part, label in (("val", "validation"), ("test", "test"))
+    ]
+    return ["| in ONNX Runtime | `model.onnx` | `model_int8.onnx` |", "|---|---|---|", *rows, ""]
 
 
 def _yaml(text: str) -> str:
