@@ -28,6 +28,7 @@ _COMMANDS = {
     "migrate": ("migrate_command:migrate", "Make one study of the two of an earlier version."),
     "predict": ("predict_command:predict", "Predict by an exported network for pictures or tables."),
     "rank": ("result_commands:rank", "Show the candidates of a study, best first."),
+    "refine": ("refine_command:refine", "Train the best networks of a study on, with fresh seeds."),
     "replay": ("inspect_commands:replay", "Replay selection rules where outcomes are known."),
     "report": ("result_commands:report", "Write the report of a study: one HTML file."),
     "score": ("run_commands:score", "Sample and score candidates without training any."),

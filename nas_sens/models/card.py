@@ -67,6 +67,7 @@ def render_card(
         f"# {markdown_text(describe(architecture, figures.get('training')))}",
         "",
         _origin(str(found.get("version", "")), study.get("name"), str(data.get("name", ""))),
+        *_refined(study.get("refine"), figures.get("digest")),
         "",
         "## Inputs and outputs",
         "",
@@ -113,6 +114,16 @@ def render_card(
 def _origin(version: str, study: str | None, data: str) -> str:
     by, on = f"by nas_sens {markdown_text(version)}", f"trained on {markdown_code(data)}"
     return f"T{on[1:]} {by}." if study is None else f"Found {by} in the study {markdown_code(study)} and {on}."
+
+
+def _refined(refine: Mapping[str, Any] | None, digest: str | None) -> list[str]:
+    """Return of which network of which earlier study this one is the refinement."""
+    found = [f for f in (refine or {}).get("finalists", ()) if f["digest"] == digest]
+    if refine is None or not found:
+        return []
+    start = "from its weights" if refine["start"] == "weights" else "from random weights"
+    was = f"whose {markdown_text(refine['figure'])} was {_number(found[0]['value'])} there"
+    return [f"It refines rank {found[0]['rank']} of the study {markdown_code(refine['study'])}, {was}, {start}."]
 
 
 def _chosen(figures: Mapping[str, Any]) -> list[str]:
