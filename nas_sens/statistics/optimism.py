@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_N_DRAWS = 4000
+_N_DRAWS = 2000
 _WORK = 4_000_000  # draws times networks
 
 

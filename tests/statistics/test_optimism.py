@@ -7,7 +7,7 @@ import pytest
 
 from nas_sens.statistics.optimism import optimism_of_best
 
-N = 400  # simulated studies
+N = 200  # simulated studies
 
 
 @pytest.mark.parametrize("kind", ["normal", "long tail", "all alike"])
