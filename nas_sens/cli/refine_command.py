@@ -19,7 +19,7 @@ from .run_commands import show_next, storage_again
 
 
 @click.command()
-@click.argument("study")
+@click.argument("source", metavar="NAME")
 @click.option("--rank", "rank_", type=click.IntRange(min=1), default=1, show_default=True,
               help="Place in the study's ranking of the first finalist.")  # fmt: skip
 @click.option("--finalists", type=click.IntRange(min=1), default=1, show_default=True,
@@ -31,16 +31,20 @@ from .run_commands import show_next, storage_again
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE",
               help="Another key, such as train.augmentation=flip, train.schedule=cosine or data.train_samples=all; may"
               " be given several times.")  # fmt: skip
-@click.option("--name", help="Name of the new study.  [default: STUDY-refined]")
-@click.option("-o", "--report", type=click.Path(path_type=Path), help="The report's file.  [default: NAME_report.html]")
+@click.option("--name", help="Name of the new study.  [default: NAME-refined]")
+@click.option(
+    "-o", "--report", type=click.Path(path_type=Path), help="The report's file.  [default: NAME-refined_report.html]"
+)
 @grace_option
 @storage_options
 @run_options
 @format_option
-def refine(study: str, rank_: int, finalists: int, start: str, epochs: int | None, seeds: int | None,
+def refine(source: str, rank_: int, finalists: int, start: str, epochs: int | None, seeds: int | None,
            values: tuple[str, ...], name: str | None, report: Path | None, grace: float, storage: str | None,
            artifacts: str | None, device: str, quiet: bool, verbose: bool, form: str) -> None:  # fmt: skip
-    """Train the best networks of STUDY on, with fresh seeds, as a study of their own; run it again to resume it.
+    """Train the best networks of the study NAME on, with fresh seeds, as a study of their own.
+
+    Run again it goes on where it was.
 
     The best of many results looks better than it is: it was chosen for that. It is said by how much that is expected,
     what came of it, and what remains. The new study ranks, reports and exports like any other.
@@ -55,7 +59,7 @@ def refine(study: str, rank_: int, finalists: int, start: str, epochs: int | Non
     keys = dict(map(_assigned, values))
     keys |= {k: v for k, v in (("train.epochs", epochs), ("train.seeds", seeds)) if v is not None}
     wish = Wish(rank=rank_, n_finalists=finalists, start=cast("Start", start), name=name, values=keys)
-    spec = refined_study(open_storage(storage, artifacts), study, wish)
+    spec = refined_study(open_storage(storage, artifacts), source, wish)
     check_report_file(report or report_path(spec.name), spec.name)
     session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress,
                          settings=Settings(grace_seconds=grace), will_train=True)  # fmt: skip

@@ -171,7 +171,7 @@ def check_destination(destination: Path) -> None:
     try:
         is_new = not os.path.lexists(destination)
         is_empty = not is_new and not destination.is_symlink() and destination.is_dir() and not os.listdir(destination)
-        there = next(p for p in destination.absolute().parents if os.path.lexists(p))
+        there = next((p for p in destination.absolute().parents if os.path.lexists(p)), destination)  # none of "/"
         may_write = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
     except OSError as error:
         raise InvalidInputError(f"cannot export to {str(destination)!r}: {error.strerror}") from error

@@ -90,6 +90,8 @@ def test_publishing_is_all_or_nothing(tmp_path: Path) -> None:
     with pytest.raises(ns.InvalidInputError, match="new or empty"):
         model_folder.publish(tmp_path / "net", tmp_path / "full")
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["mine.txt"]
+    with pytest.raises(ns.InvalidInputError, match="new or empty"):
+        model_folder.check_destination(Path("/"))
     (tmp_path / "empty").mkdir()
     for destination in (tmp_path / "empty", tmp_path / "deep" / "er"):
         model_folder.publish(tmp_path / "net", destination)
