@@ -33,6 +33,7 @@ from .metrics.region_boundaries import region_boundaries
 from .metrics.sensitivity_profile import sensitivity_by_class, sensitivity_by_sample, sensitivity_sweep
 from .metrics.stiffness import class_stiffness, gradient_cosines, stiffness
 from .metrics.temperature import temperature
+from .models.of_outcome import export
 from .models.resolve import resolve_model
 from .models.trained import export_model, load_architecture, load_model
 from .pipeline.open_search import Asked, OpenSearch, open_search
@@ -98,6 +99,7 @@ __all__ = [
     "closed_form_sensitivity",
     "critical_length",
     "dataset",
+    "export",
     "export_model",
     "family",
     "gradient_cosines",

@@ -67,21 +67,37 @@ def report(name: str, output: Path | None, by: str | None, is_optuna: bool, stor
               help="Place in the study's ranking.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A new or empty folder.")
 @click.option("--onnx", is_flag=True, help="Write model.onnx too; needs the extra nas-sens[onnx].")
+@click.option(
+    "--with-preprocessing",
+    is_flag=True,
+    help="Write programs, too, that take pictures of any size as decoders"
+    " give them (uint8, channels last): model_from_pixels.pt2, with --onnx also model_from_pixels.onnx.",
+)
+@click.option("--int8", is_flag=True, help="Write model_int8.onnx, too, by ONNX Runtime's quantiser, and say what it"
+              " loses on the study's validation and test set.")  # fmt: skip
+@click.option("--data", metavar="NAME", help="For --int8: where the study's data lie on this machine, if not where it"
+              " says; such as folder:/data/photos.")  # fmt: skip
 @click.option("--license", "licence", default="unknown", show_default=True, help="Licence field of the model card.")
 @storage_options
-def export(
-    name: str, rank_: int, output: Path, onnx: bool, licence: str, storage: str | None, artifacts: str | None
-) -> None:
+def export(name: str, rank_: int, output: Path, onnx: bool, with_preprocessing: bool, int8: bool,
+           data: str | None, licence: str, storage: str | None,
+           artifacts: str | None) -> None:  # fmt: skip
     """Write a trained network of the study NAME to a folder, ready for use.
 
     Load it with  torch.export.load("FOLDER/model.pt2").module()  where nas_sens is not installed, with
     nas_sens.load_model("FOLDER"), or, once nas_sens is imported, with
-    timm.create_model("local-dir:FOLDER", pretrained=True). FOLDER/README.md is the model card.
+    timm.create_model("local-dir:FOLDER", pretrained=True). FOLDER/README.md is the model card, which says how inputs
+    are prepared; FOLDER/config.json says it in timm's words, and  nas-sens predict FOLDER photo.jpg  does it.
     """
     from ..models.trained import export_model
 
     database = open_storage(storage, artifacts)
-    print_out(str(export_model(database, name, output, rank=rank_, onnx=onnx, licence=licence)))
+    if data is not None and not int8:
+        raise InvalidInputError("--data needs --int8: nothing else of an export reads the data; leave it out")
+    folder = export_model(database, name, output, rank=rank_, onnx=onnx, with_preprocessing=with_preprocessing,
+                          int8=int8, data=data, on_int8=lambda line: click.echo(line, err=True),
+                          licence=licence)  # fmt: skip
+    print_out(str(folder))
 
 
 @click.command()

@@ -66,19 +66,21 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
     path = write_report_of(result, report)
     show_trained(result.trials, form, title_of(result), by=result.ranked_by)
     progress.message(f"report written to {path}")
-    rest, shown_name, size = _storage_again(storage), quote(spec.name), ["--full"] if full else []
+    rest, shown_name, size = storage_again(storage), quote(spec.name), ["--full"] if full else []
     renamed = [] if name is None else ["--name", name]
+    again = (f"refine {shown_name} --finalists 3{rest}", "train the best three again: chance chose, too")
     by_error = (f"rank {shown_name} --by val_error{rest}", "rank by error instead of loss")
     more = f"search {join([study, *size, *renamed, '--top-k', str(spec.select.top_k + 4)])}{rest}"
     show_next(
         progress,
         (f"export {shown_name} --rank 1 -o my_network{rest}", "the best network, ready to use"),
+        *([again] if spec.train.table is None else []),
         *([by_error] if spec.train.trainer is None else []),  # others have figures of their own
         *([(more, "train four more")] if spec.select.stop_gain is None else []),  # it may have stopped before top_k
     )
 
 
-def _storage_again(storage: str | None) -> str:
+def storage_again(storage: str | None) -> str:
     """Return the option by which the next command finds the same database."""
     return "" if storage is None else f" --storage {quote(hide_password(storage))}"
 
@@ -134,7 +136,7 @@ def score(study: str, n_candidates: int | None, seed: int | None, name: str | No
     session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress)
     score_candidates(session)
     show_scored(read_result(session.storage, spec.name), form)
-    show_next(progress, (f"train {quote(spec.name)}{_storage_again(storage)}", ""))
+    show_next(progress, (f"train {quote(spec.name)}{storage_again(storage)}", ""))
 
 
 @click.command()

@@ -23,6 +23,7 @@ CURVES = ("curve", "curve_of", "curve_epochs", "curves", "measured_epochs", "mea
 # Fields of a TrainedCandidate whose entries are columns of their own.
 TABLES = ("measures", "training", "figures", "figure_sds")
 CONTROL = "control"
+REFINED = "refined"  # by whom a finalist of another study is chosen, which is trained on
 # By whom trials of a user's own Optuna study are chosen that are neither selected nor the control group: trained before
 # there was anything to learn from, enqueued by somebody, or of a study whose trials nobody selects.
 STARTUP, ENQUEUED, UNSELECTED = "startup", "enqueued", "unselected"

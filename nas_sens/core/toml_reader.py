@@ -55,6 +55,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InvalidInputError(f"{path} is not valid TOML: {_why(text, error)}") from error
 
 
+def toml_value(text: str) -> Any:
+    """Return the value that a text is in TOML; the text itself where it is none, so that words need no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text
+
+
 def _decoded(content: bytes, path: Path) -> str:
     """Return a file's text.
 

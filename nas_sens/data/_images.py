@@ -10,6 +10,7 @@ import numpy as np
 from ..core.errors import InvalidInputError
 from ._pillow import File, opened, pillow, upright, upright_size
 from .bounds import check_size
+from .resizing import PILLOW_FILTER
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -65,7 +66,7 @@ def stack_images(
                 if picture.size != (width, height):
                     if image_size is None:  # its EXIF lies behind the pixels
                         raise _other_size(name, picture.size[::-1], names[0], (height, width), source)
-                    picture = picture.resize((width, height), resample=2)  # PIL's bilinear filter, which smooths
+                    picture = picture.resize((width, height), resample=PILLOW_FILTER)
                 pixels[i] = np.asarray(picture).reshape(height, width, -1)
     return pixels.transpose(0, 3, 1, 2), dropped.lines()
 

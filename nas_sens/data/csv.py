@@ -39,6 +39,26 @@ def load(options: LoadOptions) -> Samples:
     """
     source = f"csv:{options.argument}"
     given = options.csv or CsvSpec()
+    frame, style, dialect, notes = read_frame(options)
+    if unknown := [c for c in given.text if c not in frame.columns]:
+        raise InvalidInputError(
+            f"{source}: text in [data.csv] must name columns; given {unknown[0]!r}; "
+            f"{nearest(unknown[0], frame.columns)}"
+        )
+    notes += _zero_notes(dialect, frame, given)
+    table = encode_table([frame], options, source=source, style=style, text=given.text)
+    samples = table_samples(table, source=source)
+    return samples.with_notes(notes)
+
+
+def read_frame(options: LoadOptions) -> tuple[pd.DataFrame, NumberStyle, Dialect, list[str]]:
+    """Return a table as it is written, how its numbers and the file are, and what the user is told.
+
+    Raises:
+        InvalidInputError: The file cannot be read, or lacks the target.
+    """
+    source = f"csv:{options.argument}"
+    given = options.csv or CsvSpec()
     head, is_whole = head_of(options.argument, source=source)
     dialect = dialect_of(head, given, target=options.target, is_whole=is_whole, source=source)
     if len(dialect.header) == 1 and options.target not in (None, *dialect.header):
@@ -66,15 +86,7 @@ def load(options: LoadOptions) -> Samples:
     if is_empty is not None and is_empty.any() and not is_empty.all():
         notes.append(f"{int(is_empty.sum()):,} rows without any value are left out")
         frame = frame[~is_empty].reset_index(drop=True)
-    if unknown := [c for c in given.text if c not in frame.columns]:
-        raise InvalidInputError(
-            f"{source}: text in [data.csv] must name columns; given {unknown[0]!r}; "
-            f"{nearest(unknown[0], frame.columns)}"
-        )
-    notes += _zero_notes(dialect, frame, given)
-    table = encode_table([frame], options, source=source, style=style, text=given.text)
-    samples = table_samples(table, source=source)
-    return samples.with_notes(notes)
+    return frame, style, dialect, notes
 
 
 def _read(options: LoadOptions, dialect: Dialect, source: str, **more: Any) -> pd.DataFrame:

@@ -11,6 +11,8 @@ from ..core.candidates import describe
 from ..core.figures import HEADLINES, sd_name
 from ..core.text import markdown_code, markdown_text
 
+_MOST_CLASSES = 200
+
 # Run with the exported folder as the working directory; tests run them as they stand.
 SNIPPETS: Mapping[str, str] = {
     "With nas_sens": """\
@@ -32,12 +34,20 @@ model = torch.export.load("model.pt2").module()  # any batch size
 }
 
 
-def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
+def render_card(
+    config: Mapping[str, Any],
+    *,
+    licence: str = "unknown",
+    from_pixels: bool = False,
+    int8: Mapping[str, float] | None = None,
+) -> str:
     """Return the model card in Markdown, with the front matter that model hubs read.
 
     Args:
         config: Contents of ``config.json``.
         licence: Identifier of the licence of these weights; the data set's terms may bind it.
+        from_pixels: Whether there are programs that take pictures as decoders give them.
+        int8: Errors of the network and of the one in 8 bits, if there is one (`nas_sens.models.int8`).
     """
     arguments, preparation = config["model_args"], config["pretrained_cfg"]
     found = config["nas_sens"]
@@ -45,7 +55,7 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
     sds = {sd_name(name): value for name, value in figures.get("figure_sds", {}).items()}
     own = {**figures.get("figures", {}), **sds}  # of a trainer of the user's own
     data = study.get("data", {})
-    unit_norm = ", then divided by the Euclidean norm of the whole input" if data.get("unit_norm") else ""
+    is_normed = bool(arguments.get("unit_norm"))  # the network does it itself
     architecture = json.dumps(arguments["architecture"], sort_keys=True)
     lines = [
         "---",
@@ -56,18 +66,23 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
         "",
         f"# {markdown_text(describe(architecture, figures.get('training')))}",
         "",
-        f"Found by nas_sens {markdown_text(str(found.get('version', '')))} in the study "
-        f"{markdown_code(str(study.get('name', '')))} and trained on {markdown_code(str(data.get('name', '')))}.",
+        _origin(str(found.get("version", "")), study.get("name"), str(data.get("name", ""))),
+        *_refined(study.get("refine"), figures.get("digest")),
         "",
         "## Inputs and outputs",
         "",
-        f"- Input: {_inputs(arguments['input_shape'], preparation)}{unit_norm}.",
+        f"- Input: {_inputs(arguments['input_shape'], preparation)}"
+        f"{', which the network divides by the Euclidean norm of the whole input' if is_normed else ''}.",
+        *_pictures(preparation, from_pixels=from_pixels),
         f"- Output: {arguments['num_classes']} values (logits in classification).",
+        *_classes(preparation.get("label_names", [])),
         "",
         "## Figures",
         "",
-        f"Means over {figures.get('n_seeds', '?')} trainings, ± the standard deviation between them if there is one. "
-        "The weights are those of the best training.",
+        "Of one training."
+        if figures.get("n_seeds") == 1
+        else f"Means over {figures.get('n_seeds', '?')} trainings, ± the standard deviation between them. The weights "
+        "are those of the best training.",
         "",
         "| figure | value |",
         "|---|---|",
@@ -76,9 +91,8 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
         f"| parameters | {figures.get('params', '?')} |",
         f"| FLOPs of one input | {figures.get('flops', '?')} |",
         "",
-        f"Chosen by: {markdown_text(str(figures.get('chosen_by', '?')))} "
-        f"({markdown_text(str(figures.get('reason', '')))}). The test figures decided nothing.",
-        "",
+        *_chosen(figures),
+        *_in_8_bits(int8 or {}),
         "## Loading",
         "",
         "With this folder as the working directory (or with its path in place of the dot):",
@@ -95,6 +109,41 @@ def render_card(config: Mapping[str, Any], *, licence: str = "unknown") -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _origin(version: str, study: str | None, data: str) -> str:
+    by, on = f"by nas_sens {markdown_text(version)}", f"trained on {markdown_code(data)}"
+    return f"T{on[1:]} {by}." if study is None else f"Found {by} in the study {markdown_code(study)} and {on}."
+
+
+def _refined(refine: Mapping[str, Any] | None, digest: str | None) -> list[str]:
+    """Return of which network of which earlier study this one is the refinement."""
+    found = [f for f in (refine or {}).get("finalists", ()) if f["digest"] == digest]
+    if refine is None or not found:
+        return []
+    start = "from its weights" if refine["start"] == "weights" else "from random weights"
+    was = f"whose {markdown_text(refine['figure'])} was {_number(found[0]['value'])} there"
+    return [f"It refines rank {found[0]['rank']} of the study {markdown_code(refine['study'])}, {was}, {start}."]
+
+
+def _chosen(figures: Mapping[str, Any]) -> list[str]:
+    if "chosen_by" not in figures:
+        return []
+    reason = markdown_text(str(figures.get("reason", "")))
+    return [
+        f"Chosen by: {markdown_text(str(figures['chosen_by']))} ({reason}). The test figures decided nothing.",
+        "",
+    ]
+
+
+def _in_8_bits(errors: Mapping[str, float]) -> list[str]:
+    if not errors:
+        return []
+    rows = [
+        f"| {label} error | {errors[f'{part}_error']:.4g} | {errors[f'{part}_error_int8']:.4g} |"
+        for part, label in (("val", "validation"), ("test", "test"))
+    ]
+    return ["| in ONNX Runtime | `model.onnx` | `model_int8.onnx` |", "|---|---|---|", *rows, ""]
 
 
 def _yaml(text: str) -> str:
@@ -115,6 +164,35 @@ def _inputs(shape: Any, preparation: Mapping[str, Any]) -> str:
     if "keywords" in shape:
         return " and ".join(f"`{name}`, {_tensor(one)}" for name, one in shape["keywords"].items())
     return " and ".join(_tensor(one) for one in shape.get("positions", [shape]))
+
+
+def _pictures(preparation: Mapping[str, Any], *, from_pixels: bool) -> list[str]:
+    """Return how files become inputs, and what does it; nothing where they are no pictures."""
+    size = preparation.get("input_size")
+    if "crop_mode" not in preparation or not isinstance(size, list):
+        return []
+    mode = "L" if size[0] == 1 else "RGB"
+    lines = [
+        f'- Pictures: turned upright as their EXIF says, converted to Pillow\'s mode "{mode}", resized to {size[2]} '
+        f"pixels across and {size[1]} down by the {preparation['interpolation']} filter without regard to their aspect "
+        f"(timm's `crop_mode` {preparation['crop_mode']}), divided by 255, then as above. This does it:",
+        "  `timm.data.create_transform(**timm.data.resolve_model_data_config(model))"
+        f'(PIL.ImageOps.exif_transpose(picture).convert("{mode}"))`, and so does `nas-sens predict`.',
+    ]
+    if from_pixels:
+        lines.append(
+            f"- `model_from_pixels.*` do it themselves: they take uint8 of shape (batch, height, width, {size[0]}), "
+            "any height and width, the same for all pictures of a batch, upright and of that mode."
+        )
+    return lines
+
+
+def _classes(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    shown = ", ".join(markdown_text(name) for name in names[:_MOST_CLASSES])
+    more = f", … ({len(names)} in all, in `config.json`)" if len(names) > _MOST_CLASSES else ""
+    return [f"- Classes, in the order of the outputs: {shown}{more}."]
 
 
 def _tensor(shape: Any) -> str:

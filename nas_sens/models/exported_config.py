@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 from pydantic import ConfigDict, Field, FiniteFloat, PositiveInt
 from pydantic.dataclasses import dataclass
+from torch import nn
 
 from ..core.declarations import validate
 from ..core.errors import InvalidInputError
-from ..core.inputs import parts_of_shape, shape_from_json
+from ..core.inputs import is_plain, parts_of_shape, shape_from_json, shape_text
+from .preprocessing import FromPixels, picture_size
 
 _MOST = 2**31  # numbers of one input
+_TOLD = ("input_size", "mean", "std", "crop_mode", "crop_pct", "interpolation", "label_names")
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
@@ -27,20 +31,27 @@ class ModelArguments:
         architecture: The family and its parameters.
         input_shape: Shape of one input, as :func:`nas_sens.core.inputs.shape_to_json` writes it.
         num_classes: Number of outputs.
+        unit_norm: Whether each input is divided by its Euclidean norm.
+
+    Raises:
+        ValueError: The shape is none, or an input is too large to be one, or has no norm.
     """
 
     architecture: dict[str, Any]
     input_shape: Any
     num_classes: Annotated[PositiveInt, Field(lt=_MOST)]
+    unit_norm: bool = False
 
     def __post_init__(self) -> None:
         """Check what is no check of one field.
 
         Raises:
-            ValueError: The shape is none, or an input is too large to be one.
+            ValueError: The shape is none, or an input is too large to be one, or has no norm.
         """
         if any(math.prod(sides) >= _MOST for sides in parts_of_shape(self.shape)):
             raise ValueError(f"input_shape must be of fewer than {_MOST:,} numbers")
+        if self.unit_norm and not is_plain(self.shape):
+            raise ValueError("unit_norm needs inputs of one tensor of floating-point numbers")
 
     @property
     def shape(self) -> Any:
@@ -54,10 +65,17 @@ class ModelArguments:
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="ignore"))
 class Preparation:
-    """What inputs are prepared by: subtracted from and divided by per channel or feature."""
+    """What inputs are prepared by, and what outputs are called.
+
+    Args:
+        mean: Subtracted per channel or feature.
+        std: Divided by then.
+        label_names: Names of the classes, in the order of the outputs; empty if they have none.
+    """
 
     mean: list[FiniteFloat]
     std: list[FiniteFloat]
+    label_names: list[str] = field(default_factory=list)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -73,7 +91,7 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise InvalidInputError(f"{path.name} must be an object; given {type(config).__name__}")
     arguments(config)
-    validate(Preparation, config.get("pretrained_cfg", {}), source=path.name, where="pretrained_cfg")
+    preparation(config)
     if not isinstance(config.get("nas_sens", {}), dict):
         raise InvalidInputError(f"{path.name}: nas_sens must be an object; given {config['nas_sens']!r:.100}")
     return config
@@ -86,6 +104,40 @@ def arguments(config: Mapping[str, Any]) -> ModelArguments:
         InvalidInputError: It is missing or wrong.
     """
     return validate(ModelArguments, config.get("model_args", {}), source="config.json", where="model_args")
+
+
+def preparation(config: Mapping[str, Any]) -> Preparation:
+    """Return how inputs are prepared.
+
+    Raises:
+        InvalidInputError: It is missing or wrong.
+    """
+    return validate(Preparation, config.get("pretrained_cfg", {}), source="config.json", where="pretrained_cfg")
+
+
+def from_pixels(model: nn.Module, config: Mapping[str, Any]) -> FromPixels:
+    """Return a network with its preprocessing of pictures before it.
+
+    Raises:
+        InvalidInputError: Its inputs are no pictures as files hold them.
+    """
+    shape, prepared = arguments(config).shape, preparation(config)
+    if (found := picture_size(shape)) is None:
+        raise InvalidInputError(
+            f"preprocessing in the program needs inputs that are grey or RGB pictures, (1 or 3, height, width); these "
+            f"are {shape_text(shape)}; leave --with-preprocessing out"
+        )
+    _, height, width = found
+    return FromPixels(model, (height, width), prepared.mean, prepared.std).eval()
+
+
+def metadata_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a program says of itself: how inputs are prepared, and what outputs are called."""
+    about = {key: config["pretrained_cfg"].get(key) for key in _TOLD}
+    found = config.get("nas_sens", {})
+    more = {"unit_norm": arguments(config).unit_norm or None, "task": found.get("task")}
+    more["feature_names"] = found.get("feature_names") or None
+    return {key: value for key, value in {**about, **more}.items() if value is not None}
 
 
 def check_weights(

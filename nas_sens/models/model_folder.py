@@ -1,34 +1,28 @@
-"""The chosen network, ready for use: timm's folder format, PyTorch's own export and, behind an extra, ONNX."""
+"""The chosen network as a folder in timm's format: what it holds, written whole, read only where it is intact."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import shutil
 import tempfile
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors.torch import load, save
 from torch import nn
-from torch.utils._pytree import tree_leaves
 
 from ..architectures import ArchitectureSpec, load_spec
-from ..architectures.built_network import BuiltNetworkOfMany
-from ..core.errors import InvalidInputError, StorageError, first_line
-from ..core.inputs import Inputs, InputShape, called_with, example_of, is_plain, mapped, parts_of, shape_to_json
+from ..core.errors import InvalidInputError, first_line
+from ..core.inputs import InputShape, shape_to_json
 from .exported_config import arguments, check_weights, read_config
-from .plain_outputs import plain, plain_outputs
+from .preprocessing import divide_by_norm, timm_keys
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-PROGRAM = "model.pt2"
-ONNX = "model.onnx"
 CARD = "README.md"
 DIGEST = "weights_sha256"  # key of `CONFIG`: no program that reads weights checks their bytes
 
@@ -38,8 +32,10 @@ def model_config(
     *,
     input_shape: InputShape,
     n_outputs: int,
-    mean: tuple[float, ...] = (),
-    std: tuple[float, ...] = (),
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+    unit_norm: bool = False,
+    class_names: Sequence[str] = (),
     provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what ``config.json`` holds: timm's keys, and under ``nas_sens`` where the network comes from.
@@ -50,10 +46,11 @@ def model_config(
         n_outputs: Number of outputs.
         mean: What is subtracted from raw inputs per channel or feature; empty for nothing.
         std: What they are divided by then; empty for nothing.
+        unit_norm: Whether each input is divided by its Euclidean norm after that.
+        class_names: Names of the classes, in the order of the outputs; empty where there are none.
         provenance: Study, data, protocol and figures, JSON-like.
     """
     skeleton = architecture.skeleton(input_shape, n_outputs)
-    n_channels = cast("tuple[int, ...]", input_shape)[0] if is_plain(input_shape) else 0
     layers = [n for n, m in skeleton.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
     convolutions = [n for n, m in skeleton.named_modules() if isinstance(m, nn.Conv2d)]
     return {
@@ -63,13 +60,12 @@ def model_config(
             "architecture": architecture.to_dict(),
             "input_shape": shape_to_json(input_shape),
             "num_classes": n_outputs,
+            **({"unit_norm": True} if unit_norm else {}),
         },
         "pretrained_cfg": {
             "input_size": shape_to_json(input_shape),
             "num_classes": n_outputs,
-            "mean": list(mean) or [0.0] * n_channels,
-            "std": list(std) or [1.0] * n_channels,
-            "crop_pct": 1.0,
+            **timm_keys(input_shape, mean=mean, std=std, class_names=class_names),
             "first_conv": convolutions[0] if convolutions else None,
             "classifier": layers[-1] if layers else None,
         },
@@ -80,15 +76,34 @@ def model_config(
 def write_model(folder: Path, config: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> None:
     """Write ``config.json`` and ``model.safetensors`` into an existing folder."""
     weights = save(dict(state))
-    with_digest = {**config, DIGEST: hashlib.sha256(weights).hexdigest()}
-    (folder / CONFIG).write_text(json.dumps(with_digest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    _write_config(folder, {**config, DIGEST: hashlib.sha256(weights).hexdigest()})
     (folder / WEIGHTS).write_bytes(weights)  # `save_file` makes it readable by its owner only
+
+
+def tell_preprocessing(folder: Path) -> None:
+    """Have the ``config.json`` of an earlier nas_sens say how inputs are prepared, which it knows in other words.
+
+    Raises:
+        InvalidInputError: It cannot be read.
+    """
+    config = read_config(folder / CONFIG)
+    found = config.get("nas_sens", {})
+    prepared, shape = config["pretrained_cfg"], arguments(config).shape
+    told = timm_keys(shape, mean=prepared["mean"], std=prepared["std"], class_names=found.get("class_names", ()))
+    if missing := {key: value for key, value in told.items() if key not in prepared}:
+        is_normed = bool(found.get("study", {}).get("data", {}).get("unit_norm"))
+        model_args = config["model_args"] | ({"unit_norm": True} if is_normed else {})
+        _write_config(folder, {**config, "model_args": model_args, "pretrained_cfg": prepared | missing})
+
+
+def _write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def read_model(folder: str | Path, *, device: torch.device | str = "cpu", what: str | None = None) -> nn.Module:
     """Return the trained network of an exported folder, in evaluation mode.
 
-    It expects inputs as training saw them: see ``mean`` and ``std`` under ``pretrained_cfg`` in ``config.json``.
+    It expects inputs as training saw them: see ``pretrained_cfg`` in ``config.json``, and the model card.
 
     Args:
         folder: The folder.
@@ -124,92 +139,7 @@ def _read(folder: Path, device: torch.device | str) -> nn.Module:
     check_weights(state, model.state_dict())  # before there is memory for what they say they are
     model = model.to_empty(device=device)
     model.load_state_dict(state)
-    return model.eval()
-
-
-def write_program(folder: Path, model: nn.Module, input_shape: InputShape) -> None:
-    """Write ``model.pt2`` by torch.export, with any batch size: it loads where nas_sens is not installed.
-
-    Raises:
-        StorageError: torch.export cannot trace the network.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of recurrent layers, whose weights are attributes, too
-            with plain_outputs(_inner(model.eval())) as traced:
-                program = torch.export.export(traced, **_traced_with(example_of(input_shape, 2)))
-        torch.export.save(program, folder / PROGRAM)
-    except Exception as error:  # torch.export raises errors of many kinds for what it cannot trace
-        raise StorageError(f"torch.export cannot export this network: {str(error).splitlines()[0]}") from error
-
-
-def _traced_with(example: Inputs) -> dict[str, Any]:
-    """Return what an export takes of example inputs, of any batch size."""
-    batch = torch.export.Dim("batch", min=1)
-    if isinstance(example, Mapping):
-        return {"args": (), "kwargs": dict(example), "dynamic_shapes": {name: {0: batch} for name in example}}
-    parts = tuple(parts_of(example))
-    return {"args": parts, "dynamic_shapes": tuple({0: batch} for _ in parts)}
-
-
-def _inner(model: nn.Module) -> nn.Module:
-    """Return the network whose arguments have names, where a wrapper hands on whatever it is given."""
-    return model.net if isinstance(model, BuiltNetworkOfMany) else model
-
-
-def _names(example: Inputs) -> list[str]:
-    """Return what the inputs of an ONNX program are called."""
-    if isinstance(example, Mapping):
-        return list(example)
-    return ["input"] if isinstance(example, torch.Tensor) else [f"input_{i}" for i in range(len(example))]
-
-
-def write_onnx(folder: Path, model: nn.Module, input_shape: InputShape) -> None:
-    """Write ``model.onnx`` with any batch size, and check with onnxruntime that it computes the same.
-
-    Inputs are called ``input``, or ``input_0`` and so on, or by their keywords; so are several outputs.
-
-    Raises:
-        InvalidInputError: The packages of the extra ``onnx`` are not installed.
-        StorageError: The network cannot be exported, or onnxruntime computes something else.
-    """
-    if missing := [p for p in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(p) is None]:
-        raise InvalidInputError(f"ONNX needs {', '.join(missing)}; install them by: pip install 'nas-sens[onnx]'")
-    import onnxruntime
-
-    generator = torch.Generator().manual_seed(0)
-
-    def drawn(zeros: torch.Tensor) -> torch.Tensor:
-        return torch.rand(zeros.shape, generator=generator) if zeros.is_floating_point() else zeros
-
-    example = mapped(drawn, example_of(input_shape, 3))
-    names = _names(example)
-    path = str(folder / ONNX)
-    with torch.no_grad():
-        expected = plain(called_with(model.eval(), example))
-    try:
-        with plain_outputs(_inner(model)) as traced:
-            torch.onnx.export(
-                traced,
-                f=path,
-                **_traced_with(example),
-                dynamo=True,
-                external_data=False,
-                input_names=names,
-                output_names=["output"] if isinstance(expected, torch.Tensor) else None,
-                verbose=False,
-            )
-    except Exception as error:  # as torch.export
-        raise StorageError(f"this network cannot be exported to ONNX: {str(error).splitlines()[0]}") from error
-    fed = {name: part.numpy() for name, part in zip(names, parts_of(example), strict=True)}
-    given = onnxruntime.InferenceSession(path).run(None, fed)
-    wanted = [leaf for leaf in tree_leaves(expected) if isinstance(leaf, torch.Tensor)]
-    if len(given) != len(wanted) or not all(map(_is_close, given, wanted)):
-        raise StorageError("the network exported to ONNX computes something else in onnxruntime; use model.pt2")
-
-
-def _is_close(given: Any, expected: torch.Tensor) -> bool:
-    return torch.allclose(torch.from_numpy(given), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+    return (divide_by_norm(model) if given.unit_norm else model).eval()
 
 
 def publish(source: Path, destination: Path) -> None:
@@ -241,7 +171,7 @@ def check_destination(destination: Path) -> None:
     try:
         is_new = not os.path.lexists(destination)
         is_empty = not is_new and not destination.is_symlink() and destination.is_dir() and not os.listdir(destination)
-        there = next(p for p in destination.absolute().parents if os.path.lexists(p))
+        there = next((p for p in destination.absolute().parents if os.path.lexists(p)), destination)  # none of "/"
         may_write = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
     except OSError as error:
         raise InvalidInputError(f"cannot export to {str(destination)!r}: {error.strerror}") from error

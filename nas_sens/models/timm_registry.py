@@ -10,12 +10,17 @@ from torch import nn
 from ..architectures import load_spec
 from ..architectures.initialization import SelfInitialized
 from .exported_config import check_weights
+from .preprocessing import divide_by_norm
 
 __all__ = ["nas_sens"]
 
 
 def _make(
-    architecture: dict[str, Any], input_shape: list[int], num_classes: int, in_chans: int | None = None
+    architecture: dict[str, Any],
+    input_shape: list[int],
+    num_classes: int,
+    in_chans: int | None = None,
+    unit_norm: bool = False,
 ) -> nn.Module:
     shape = tuple(input_shape) if in_chans is None else (in_chans, *input_shape[1:])
     spec = load_spec(architecture)
@@ -25,7 +30,7 @@ def _make(
     else:
         model = spec.build(shape, num_classes)
     model.num_classes = num_classes  # type: ignore[assignment]  # timm reads it
-    return model
+    return divide_by_norm(model) if unit_norm else model
 
 
 @register_model

@@ -40,6 +40,8 @@ def network_files(
         n_outputs=splits.n_outputs,
         mean=splits.mean,
         std=splits.std,
+        unit_norm=spec.data.unit_norm,
+        class_names=splits.class_names,
         provenance=provenance(spec, record, splits),
     )
     model_folder.write_model(folder, config, state)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate
+from ..core.candidates import CONTROL, REFINED, ScoredCandidate, TrainedCandidate
 from ..selection import LEARNING_RULES, Candidate, Pick, round_sizes, select
 from ..study.study_spec import StudySpec
 from .learnt_outcomes import noise_of, outcomes_of
@@ -201,6 +201,10 @@ def _planned(
     number: int | None = None,
     end: int | None = None,
 ) -> Planned:
+    if spec.refine is not None:  # all of them are trained: no rule has a choice
+        rank = next(f.rank for f in spec.refine.finalists if f.digest == pick.digest)
+        reason = f"rank {rank} of study {spec.refine.study}"
+        return Planned(candidate=pool.candidates[pick.digest], chosen_by=REFINED, reason=reason)
     return Planned(
         candidate=pool.candidates[pick.digest],
         chosen_by=spec.select.rule,

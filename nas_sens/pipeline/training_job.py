@@ -26,6 +26,7 @@ from .failures import stop_if_hopeless
 from .network_files import network_files
 from .pruning import make_judge
 from .session import Session
+from .start_weights import start_weights
 from .train_summary import loss_by, summarize
 from .training_folder import folder_of, remove_folder
 from .training_log import FILENAME, TrainingLog
@@ -177,6 +178,7 @@ def _train(
                 seed=seed,
                 sensitivity=sensitivity,
                 on_epoch=epochs.of_own,
+                start=start_weights(session, candidate),
                 checkpoint=checkpoint,
                 prune=None if judged is None else _judge(session, judged, n_epochs=spec.train.n_epochs),
             )

@@ -43,6 +43,7 @@ from .outcomes import (
 from .panels import after_panels, curve_panels, distribution_panel, outcome_panels, own_after_panels, rule_panel
 from .prediction import loss_prediction, loss_text, rule_prediction, rule_text
 from .prospects import prospects_text, without_prospects
+from .refinement import optimism_text, refinement_lines
 from .reliability import reliabilities
 from .shown_figures import Shown, shown_figures
 from .statistics_tables import beside_rows, correlation_rows, difference_rows, reliability_rows
@@ -223,6 +224,8 @@ def _findings(
         "declared_panels": declared_panels(protocol, in_order(trained), wording),
         "wording": wording,
         "verdict": verdict_sentence(primary, decisive, fits[SENSITIVITY][primary.label], trained, found=found_by_ranks),
+        "refinement": refinement_lines(protocol, trained),
+        "optimism": optimism_text(protocol, trained),
         "prospects": prospects_text(protocol, len(trained), target, wording.loss_unit),
         "by_ranks": found_by_ranks is not None,
         "shown": shown,

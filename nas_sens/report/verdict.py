@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..core.candidates import TrainedCandidate
+from ..core.candidates import REFINED, TrainedCandidate
 from ..statistics.beside import Beside
 from ..statistics.correlations import SIGNIFICANCE, Correlations
 from ..statistics.groups import Difference
@@ -17,7 +17,7 @@ from ..statistics.interval import Interval
 from .numbers_as_text import interval_text, number, number_interval_text, p_text, signed, signed_number
 from .shown_figures import Shown, ShownFigure
 
-RULES_WITHOUT_S = {"params", "random"}
+RULES_WITHOUT_S = {"params", "random", REFINED}
 
 
 def verdict_sentence(

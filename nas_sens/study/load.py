@@ -17,7 +17,9 @@ from ..core.user_code import look_beside
 from ..data import DATASETS, DataSpec
 from .consistency import check_declaration
 from .figure_spec import FigureSpec
+from .finalists import Finalists
 from .full_size import full_table
+from .refine_spec import Finalist, RefineSpec
 from .score_spec import ScoreSpec
 from .search_space import SearchSpace, load_space, space_of_table
 from .select_spec import SelectSpec
@@ -148,4 +150,9 @@ def from_dict(stored: Mapping[str, Any]) -> StudySpec:
     sections: dict[str, Any] = {k: validate(c, values.pop(k), source="stored study") for k, c in _SECTIONS.items()}
     search = validate(SearchSpec, values.pop("search"), source="stored study")
     figures = tuple(validate(FigureSpec, f, source="stored study") for f in values.pop("figures", ()))
-    return StudySpec(**values, search_space=SearchSpace(**space), search=search, figures=figures, **sections)
+    refine = values.pop("refine", None)
+    if refine is not None:
+        finalists = tuple(validate(Finalist, f, source="stored study") for f in refine.get("finalists", ()))
+        refine = validate(RefineSpec, {**refine, "finalists": finalists}, source="stored study")
+    members: Any = Finalists if "points" in space else SearchSpace
+    return StudySpec(**values, search_space=members(**space), search=search, figures=figures, refine=refine, **sections)

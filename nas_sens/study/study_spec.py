@@ -13,6 +13,7 @@ from ..core.declarations import validate
 from ..core.text import printable
 from ..data import DataSpec
 from .figure_spec import FigureSpec
+from .refine_spec import RefineSpec
 from .sampler import SamplerName
 from .score_spec import ScoreSpec
 from .search_space import SearchSpace, load_space
@@ -66,6 +67,7 @@ class StudySpec:
         select: Which are trained.
         train: How they are trained.
         figures: What the report draws of this study beside what it draws of every one.
+        refine: What it trains on, where it is a refinement of another study; ``nas-sens refine`` writes it.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$"), AfterValidator(_harmless)]
@@ -77,6 +79,7 @@ class StudySpec:
     select: SelectSpec = field(default_factory=SelectSpec)
     train: TrainSpec = field(default_factory=TrainSpec)
     figures: Annotated[tuple[FigureSpec, ...], Field(strict=False)] = ()
+    refine: RefineSpec | None = None
 
     @property
     def final(self) -> str:
@@ -103,4 +106,5 @@ class StudySpec:
         sections: dict[str, Any] = {k: asdict(getattr(self, k)) for k in ("data", "score", "search", "select", "train")}
         space = self.search_space.to_dict()
         head = {"name": self.name, "description": self.description, "search_space": space}
-        return {**head, **sections, "figures": [asdict(figure) for figure in self.figures]}
+        refine = {} if self.refine is None else {"refine": asdict(self.refine)}
+        return {**head, **sections, "figures": [asdict(figure) for figure in self.figures], **refine}

@@ -51,7 +51,8 @@ def identity_of(
         spec: How.
         seed: Seed of the training.
         device: Where.
-        code: Digest of a trainer of the user's own; "" for the tool's own training.
+        code: Digest of a trainer of the user's own, or of the weights that the tool's own training begins from; ""
+            for its own training from random weights.
     """
     protocol = {k: v for k, v in asdict(spec).items() if k not in ("seeds", "checkpoint_seconds")}
     where = [device.type, torch.__version__, *([code] if code else [])]

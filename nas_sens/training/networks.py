@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
@@ -19,3 +22,12 @@ def untrained(architecture: ArchitectureSpec, splits: Splits, *, seed: int, devi
 def weights_of(model: nn.Module) -> dict[str, torch.Tensor]:
     """Return the state of a network on the CPU."""
     return {name: tensor.detach().to("cpu").contiguous() for name, tensor in model.state_dict().items()}
+
+
+def digest_of(weights: Mapping[str, torch.Tensor]) -> str:
+    """Return 16 hexadecimal digits that tell weights from others."""
+    content = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        content.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        content.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return content.hexdigest()[:16]

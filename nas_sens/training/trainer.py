@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..study.train_spec import TrainSpec
 from .checkpoint import Checkpoint, identity_of
 from .evaluation import evaluate, fitted_temperature
 from .limits import LIMITS, Limits
-from .networks import weights_of
+from .networks import digest_of, weights_of
 from .outcome import Outcome, mean_and_sd
 from .trainable import check_own_trainer, check_trainable
 from .training_run import TrainingRun
@@ -38,9 +38,10 @@ def train(
     on_epoch: Callable[[Sequence[float]], None] | None = None,
     checkpoint: Checkpoint | None = None,
     prune: Callable[[Sequence[float]], bool] | None = None,
+    start: Mapping[str, torch.Tensor] | None = None,
     limits: Limits = LIMITS,
 ) -> Outcome:
-    """Return the outcome of training one architecture from its own initialisation.
+    """Return the outcome of training one architecture from its own initialisation, or from weights that are given.
 
     On the CPU the same arguments give the same outcome, bit for bit, with the same number of threads, whether a
     training went on from a checkpoint or not; ``max_seconds`` is the exception. The global random state is left as it
@@ -56,6 +57,7 @@ def train(
         checkpoint: Where to go on from, if it is of this training, and where to write states to; None for nowhere.
         prune: Given the validation loss after each epoch so far, says whether to end the training; asked before every
             epoch but the first. The outcome's status then begins with "pruned".
+        start: Weights to begin from, by their names in the network; None for its own initialisation.
         limits: How the work is cut up.
 
     Raises:
@@ -66,10 +68,12 @@ def train(
     splits = _trained_on(splits, spec, seed=seed)
     device = splits.x_train.device
     with global_stream(derive_seed("dropout", architecture.digest, seed), device):
-        run = TrainingRun(architecture, splits, spec, seed=seed, limits=limits)
-        identity = "" if checkpoint is None else identity_of(architecture, splits, spec, seed=seed, device=device)
-        if checkpoint is not None and (state := checkpoint.read(identity=identity)) is not None:
-            run.restore(state)
+        run = TrainingRun(architecture, splits, spec, seed=seed, limits=limits, start=start)
+        begun = "" if start is None else digest_of(start)
+        if checkpoint is not None:
+            identity = identity_of(architecture, splits, spec, seed=seed, device=device, code=begun)
+            if (state := checkpoint.read(identity=identity)) is not None:
+                run.restore(state)
         while not run.is_over:
             if prune is not None and run.n_done and prune(run.curves["val_loss"]):
                 run.problem = f"{PRUNED}: after epoch {run.n_done} of {spec.n_epochs} others had done better"

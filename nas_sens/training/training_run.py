@@ -30,7 +30,7 @@ from .schedule import make_schedule
 
 
 class TrainingRun:
-    """A training of one architecture from its own initialisation; dropout draws from the global stream.
+    """A training of one architecture from its own initialisation or given weights; dropout has the global stream.
 
     Args:
         architecture: What to train.
@@ -38,6 +38,7 @@ class TrainingRun:
         spec: How to train.
         seed: Seed of this training.
         limits: How the work is cut up.
+        start: Weights to begin from; None for its own initialisation.
 
     Attributes:
         model: The network.
@@ -50,7 +51,14 @@ class TrainingRun:
     """
 
     def __init__(
-        self, architecture: ArchitectureSpec, splits: Splits, spec: TrainSpec, *, seed: int, limits: Limits = LIMITS
+        self,
+        architecture: ArchitectureSpec,
+        splits: Splits,
+        spec: TrainSpec,
+        *,
+        seed: int,
+        limits: Limits = LIMITS,
+        start: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self._start = time.perf_counter()
         self._splits, self._spec, self._seed, self._limits = splits, spec, seed, limits
@@ -60,6 +68,8 @@ class TrainingRun:
             return make_generator(purpose, architecture.digest, seed, device=self._device)
 
         self.model = untrained(architecture, splits, seed=seed, device=self._device)
+        if start is not None:
+            self.model.load_state_dict(start)
         self._format = _memory_format(self.model, splits, limits)
         self.model.to(memory_format=self._format)
         self._order, self._moves = stream("order of samples"), stream("augmentation")

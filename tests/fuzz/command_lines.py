@@ -71,6 +71,8 @@ def prepared() -> Path:
     code, _, err = call(["search", "study.toml", "--report", os.devnull, "-q"], folder)
     (folder / "report.html").unlink(missing_ok=True)
     assert code == 0, err
+    code, _, err = call(["export", "study", "-o", "exported"], folder)
+    assert code == 0, err
     return folder
 
 
@@ -82,6 +84,7 @@ VALID = {
     "root": "data", "rules": "lowest,random", "budgets": "1",
     "outcome": "val_error", "licence": "mit", "storage": "sqlite:///nas_sens.db", "n_candidates": "2", "seed": "0",
     "top_k": "1", "control": "0", "n_inputs": "8", "seeds": "1", "repeats": "2", "pool_share": "1", "n": "1",
+    "folder": "exported", "files": "data.npz", "finalists": "1", "epochs": "1", "start": "weights",
     "rank_": "1", "grace": "60", "max_trials_per_worker": "1", "seconds": "1", "form": "json", "init": "he_normal",
 }  # fmt: skip
 
@@ -100,7 +103,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     """Return a strategy of arguments of the command line, of which one or two are wrong in most."""
     name = draw(st.sampled_from(sorted(COMMANDS)))
     command = COMMANDS[name]
-    parameters = [p for p in command.params if p.nargs == 1]
+    parameters = [p for p in command.params if p.nargs == 1 or p.name == "files"]
     wrong = draw(st.lists(st.sampled_from(parameters), min_size=0, max_size=2))
     arguments = [name]
     for parameter in parameters:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import nas_sens as ns
-from nas_sens.models import model_folder, trained
+from nas_sens.models import model_folder, onnx_file, trained
 from nas_sens.models.card import render_card
 
 SPECS = [
@@ -90,6 +90,8 @@ def test_publishing_is_all_or_nothing(tmp_path: Path) -> None:
     with pytest.raises(ns.InvalidInputError, match="new or empty"):
         model_folder.publish(tmp_path / "net", tmp_path / "full")
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["mine.txt"]
+    with pytest.raises(ns.InvalidInputError, match="new or empty"):
+        model_folder.check_destination(Path("/"))
     (tmp_path / "empty").mkdir()
     for destination in (tmp_path / "empty", tmp_path / "deep" / "er"):
         model_folder.publish(tmp_path / "net", destination)
@@ -180,15 +182,16 @@ def test_the_model_card_says_what_was_measured() -> None:
         assert text in card
     assert "license: unknown" in card
     assert "per channel or feature.\n" in card
-    config["nas_sens"]["study"]["data"]["unit_norm"] = True
-    assert "per channel or feature, then divided by the Euclidean norm of the whole input.\n" in render_card(config)
+    config["model_args"]["unit_norm"] = True
+    said = "per channel or feature, which the network divides by the Euclidean norm of the whole input.\n"
+    assert said in render_card(config)
 
 
 def test_onnx_computes_the_same(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     model = complete(tmp_path / "net", SPECS[1], onnx=True)
-    session = onnxruntime.InferenceSession(str(tmp_path / "net" / model_folder.ONNX))
+    session = onnxruntime.InferenceSession(str(tmp_path / "net" / onnx_file.ONNX))
     for n in (1, 5):
         x = torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(n))
         with torch.no_grad():
@@ -200,4 +203,4 @@ def test_onnx_without_its_packages_is_one_clear_line(tmp_path: Path, monkeypatch
     write(tmp_path / "net", SPECS[0])
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ns.InvalidInputError, match=r"nas-sens\[onnx\]"):
-        model_folder.write_onnx(tmp_path / "net", torch.nn.Linear(1, 1), (1,))
+        onnx_file.write_onnx(tmp_path / "net", torch.nn.Linear(1, 1), (1,), {})

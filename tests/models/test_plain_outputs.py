@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils import _pytree
 
 from nas_sens.core.inputs import shape_from
-from nas_sens.models.model_folder import write_program
+from nas_sens.models.program import write_program
 
 
 class Own(OrderedDict):
