@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-_OPTIONS = ("target", "image_size", "drop", "csv", "layout")  # of `Dataset.options`
+_OPTIONS = ("target", "image_size", "drop", "csv", "layout", "load", "workers")  # of `Dataset.options`
 
 DATASETS: Registry[Dataset] = Registry(
     "data set",
@@ -99,6 +99,8 @@ def read_samples(spec: DataSpec) -> Samples:
         drop=spec.drop,
         csv=spec.csv,
         layout=spec.layout,
+        load=spec.load,
+        workers=spec.workers,
         root=os.path.expanduser(spec.root),
         download=spec.download,
     )

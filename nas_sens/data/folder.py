@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
-from functools import partial
 
 import numpy as np
 
 from ..core.errors import InvalidInputError
 from ._folder_parts import find_layout
 from ._folder_tree import Folder, counts_text, read_tree, shown
-from ._images import stack_images
-from ._twins import twin_notes
-from .samples import LoadOptions, Samples, make_samples
+from .encoded import Files
+from .picture_sets import picture_samples
+from .samples import LoadOptions, Samples
 
 ARGUMENT = "PATH"
-OPTIONS = ("image_size",)
+OPTIONS = ("image_size", "load", "workers")
 
 
 def load(options: LoadOptions) -> Samples:
@@ -50,24 +49,15 @@ def load(options: LoadOptions) -> Samples:
             paths += found
             labels += [label] * len(found)
         rows[part] = start, len(paths)
-    names = [os.path.relpath(p, path) if ".." in path else p[len(path) :].lstrip(os.sep) for p in paths]
-    y = np.array(labels)
-    x, dropped = stack_images([partial(str, p) for p in paths], names, options.image_size, source=source)
-    pairs = {part: (x[start:stop], y[start:stop]) for part, (start, stop) in rows.items()}
+    below = [os.path.relpath(p, path) if ".." in path else p[len(path) :].lstrip(os.sep) for p in paths]
     class_folders = [folder for classes in layout.classes.values() for folder in classes.values()]
-    return make_samples(
-        *pairs["train"],
-        *pairs.get("test", ()),
-        val=pairs.get("val"),
-        source=source,
-        layout="nchw",
+    return picture_samples(
+        Files(path, below, source=source),
+        np.array(labels),
+        rows,
+        options,
         class_names=class_names,
-        notes=[
-            *layout.notes,
-            *_left_out(root, class_folders),
-            *dropped,
-            *twin_notes(x.transpose(0, 2, 3, 1), y, rows, lambda i: shown(names[i])),
-        ],
+        notes=[*layout.notes, *_left_out(root, class_folders)],
     )
 
 

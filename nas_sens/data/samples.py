@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -52,6 +52,8 @@ class LoadOptions:
         drop: Columns of a table to leave out.
         csv: How a CSV file is to be read; None to tell from the file.
         layout: Order of an array's axes, or "auto" to tell from its shape.
+        load: Whether pictures are decoded at once or when they are used, or "auto" to tell from their size.
+        workers: How many processes decode streamed pictures; None for one a core.
         root: Folder where downloaded data sets lie.
         download: Whether a data set may be downloaded into ``root``.
     """
@@ -63,13 +65,15 @@ class LoadOptions:
     drop: tuple[str, ...] = ()
     csv: CsvSpec | None = None
     layout: Layout = "auto"
+    load: Literal["auto", "memory", "stream"] = "auto"
+    workers: int | None = None
     root: str = "data"
     download: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """A data set in memory.
+    """A data set, in memory or streamed.
 
     Attributes:
         x: Inputs, float32 (n, channels, height, width), (n, channels, length) or (n, features); raw images in [0, 1];
@@ -89,6 +93,7 @@ class Samples:
         feature_names: Name of every feature of a table; empty where there are no names.
         columns: The columns of a table as they were understood; empty if it was none.
         notes: What was left out, taken for something or looks strange, one line each: the user is told.
+        digests: Part ("train", "val", "test") to the digests of its files of pictures, uint8 (n, 16); empty of others.
     """
 
     x: Any
@@ -104,16 +109,21 @@ class Samples:
     feature_names: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
+    digests: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def with_notes(self, notes: Sequence[str]) -> Samples:
         """Return the samples with more notes before their own."""
         return replace(self, notes=(*notes, *self.notes))
 
+    def with_digests(self, digests: Mapping[str, np.ndarray]) -> Samples:
+        """Return the samples with the digests of their files."""
+        return replace(self, digests=dict(digests))
+
 
 def make_samples(
-    x: np.ndarray,
+    x: Any,
     y: np.ndarray,
-    x_test: np.ndarray | None = None,
+    x_test: Any = None,
     y_test: np.ndarray | None = None,
     *,
     source: str,
@@ -128,7 +138,7 @@ def make_samples(
     """Return checked samples from arrays.
 
     Args:
-        x: (n, features), pictures or sequences; see :func:`nas_sens.data._layout.inputs_from`.
+        x: (n, features), pictures or sequences, or pictures that are streamed; see :func:`nas_sens.data._layout.inputs_from`.
         y: Labels (n,); see :func:`nas_sens.data._labels.labels_from`; for regression numbers (n,) or (n, 1).
         x_test: As ``x``, of the official test set.
         y_test: As ``y``, of the official test set.
@@ -146,7 +156,7 @@ def make_samples(
     """
     if (x_test is None) != (y_test is None):
         raise InvalidInputError(f"{source}: test inputs and test labels must be given together")
-    given = [np.asarray(part) for part in (x, x_test, val[0] if val else None) if part is not None]
+    given = [part for part in (x, x_test, val[0] if val else None) if part is not None]
     inputs, more = inputs_from(x, f"{source}: x", layout, beside=given)
     notes = [*notes, *more]
     labels = _train_labels(y, len(x), class_names, f"{source}: y") if task == "classification" else None

@@ -13,6 +13,7 @@ from ..core.errors import InvalidInputError
 from ..core.module_mode import evaluation_mode
 from ..core.outputs import picked
 from ..data import Task
+from ..data.pictures import Pictures
 from ..metrics.temperature import temperature as temperature_of
 from ..study.train_spec import Loss
 from .limits import LIMITS
@@ -85,7 +86,7 @@ def error_of(wrong: torch.Tensor, y: torch.Tensor, task: Task) -> torch.Tensor:
 @torch.inference_mode()
 def evaluate(
     model: nn.Module,
-    x: torch.Tensor,
+    x: torch.Tensor | Pictures,
     y: torch.Tensor,
     *,
     task: Task,
@@ -119,7 +120,7 @@ def evaluate(
 
 @torch.inference_mode()
 def fitted_temperature(
-    model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, batch_size: int = LIMITS.evaluation_batch
+    model: nn.Module, x: torch.Tensor | Pictures, y: torch.Tensor, *, batch_size: int = LIMITS.evaluation_batch
 ) -> float:
     """Return the temperature that minimises the cross-entropy on a set; 1 where none does (all right, or all wrong)."""
     with evaluation_mode(model):

@@ -1,4 +1,4 @@
-"""One pass of gradient steps over a training set that lies on the device: no data loader, no waiting for the device."""
+"""One pass of gradient steps over a training set that lies on the device, or comes to it: no waiting for the device."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..core.device import in_double, where_doubles_are
 from ..data import Task
 from ..data.augmentation import augment
 from ..data.image_transforms import make_transforms
+from ..data.pictures import Pictures
 from ..study.train_spec import TrainSpec
 from .evaluation import error_of, loss_of, n_wrong, outputs_of
 from .limits import LIMITS, Limits
@@ -51,7 +52,7 @@ class GradientSteps:
         # Gradients in float16 underflow unless the loss is scaled up.
         self.scaler = torch.amp.GradScaler("cuda", enabled=self._dtype == torch.float16)
 
-    def epoch(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def epoch(self, x: torch.Tensor | Pictures, y: torch.Tensor) -> torch.Tensor:
         """Take one pass over inputs ``x`` and labels ``y``.
 
         Returns:
@@ -82,9 +83,13 @@ class GradientSteps:
         error = error_of(torch.stack(wrong).sum(dim=0), y, self.task) * (len(y) / sum(counts))
         return torch.stack([mean, error])
 
-    def _batches(self, x: torch.Tensor, y: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _batches(
+        self, x: torch.Tensor | Pictures, y: torch.Tensor, size: int
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         permutation = torch.randperm(len(x), generator=self._order, device=x.device)
         ys = y.index_select(0, permutation).split(size)
+        if isinstance(x, Pictures):
+            return zip(x.batches(permutation, size), ys, strict=True)
         if x.numel() <= self._limits.gathered_numbers:
             return zip(x.index_select(0, permutation).split(size), ys, strict=True)
         return zip((x.index_select(0, rows) for rows in permutation.split(size)), ys, strict=True)

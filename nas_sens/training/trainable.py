@@ -8,6 +8,7 @@ from ..core.errors import InvalidInputError
 from ..core.inputs import is_plain, shape_text
 from ..data import Splits
 from ..data.image_transforms import check_transforms
+from ..data.pictures import Pictures
 from ..recordings import check_records
 from ..study.train_spec import TrainSpec
 
@@ -20,7 +21,7 @@ def check_own_trainer(splits: Splits) -> None:
     """
     if splits.has_only_probe:
         problem = "has only inputs to score with, and nothing to train on"
-    elif not isinstance(splits.x_train, torch.Tensor):
+    elif not isinstance(splits.x_train, (torch.Tensor, Pictures)):
         problem = f"has inputs of several tensors, {shape_text(splits.input_shape)}"
     elif splits.task == "other":
         problem = f"has targets of shape {tuple(splits.y_train.shape[1:])}, for which it knows no loss"

@@ -15,7 +15,8 @@ from ..core.identity import derive_seed, make_generator
 from ..core.module_mode import evaluation_mode
 from ..core.random_state import global_stream
 from ..data import Splits
-from ..data.subset import part_of
+from ..data.pictures import Pictures
+from ..data.subset import chosen_rows, part_of
 from ..study.train_spec import TrainSpec
 from .checkpoint import Checkpoint, identity_of
 from .evaluation import evaluate, fitted_temperature
@@ -104,7 +105,12 @@ def _trained_on(splits: Splits, spec: TrainSpec, *, seed: int) -> Splits:
     if spec.samples is None:
         return splits
     generator = make_generator("samples", seed)  # the same for all architectures
-    x, y = part_of(splits.x_train, splits.y_train, spec.samples, generator=generator)
+    x, y = splits.x_train, splits.y_train
+    if not isinstance(x, Pictures):
+        x, y = part_of(x, y, spec.samples, generator=generator)
+    elif spec.samples < len(y):  # none of them is read before its batch
+        rows = chosen_rows(y, spec.samples, generator=generator)
+        x, y = x.select(rows), y[rows.to(y.device)]
     return replace(splits, x_train=x, y_train=y)
 
 
