@@ -191,7 +191,7 @@ def moments_of(x: Pictures) -> tuple[torch.Tensor, torch.Tensor] | None:
     """
     if (counts := x.source.counts()) is None:
         return None
-    values = torch.arange(256, dtype=torch.float64) / x.scale
+    values = torch.arange(256, dtype=torch.float32).div_(x.scale).double()  # as they are used, rounded to float32
     n = counts.double()
     total = n.sum(1, keepdim=True)
     mean = (n * values).sum(1, keepdim=True) / total

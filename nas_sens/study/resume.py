@@ -21,6 +21,8 @@ _FREE = (
     "search.grow",
     "data.root",
     "data.download",
+    "data.load",
+    "data.workers",
     "train.table",
     "train.checkpoint_seconds",
 )
