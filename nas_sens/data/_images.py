@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -97,8 +97,9 @@ def decoded(image: ImageFile, form: Form, name: str, first: str, source: str) ->
         source: The data set's name.
 
     Raises:
-        InvalidInputError: It has another size than all must have.
+        InvalidInputError: It has another size than all must have, or more than 8 bits a channel.
     """  # noqa: DOC501 - `_other_size` makes the error
+    _check_depth(form.mode or image.mode, name, source)
     turned = upright(image)
     if form.mode is not None:
         turned = turned.convert(form.mode)
@@ -110,24 +111,16 @@ def decoded(image: ImageFile, form: Form, name: str, first: str, source: str) ->
     return np.asarray(picture).reshape(form.height, form.width, -1)
 
 
+def _check_depth(mode: str, name: str, source: str) -> None:
+    if mode.startswith(_DEEP):
+        raise InvalidInputError(
+            f"{source}: {name} has more than 8 bits a pixel (mode {mode}); convert it, or use npz:PATH"
+        )
+
+
 def header_of(image: ImageFile) -> Header:
     """Return what the header of an opened picture says, of which nothing is decoded."""
     return Header(image.mode, *upright_size(image))
-
-
-def headers_of(files: Sequence[Callable[[], File]], names: Sequence[str], source: str) -> Iterator[Header]:
-    """Return an iterator over the headers of pictures, which opens one after the other.
-
-    Yields:
-        A header.
-
-    Raises:
-        InvalidInputError: A picture cannot be read.
-    """
-    with pillow():
-        for file, name in zip(files, names, strict=True):
-            with opened(file(), name, source) as image:
-                yield header_of(image)
 
 
 def form_of(
@@ -138,6 +131,7 @@ def form_of(
     source: str,
     mode: str | None = None,
     check: Callable[[int, str], None] = check_size,
+    is_lazy: bool = False,
 ) -> Form:
     """Return what all pictures become, from their headers.
 
@@ -150,6 +144,7 @@ def form_of(
         source: The data set's name, for error messages.
         mode: Pillow's mode to bring every picture to first; None for its own.
         check: Refuses a number of bytes, given what has it; the least that all need is known from the first header.
+        is_lazy: Whether to look at no more headers than it takes; what the others say is told when they are decoded.
 
     Raises:
         InvalidInputError: A picture has more than 8 bits a channel, or another size than the first; or all together are
@@ -161,18 +156,17 @@ def form_of(
         )
     is_grey = True
     size = image_size
-    for i, (name, header) in enumerate(zip(names, headers, strict=True)):
+    for i, (name, header) in enumerate(zip(names, headers, strict=False)):
         own_mode, own_size = mode or header.mode, (header.height, header.width)
-        if own_mode.startswith(_DEEP):
-            raise InvalidInputError(
-                f"{source}: {name} has more than 8 bits a pixel (mode {own_mode}); convert it, or use npz:PATH"
-            )
+        _check_depth(own_mode, name, source)
         is_grey = is_grey and own_mode in _GREY
         if size is None or i == 0:  # the least that all need, before the other headers are read
             size = size or own_size
             check(len(names) * size[0] * size[1] * 4, _what(len(names), *size, source))
         if image_size is None and own_size != size:
             raise _other_size(name, own_size, names[0], size, source)
+        if is_lazy and image_size is not None and not is_grey:
+            break
     assert size is not None
     form = Form(is_grey, *size, mode=mode, is_resized=image_size is not None)
     check(len(names) * form.n_bytes * 4, _what(len(names), *size, source))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from io import BytesIO
@@ -66,13 +67,18 @@ def picture_samples(
         InvalidInputError: A picture cannot be read, or they do not go together.
     """
     source, names = encoded.source, _Names(encoded)
-    found = survey(encoded)
-    check = _unbounded if options.load != "memory" else check_size
-    form = form_of(found.headers(), names, options.image_size, source=source, mode=mode, check=check)
+    workers = n_workers(options.workers)
+    # Where all are resized, colour is all that has to be known of them, and one picture can tell.
+    is_lazy = options.image_size is not None and _is_streamed(options.load, len(encoded) * math.prod(options.image_size))
+    found = survey(encoded, has_headers=not is_lazy, workers=workers)
+    form = form_of(
+        found.headers(), names, options.image_size, source=source, mode=mode, is_lazy=is_lazy,
+        check=check_size if options.load == "memory" else _unbounded,
+    )  # fmt: skip
     is_streamed = _is_streamed(options.load, len(encoded) * form.n_bytes)
     if is_streamed:
-        x: Any = Pictures(PictureStream(StoredPictures(encoded, found.digests, form), np.arange(len(encoded)),
-                                        workers=n_workers(options.workers)))  # fmt: skip
+        stored = StoredPictures(encoded, found.digests, form)
+        x: Any = Pictures(PictureStream(stored, np.arange(len(encoded)), workers=workers))
         codes = codes_of(found.digests)
         told = _told(len(encoded), form, found.problem)
     else:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from ._images import Header, header_of
 from ._pillow import opened, pillow
 from .cache_folder import cache_folder
 from .encoded import Encoded, digest_of
+from .loading import Loader
 
 _KNOWN = np.dtype([("stamp", "V16"), ("digest", "V16"), ("mode", "S8"), ("height", "u4"), ("width", "u4")])
-_THREADS = 8  # a disk answers several at once, and digests let others run
 _AT_ONCE = 256
+_WORTH_PROCESSES = 4096  # pictures to read: processes take a second to start
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +33,12 @@ class Survey:
     """What is known of pictures.
 
     Attributes:
+        encoded: The pictures.
         known: (n,), a record each.
         problem: Why it could not be kept for the next start; "" if it could.
     """
 
+    encoded: Encoded
     known: np.ndarray
     problem: str = ""
 
@@ -45,47 +48,67 @@ class Survey:
         return np.ascontiguousarray(self.known["digest"]).view(np.uint8).reshape(-1, 16)
 
     def headers(self) -> Iterator[Header]:
-        """Return an iterator over the headers.
+        """Return an iterator over the headers; those that are not known are read when they are asked for.
 
         Yields:
             A header.
+
+        Raises:
+            InvalidInputError: A picture cannot be read.
         """
-        for row in self.known:
-            yield Header(row["mode"].decode(), int(row["height"]), int(row["width"]))
+        with pillow():
+            for i, row in enumerate(self.known):
+                if row["mode"]:
+                    yield Header(row["mode"].decode(), int(row["height"]), int(row["width"]))
+                else:
+                    yield _header(self.encoded, i, self.encoded.read(i))
 
 
-def survey(encoded: Encoded) -> Survey:
+def survey(encoded: Encoded, *, has_headers: bool = True, workers: int = 0) -> Survey:
     """Return what is known of pictures, reading those that were not known or have changed.
+
+    Args:
+        encoded: The pictures.
+        has_headers: Whether headers are read, too, which takes three times as long as to read and digest small files.
+        workers: How many processes read them, if they are many.
 
     Raises:
         InvalidInputError: A picture cannot be read.
+        NasSensError: A process ended.
     """
-    known = np.zeros(len(encoded), dtype=_KNOWN)
     path = cache_folder() / "known" / f"{digest(['pictures', encoded.place])}.npy" if encoded.place else None
-    earlier = _read(path) if path is not None else known[:0]
+    earlier = _read(path) if path is not None else np.zeros(0, dtype=_KNOWN)
     places = {bytes(stamp): i for i, stamp in enumerate(earlier["stamp"])}
-
-    def look(start: int) -> None:
-        for i in range(start, min(start + _AT_ONCE, len(known))):
-            stamp = encoded.stamp(i)
-            if (place := places.get(stamp)) is not None:
-                known[i] = earlier[place]
-                continue
-            content = encoded.read(i)
-            with opened(BytesIO(content), encoded.name(i), encoded.source) as image:
-                header = header_of(image)
-            known[i] = (stamp, digest_of(content), header.mode.encode(), header.height, header.width)
-
-    threads = ThreadPoolExecutor(_THREADS)
-    try:
-        with pillow():
-            for _ in threads.map(look, range(0, len(known), _AT_ONCE)):  # the first error of all, whoever is first
-                pass
-    finally:
-        threads.shutdown(cancel_futures=True)
+    stamps = [encoded.stamp(i) for i in range(len(encoded))] if places else []
+    found = np.array([places.get(stamp, -1) for stamp in stamps] or np.full(len(encoded), -1), dtype=np.int64)
+    known = np.zeros(len(encoded), dtype=_KNOWN)
+    known[found >= 0] = earlier[found[found >= 0]]
+    if has_headers:
+        found[known["mode"] == b""] = -1
+    unknown = np.flatnonzero(found < 0)
+    jobs = np.split(unknown, range(_AT_ONCE, len(unknown), _AT_ONCE))
+    loader = Loader(partial(_look, encoded, has_headers=has_headers), workers=workers if len(unknown) >= _WORTH_PROCESSES else 0)
+    for rows, records in zip(jobs, loader.batches(jobs), strict=True):
+        known[rows] = records
     if path is None or np.array_equal(known, earlier):
-        return Survey(known)
-    return Survey(known, _write(path, known))
+        return Survey(encoded, known)
+    return Survey(encoded, known, _write(path, known))
+
+
+def _look(encoded: Encoded, rows: np.ndarray, *, has_headers: bool) -> np.ndarray:
+    """Return what is known of some pictures once they are read."""
+    known = np.zeros(len(rows), dtype=_KNOWN)
+    with pillow():
+        for place, i in enumerate(rows.tolist()):
+            stamp, content = encoded.stamp(i), encoded.read(i)
+            header = _header(encoded, i, content) if has_headers else Header("", 0, 0)
+            known[place] = (stamp, digest_of(content), header.mode.encode(), header.height, header.width)
+    return known
+
+
+def _header(encoded: Encoded, i: int, content: bytes) -> Header:
+    with opened(BytesIO(content), encoded.name(i), encoded.source) as image:
+        return header_of(image)
 
 
 def _read(path: Path) -> np.ndarray:
