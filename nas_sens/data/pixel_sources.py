@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -136,7 +138,10 @@ class Streamed:
         if workers == 0:
             return ahead(lambda batch: _pinned(self.read(batch), is_pinned), wanted)
         if self._loader is None:
-            self._loader = Loader(self.read, workers=workers, is_pinned=is_pinned)
+            # Of a copy, and held by the finalizer: processes of a loader that is found in a circle of garbage are not told
+            # to end, and the garbage collector waits seconds for each of them.
+            self._loader = Loader(copy.copy(self).read, workers=workers, is_pinned=is_pinned)
+            weakref.finalize(self, _let_go, self._loader)
         return self._loader.batches(wanted)
 
     def counts(self) -> torch.Tensor | None:
@@ -145,6 +150,10 @@ class Streamed:
             return None
         rows = torch.arange(len(self)).split(_rows_at_once(self.shape))  # type: ignore[arg-type]
         return sum((counts_in(part) for part in self.batches(rows, is_pinned=False)), start=_none(self.shape))
+
+
+def _let_go(loader: Loader) -> None:
+    """Do nothing: it is the last reference that is dropped after this."""
 
 
 def counts_in(pixels: torch.Tensor) -> torch.Tensor:
