@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-_OPTIONS = ("target", "image_size", "drop", "csv", "layout", "load", "workers")  # of `Dataset.options`
+_OPTIONS = ("target", "image_size", "drop", "csv", "layout", "split", "group", "weight", "load", "workers")  # of `Dataset.options`
 
 DATASETS: Registry[Dataset] = Registry(
     "data set",
@@ -99,6 +99,9 @@ def read_samples(spec: DataSpec) -> Samples:
         drop=spec.drop,
         csv=spec.csv,
         layout=spec.layout,
+        split=None if spec.split is None else os.path.expanduser(spec.split),
+        group=spec.group,
+        weight=spec.weight,
         load=spec.load,
         workers=spec.workers,
         root=os.path.expanduser(spec.root),

@@ -10,13 +10,14 @@ import numpy as np
 
 from ..core.errors import InvalidInputError
 from ._folder_parts import find_layout
-from ._folder_tree import Folder, counts_text, read_tree, shown
+from ._folder_tree import Folder, counts_text, listed, read_tree, shown
 from .encoded import Files
+from .given_parts import Given, given_of_files
 from .picture_sets import picture_samples
 from .samples import LoadOptions, Samples
 
 ARGUMENT = "PATH"
-OPTIONS = ("image_size", "load", "workers")
+OPTIONS = ("image_size", "split", "group", "weight", "load", "workers")
 
 
 def load(options: LoadOptions) -> Samples:
@@ -50,15 +51,48 @@ def load(options: LoadOptions) -> Samples:
             labels += [label] * len(found)
         rows[part] = start, len(paths)
     below = [os.path.relpath(p, path) if ".." in path else p[len(path) :].lstrip(os.sep) for p in paths]
+    notes = [*layout.notes]
+    given = Given()
+    y = np.array(labels)
+    if options.split is not None:
+        if len(rows) > 1:
+            raise InvalidInputError(
+                f"{source}: has the parts {listed(rows)} already, which split in [data] would give; remove split, or give "
+                "the folder of one part"
+            )
+        below, y, rows, given, more = _as_given(below, y, options, source)
+        notes += more
+    elif options.group is not None or options.weight is not None:
+        key = "group" if options.group is not None else "weight"
+        raise InvalidInputError(
+            f"{source}: {key} in [data] is a column of the file that split names; set split = \"splits.csv\", or remove "
+            f"{key}"
+        )
+    groups, weights = given.of_train(len(below))
     class_folders = [folder for classes in layout.classes.values() for folder in classes.values()]
     return picture_samples(
         Files(path, below, source=source),
-        np.array(labels),
+        y,
         rows,
         options,
         class_names=class_names,
-        notes=[*layout.notes, *_left_out(root, class_folders)],
+        notes=[*notes, *_left_out(root, class_folders)],
+        groups=groups,
+        weights=weights,
     )
+
+
+def _as_given(
+    names: list[str], labels: np.ndarray, options: LoadOptions, source: str
+) -> tuple[list[str], np.ndarray, dict[str, tuple[int, int]], Given, list[str]]:
+    """Return pictures in the order of their parts, their labels, from where to where parts go, and what is said."""
+    chosen, given, notes = given_of_files(names, options, source)
+    if given.rows is None:
+        return [names[i] for i in chosen], labels[chosen], {"train": (0, len(chosen))}, given, notes
+    order = np.concatenate(list(given.rows.values()))
+    ends = np.cumsum([0, *(len(members) for members in given.rows.values())]).tolist()
+    rows = {part: (ends[i], ends[i + 1]) for i, part in enumerate(given.rows)}
+    return [names[i] for i in chosen[order]], labels[chosen[order]], rows, given, notes
 
 
 def _left_out(root: Folder, class_folders: Iterable[Folder]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from typing import Any, Literal
@@ -50,6 +51,8 @@ def picture_samples(
     task: Task = "classification",
     class_names: Sequence[str] = (),
     notes: Sequence[str] = (),
+    groups: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> Samples:
     """Return stored pictures and their labels as samples.
 
@@ -62,6 +65,8 @@ def picture_samples(
         task: What is to be learnt.
         class_names: Name of every class.
         notes: What the user is to be told.
+        groups: Which group each picture of the training part is in.
+        weights: How much each of them counts in training.
 
     Raises:
         InvalidInputError: A picture cannot be read, or they do not go together.
@@ -92,7 +97,8 @@ def picture_samples(
         *parts["train"], *parts.get("test", ()), val=parts.get("val"), source=source, layout="nchw", task=task,
         class_names=class_names, notes=[*notes, *told, *twins],
     )  # fmt: skip
-    return samples.with_digests({part: found.digests[start:stop] for part, (start, stop) in rows.items()})
+    digests = {part: found.digests[start:stop] for part, (start, stop) in rows.items()}
+    return replace(samples, digests=digests, groups=groups, weights=weights)
 
 
 def _is_streamed(load: Load, n_bytes: int) -> bool:

@@ -52,6 +52,9 @@ class LoadOptions:
         drop: Columns of a table to leave out.
         csv: How a CSV file is to be read; None to tell from the file.
         layout: Order of an array's axes, or "auto" to tell from its shape.
+        split: Which row is in which part: a column of a table, or a file beside pictures.
+        group: Column whose equal values stay in one part.
+        weight: Column that says how much a row counts in training.
         load: Whether pictures are decoded at once or when they are used, or "auto" to tell from their size.
         workers: How many processes decode streamed pictures; None for one a core.
         root: Folder where downloaded data sets lie.
@@ -65,6 +68,9 @@ class LoadOptions:
     drop: tuple[str, ...] = ()
     csv: CsvSpec | None = None
     layout: Layout = "auto"
+    split: str | None = None
+    group: str | None = None
+    weight: str | None = None
     load: Literal["auto", "memory", "stream"] = "auto"
     workers: int | None = None
     root: str = "data"
@@ -93,6 +99,8 @@ class Samples:
         feature_names: Name of every feature of a table; empty where there are no names.
         columns: The columns of a table as they were understood; empty if it was none.
         notes: What was left out, taken for something or looks strange, one line each: the user is told.
+        groups: Which group each row of ``x`` is in, int64 (n,); None where every row stands for itself.
+        weights: How much each row of ``x`` counts in training, float64 (n,); None for all alike.
         digests: Part ("train", "val", "test") to the digests of its files of pictures, uint8 (n, 16); empty of others.
     """
 
@@ -110,14 +118,12 @@ class Samples:
     columns: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
     digests: Mapping[str, np.ndarray] = field(default_factory=dict)
+    groups: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
     def with_notes(self, notes: Sequence[str]) -> Samples:
         """Return the samples with more notes before their own."""
         return replace(self, notes=(*notes, *self.notes))
-
-    def with_digests(self, digests: Mapping[str, np.ndarray]) -> Samples:
-        """Return the samples with the digests of their files."""
-        return replace(self, digests=dict(digests))
 
 
 def make_samples(

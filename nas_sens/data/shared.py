@@ -47,7 +47,7 @@ def share(splits: Splits, folder: str | Path) -> Path:
         StorageError: It cannot be written.
     """
     values = {f.name: getattr(splits, f.name) for f in fields(splits)}
-    parts = {k: v for k, v in values.items() if k[:2] in ("x_", "y_") and v is not None}
+    parts = {k: v for k, v in values.items() if k[:2] in ("x_", "y_", "w_") and v is not None}
     pictures = {k: parts.pop(k) for k, v in list(parts.items()) if isinstance(v, Pictures)}
     tensors = {k: mapped(lambda t: _alone(t.cpu()), v) for k, v in parts.items()}
     rest = {k: list(v) if k in _TUPLES else v for k, v in values.items() if k not in tensors and k not in pictures}

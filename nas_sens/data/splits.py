@@ -61,6 +61,13 @@ class DataSpec:
             in their own units always.
         unit_norm: Divide every input by its Euclidean norm, after standardising; inputs of zeros stay (fort2019,
             section 3.1). Input noise, whose standard deviation does not follow, is then far larger beside them.
+        split: Which sample is in which part, ``train``, ``val`` or ``test``. For pictures (``folder``, ``shards``) a CSV
+            file with the columns ``file``, paths from the folder, and ``part``; what it does not name is left out. For a
+            table (``csv``) one of its columns. A part that no row names is held out of ``train``. Which file it is is no
+            part of the protocol, as the fingerprint knows the parts.
+        group: Column of the table, or of the file ``split``, whose equal values stay in one part, such as a patient.
+        weight: Column of the table, or of the file ``split``, with how much a sample counts in training, from 0; they are
+            scaled to a mean of 1. Figures of all parts count every sample once.
         load: Where pictures are (``folder``, ``hf``, ``shards``, functions of one's own): ``memory`` decodes all of them at
             the start, ``stream`` leaves them in their files, so that memory does not grow with their number: what is
             scored with is decoded when it is needed, what is trained on once, into a cache of this machine. ``auto``
@@ -86,6 +93,9 @@ class DataSpec:
     test_samples: Positive | None = None
     standardize: bool = False
     unit_norm: bool = False
+    split: str | None = None
+    group: str | None = None
+    weight: str | None = None
     load: Literal["auto", "memory", "stream"] = "auto"
     workers: Annotated[int, Field(ge=0)] | None = None
     root: str = "data"
@@ -112,6 +122,7 @@ class Splits:
         x_test: Inputs for the report only.
         y_test: Labels for the report only.
         x_probe: Inputs that candidates are scored with; None to take them from a part, as ``[score] inputs`` says.
+        w_train: How much each training sample counts in the loss, float32 (n,), of mean 1; None for all alike.
         n_outputs: Number of classes, of labels, or of numbers to predict.
         mean: What was subtracted from the raw inputs, per channel or feature; empty if nothing was.
         std: What they were divided by then.
@@ -132,6 +143,7 @@ class Splits:
     y_test: torch.Tensor
     n_outputs: int
     x_probe: Any = None
+    w_train: torch.Tensor | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     task: Task = "classification"
@@ -195,7 +207,7 @@ class Splits:
     def to(self, device: torch.device | str) -> Splits:
         """Return the same splits with all tensors on ``device``."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        tensors = {k: v for k, v in values.items() if k[:2] in ("x_", "y_") and v is not None}
+        tensors = {k: v for k, v in values.items() if k[:2] in ("x_", "y_", "w_") and v is not None}
         moved: dict[str, Any] = {k: mapped(lambda t: t.to(device), v) for k, v in tensors.items()}
         return replace(self, **moved)
 
@@ -216,12 +228,12 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
     train = np.arange(len(samples.y))
     x_test, y_test, x_val, y_val = samples.x_test, samples.y_test, samples.x_val, samples.y_val
     if x_test is None or y_test is None:
-        train, test = hold_out(train, labels, spec.test_fraction, spec, "test_fraction", samples.class_names)
+        train, test = hold_out(train, labels, spec.test_fraction, spec, "test_fraction", samples)
         x_test, y_test = samples.x, samples.y
     else:
         test = np.arange(len(y_test))
     if x_val is None or y_val is None:
-        train, val = hold_out(train, labels, spec.val_fraction, spec, "val_fraction", samples.class_names)
+        train, val = hold_out(train, labels, spec.val_fraction, spec, "val_fraction", samples)
         x_val, y_val = samples.x, samples.y
     else:
         val = np.arange(len(y_val))
@@ -239,6 +251,7 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
         x_test=_part(x_test, test),
         y_test=y_test[test],
         x_probe=None if samples.x_probe is None else mapped(torch.clone, samples.x_probe),
+        w_train=None if samples.weights is None else _of_mean_one(samples.weights[train], spec),
         n_outputs=samples.n_outputs,
         task=samples.task,
         class_names=samples.class_names,
@@ -256,6 +269,17 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
     if spec.unit_norm:
         result = _changed(result, lambda x: replace(x, has_unit_norm=True), unit_norm_)
     return result
+
+
+def _of_mean_one(weights: np.ndarray, spec: DataSpec) -> torch.Tensor:
+    """Return weights float32 (n,) of mean 1.
+
+    Raises:
+        InvalidInputError: All of them are 0.
+    """
+    if not weights.any():
+        raise InvalidInputError(f"data {spec.name!r}: all training samples have the weight 0; give some of them more")
+    return torch.from_numpy(weights / weights.mean()).float()
 
 
 def _part(x: Any, rows: np.ndarray) -> Any:
@@ -285,6 +309,8 @@ def _content_of(splits: Splits, samples: Samples, rows: Mapping[str, np.ndarray]
         content.update(f"{part} {len(chosen)}".encode())
         content.update(samples.digests.get(part, samples.digests["train"])[chosen].tobytes())
         content.update(getattr(splits, f"y_{part}").numpy().tobytes())
+    if splits.w_train is not None:
+        content.update(splits.w_train.numpy().tobytes())
     return content.hexdigest()[:16]
 
 

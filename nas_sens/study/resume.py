@@ -21,6 +21,7 @@ _FREE = (
     "search.grow",
     "data.root",
     "data.download",
+    "data.split",
     "data.load",
     "data.workers",
     "train.table",
