@@ -16,6 +16,7 @@ from ..data.pictures import Pictures
 from ..study.train_spec import TrainSpec
 from .evaluation import error_of, loss_of, n_wrong, outputs_of
 from .limits import LIMITS, Limits
+from .weights import NO_WEIGHTS, LossWeights
 
 
 class GradientSteps:
@@ -52,8 +53,8 @@ class GradientSteps:
         # Gradients in float16 underflow unless the loss is scaled up.
         self.scaler = torch.amp.GradScaler("cuda", enabled=self._dtype == torch.float16)
 
-    def epoch(self, x: torch.Tensor | Pictures, y: torch.Tensor) -> torch.Tensor:
-        """Take one pass over inputs ``x`` and labels ``y``.
+    def epoch(self, x: torch.Tensor | Pictures, y: torch.Tensor, weights: LossWeights = NO_WEIGHTS) -> torch.Tensor:
+        """Take one pass over inputs ``x`` and labels ``y``, of which some may count more.
 
         Returns:
             Float64 (2,) on the device, if it has that type: mean loss and error of the batches as they were trained on.
@@ -65,10 +66,10 @@ class GradientSteps:
         counts: list[int] = []
         outputs: list[torch.Tensor] = []
         targets: list[torch.Tensor] = []
-        for xs, ys in self._batches(x, y, size):
+        for xs, ys, ws in self._batches(x, y, weights.samples, size):
             if len(ys) == 1 and counts and size > 1:
                 continue  # batch normalisation cannot train on a single sample that is left over
-            loss, output = self._step(xs, ys)
+            loss, output = self._step(xs, ys, ws, weights.labels)
             losses.append(loss)
             counts.append(len(ys))
             outputs.append(output)
@@ -84,18 +85,29 @@ class GradientSteps:
         return torch.stack([mean, error])
 
     def _batches(
-        self, x: torch.Tensor | Pictures, y: torch.Tensor, size: int
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        self, x: torch.Tensor | Pictures, y: torch.Tensor, weights: torch.Tensor | None, size: int
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
         permutation = torch.randperm(len(x), generator=self._order, device=x.device)
         ys = y.index_select(0, permutation).split(size)
+        ws = [None] * len(ys) if weights is None else weights.index_select(0, permutation).split(size)
         if isinstance(x, Pictures):
-            return zip(x.batches(permutation, size), ys, strict=True)
-        if x.numel() <= self._limits.gathered_numbers:
-            return zip(x.index_select(0, permutation).split(size), ys, strict=True)
-        return zip((x.index_select(0, rows) for rows in permutation.split(size)), ys, strict=True)
+            xs = x.batches(permutation, size)
+        elif x.numel() <= self._limits.gathered_numbers:
+            xs = iter(x.index_select(0, permutation).split(size))
+        else:
+            xs = (x.index_select(0, rows) for rows in permutation.split(size))
+        return zip(xs, ys, ws, strict=True)
 
-    def _step(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _step(
+        self, x: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None, of_labels: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Change the parameters by one batch.
+
+        Args:
+            x: Its inputs.
+            y: Their labels.
+            weights: How much each of them counts; None for all alike.
+            of_labels: See `loss_of`.
 
         Returns:
             Its loss and outputs before that.
@@ -112,7 +124,10 @@ class GradientSteps:
                 parameter.grad = None
             with self._precision():
                 outputs = outputs_of(self.model, x)
-                loss = loss_of(outputs, y, self._loss)
+                if weights is None:
+                    loss = loss_of(outputs, y, self._loss, of_labels=of_labels)
+                else:
+                    loss = (loss_of(outputs, y, self._loss, "none", of_labels=of_labels) * weights).mean()
             self.scaler.scale(loss).backward() if self.scaler.is_enabled() else loss.backward()
             if not found:  # L-BFGS asks more than once
                 found.extend((loss.detach(), outputs.detach()))

@@ -11,6 +11,7 @@ from ..data.image_transforms import check_transforms
 from ..data.pictures import Pictures
 from ..recordings import check_records
 from ..study.train_spec import TrainSpec
+from .weights import check_class_weights
 
 
 def check_own_trainer(splits: Splits) -> None:
@@ -57,6 +58,7 @@ def check_trainable(spec: TrainSpec, splits: Splits) -> None:
             f"temperature_scaling in [train] needs classes, but data {splits.name!r} is for {splits.task}; set it to "
             "false"
         )
+    check_class_weights(splits, spec)
     check_records(spec.recordings, splits, n_inputs=spec.recording_inputs)
     declared = "augmentation" if spec.augmentation else "transforms"
     if not getattr(spec, declared):

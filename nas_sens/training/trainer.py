@@ -16,7 +16,7 @@ from ..core.module_mode import evaluation_mode
 from ..core.random_state import global_stream
 from ..data import Splits
 from ..data.pictures import Pictures
-from ..data.subset import chosen_rows, part_of
+from ..data.subset import chosen_rows
 from ..study.train_spec import TrainSpec
 from .checkpoint import Checkpoint, identity_of
 from .evaluation import evaluate, fitted_temperature
@@ -104,14 +104,13 @@ def _trained_on(splits: Splits, spec: TrainSpec, *, seed: int) -> Splits:
     """Return the splits with the samples of the training set that ``[train] samples`` leaves."""
     if spec.samples is None:
         return splits
-    generator = make_generator("samples", seed)  # the same for all architectures
-    x, y = splits.x_train, splits.y_train
-    if not isinstance(x, Pictures):
-        x, y = part_of(x, y, spec.samples, generator=generator)
-    elif spec.samples < len(y):  # none of them is read before its batch
-        rows = chosen_rows(y, spec.samples, generator=generator)
-        x, y = x.select(rows), y[rows.to(y.device)]
-    return replace(splits, x_train=x, y_train=y)
+    x, y, w = splits.x_train, splits.y_train, splits.w_train
+    if spec.samples >= len(y):
+        return splits
+    rows = chosen_rows(y, spec.samples, generator=make_generator("samples", seed))  # the same for all architectures
+    at = rows.to(y.device)
+    chosen = x.select(rows) if isinstance(x, Pictures) else x[at]  # none of the former is read before its batch
+    return replace(splits, x_train=chosen, y_train=y[at], w_train=None if w is None else w[at] / w[at].mean())
 
 
 def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec, size: int) -> dict[str, Any]:

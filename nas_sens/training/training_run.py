@@ -27,6 +27,7 @@ from .networks import untrained
 from .optimizers import make_optimizer
 from .recordings_in_training import record_in_training
 from .schedule import make_schedule
+from .weights import loss_weights
 
 
 class TrainingRun:
@@ -133,7 +134,7 @@ class TrainingRun:
             self._begin_phase()
         y_train, is_last_phase = self.y_train, spec.noisy_epochs is None or self._is_clean
         self._schedule(self.n_done - self._first)
-        passed = self._steps.epoch(splits.x_train, y_train)
+        passed = self._steps.epoch(splits.x_train, y_train, loss_weights(splits, y_train, spec))
         size = self._limits.evaluation_batch
         evaluated = partial(evaluate, self.model, task=splits.task, loss=loss, batch_size=size)
         held_out = evaluated(splits.x_val, splits.y_val)
