@@ -10,7 +10,9 @@ from PIL import Image
 SIZE = 12
 
 
-def make_folder(root: Path, n: int = 12, *, mode: str = "RGB", classes: tuple[str, ...] = ("cat", "dog", "eel")) -> Path:
+def make_folder(
+    root: Path, n: int = 12, *, mode: str = "RGB", classes: tuple[str, ...] = ("cat", "dog", "eel")
+) -> Path:
     """Write ``n`` pictures a class, of mixed sizes and formats, the classes of different brightness."""
     rng = np.random.default_rng(len(classes) + n)
     for label, name in enumerate(classes):

@@ -30,7 +30,20 @@ __all__ = [
 ]
 
 
-_OPTIONS = ("target", "image_size", "drop", "csv", "layout", "split", "group", "weight", "load", "workers")  # of `Dataset.options`
+_OPTIONS = (
+    "target",
+    "image_size",
+    "drop",
+    "csv",
+    "layout",
+    "split",
+    "group",
+    "weight",
+    "load",
+    "workers",
+)  # of `Dataset.options`
+
+_OF_FUNCTIONS = ("load", "workers")
 
 DATASETS: Registry[Dataset] = Registry(
     "data set",
@@ -120,8 +133,9 @@ def _own(spec: DataSpec) -> Samples:
         InvalidInputError: An option was given, or the function cannot be used.
     """
     for key in _options_given(spec):
-        raise InvalidInputError(f"data of a function ({spec.name}) take no {key}; remove it")
-    samples = own_samples(spec.name)
+        if key not in _OF_FUNCTIONS:
+            raise InvalidInputError(f"data of a function ({spec.name}) take no {key}; remove it")
+    samples = own_samples(spec.name, LoadOptions(load=spec.load, workers=spec.workers))
     if spec.task not in ("auto", samples.task):
         raise InvalidInputError(f"the data of {spec.name} are for {samples.task}; given task = {spec.task!r}")
     return samples

@@ -21,7 +21,9 @@ def pixel_codes(pixels: Iterable[np.ndarray]) -> np.ndarray:
 
 def codes_of(digests: Sequence[bytes] | np.ndarray) -> np.ndarray:
     """Return numbers int64 (n,) that are the same for the same digests of 16 bytes, a sequence or uint8 (n, 16)."""
-    every = np.frombuffer(b"".join(digests) if isinstance(digests, list) else np.asarray(digests).tobytes(), dtype="<u8")
+    every = np.frombuffer(
+        b"".join(digests) if isinstance(digests, list) else np.asarray(digests).tobytes(), dtype="<u8"
+    )
     _, codes = np.unique(every.reshape(-1, 2), axis=0, return_inverse=True)
     return codes.reshape(-1)
 

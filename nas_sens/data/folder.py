@@ -65,7 +65,7 @@ def load(options: LoadOptions) -> Samples:
     elif options.group is not None or options.weight is not None:
         key = "group" if options.group is not None else "weight"
         raise InvalidInputError(
-            f"{source}: {key} in [data] is a column of the file that split names; set split = \"splits.csv\", or remove "
+            f'{source}: {key} in [data] is a column of the file that split names; set split = "splits.csv", or remove '
             f"{key}"
         )
     groups, weights = given.of_train(len(below))

@@ -107,11 +107,11 @@ def given_of_files(names: Sequence[str], options: LoadOptions, source: str) -> t
             "paths must be as from that folder"
         )
     if files.duplicated().any():
-        raise InvalidInputError(f"{what}: names {shown(files[files.duplicated()].iloc[0])} more than once; keep one row")
+        raise InvalidInputError(
+            f"{what}: names {shown(files[files.duplicated()].iloc[0])} more than once; keep one row"
+        )
     order = np.argsort(places[files].to_numpy())
-    given = given_in(
-        frame.iloc[order].reset_index(drop=True), PART if PART in frame.columns else None, options, what
-    )
+    given = given_in(frame.iloc[order].reset_index(drop=True), PART if PART in frame.columns else None, options, what)
     left = len(names) - len(files)
     notes = [f"{left:,} pictures left out, as {shown(options.split)} does not name them"] if left else []
     return places[files].to_numpy()[order], given, notes

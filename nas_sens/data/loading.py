@@ -68,7 +68,9 @@ class Loader:
         except RuntimeError as error:  # "DataLoader worker (pid 7) is killed by signal"
             if "DataLoader worker" not in str(error):
                 raise
-            raise NasSensError(f"a process that decodes pictures ended: {first_line(error)}; lower workers in [data]") from error
+            raise NasSensError(
+                f"a process that decodes pictures ended: {first_line(error)}; lower workers in [data]"
+            ) from error
 
 
 class _Order:

@@ -23,7 +23,9 @@ from .picture_survey import survey
 from .pictures import Pictures
 from .samples import LoadOptions, Samples, Task, make_samples
 
-STREAMED_BYTES = 2**26  # of all pictures at a byte a number, from which on "auto" streams: 5,500 of 64×64 pixels in colour
+STREAMED_BYTES = (
+    2**26
+)  # of all pictures at a byte a number, from which on "auto" streams: 5,500 of 64×64 pixels in colour
 
 Load = Literal["auto", "memory", "stream"]
 
@@ -74,7 +76,9 @@ def picture_samples(
     source, names = encoded.source, _Names(encoded)
     workers = n_workers(options.workers)
     # Where all are resized, colour is all that has to be known of them, and one picture can tell.
-    is_lazy = options.image_size is not None and _is_streamed(options.load, len(encoded) * math.prod(options.image_size))
+    is_lazy = options.image_size is not None and _is_streamed(
+        options.load, len(encoded) * math.prod(options.image_size)
+    )
     found = survey(encoded, has_headers=not is_lazy, workers=workers)
     form = form_of(
         found.headers(), names, options.image_size, source=source, mode=mode, is_lazy=is_lazy,

@@ -87,7 +87,9 @@ def survey(encoded: Encoded, *, has_headers: bool = True, workers: int = 0) -> S
         found[known["mode"] == b""] = -1
     unknown = np.flatnonzero(found < 0)
     jobs = np.split(unknown, range(_AT_ONCE, len(unknown), _AT_ONCE))
-    loader = Loader(partial(_look, encoded, has_headers=has_headers), workers=workers if len(unknown) >= _WORTH_PROCESSES else 0)
+    loader = Loader(
+        partial(_look, encoded, has_headers=has_headers), workers=workers if len(unknown) >= _WORTH_PROCESSES else 0
+    )
     for rows, records in zip(jobs, loader.batches(jobs), strict=True):
         known[rows] = records
     if path is None or np.array_equal(known, earlier):

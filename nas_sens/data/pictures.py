@@ -205,5 +205,7 @@ def mean_and_std(x: Any) -> tuple[torch.Tensor, torch.Tensor]:
         return x.mean(dim=0), x.std(dim=0, correction=0)
     where = where_doubles_are(x.device)
     mean = sum((in_double(rows).sum(0) for rows in x.split(_ROWS)), torch.zeros((), device=where)) / len(x)
-    squares = sum((in_double(rows).sub_(mean).square_().sum(0) for rows in x.split(_ROWS)), torch.zeros((), device=where))
+    squares = sum(
+        (in_double(rows).sub_(mean).square_().sum(0) for rows in x.split(_ROWS)), torch.zeros((), device=where)
+    )
     return mean.float().to(x.device), (squares / len(x)).sqrt().float().to(x.device)

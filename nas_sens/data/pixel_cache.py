@@ -44,7 +44,9 @@ class PixelCache:
         self.per_chunk = max(1, _CHUNK_BYTES // n_bytes)
         self._n = len(digests)
         self._names = [
-            hashlib.blake2b(digests[start : start + self.per_chunk].tobytes() + form.encode(), digest_size=16).hexdigest()
+            hashlib.blake2b(
+                digests[start : start + self.per_chunk].tobytes() + form.encode(), digest_size=16
+            ).hexdigest()
             for start in range(0, self._n, self.per_chunk)
         ]
         self._open: OrderedDict[int, int] = OrderedDict()

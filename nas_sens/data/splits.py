@@ -61,7 +61,7 @@ class DataSpec:
             in their own units always.
         unit_norm: Divide every input by its Euclidean norm, after standardising; inputs of zeros stay (fort2019,
             section 3.1). Input noise, whose standard deviation does not follow, is then far larger beside them.
-        split: Which sample is in which part, ``train``, ``val`` or ``test``. For pictures (``folder``, ``shards``) a CSV
+        split: Which sample is in which part, ``train``, ``val`` or ``test``. For pictures (``folder``) a CSV
             file with the columns ``file``, paths from the folder, and ``part``; what it does not name is left out. For a
             table (``csv``) one of its columns. A part that no row names is held out of ``train``. Which file it is is no
             part of the protocol, as the fingerprint knows the parts.

@@ -35,7 +35,12 @@ def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def loss_of(
-    outputs: torch.Tensor, y: torch.Tensor, loss: Loss, reduction: str = "mean", *, of_labels: torch.Tensor | None = None
+    outputs: torch.Tensor,
+    y: torch.Tensor,
+    loss: Loss,
+    reduction: str = "mean",
+    *,
+    of_labels: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the loss of outputs (n, K), its mean or sum over samples, or of each of them (n,).
 
@@ -61,7 +66,9 @@ def loss_of(
         several = functional.binary_cross_entropy_with_logits(
             outputs, y.to(outputs.dtype), reduction=reduction, pos_weight=of_labels
         )
-        return several.mean(1) if reduction == "none" else several if reduction == "mean" else several / outputs.shape[1]
+        return (
+            several.mean(1) if reduction == "none" else several if reduction == "mean" else several / outputs.shape[1]
+        )
     if not y.is_floating_point():
         y = functional.one_hot(y, outputs.shape[1])
     squares = functional.mse_loss(outputs, y.to(outputs.dtype), reduction=reduction)

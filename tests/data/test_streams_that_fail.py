@@ -18,6 +18,7 @@ from nas_sens.data.cache_folder import SIZE_VARIABLE, VARIABLE, cache_use, clear
 from tests.data.test_streamed_pictures import load, own_cache, pictures  # noqa: F401  fixtures
 from tests.picture_folder import make_folder
 
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_picture_that_changed_since_is_named(tmp_path, own_cache, monkeypatch, workers):
     monkeypatch.setenv(SIZE_VARIABLE, "0")

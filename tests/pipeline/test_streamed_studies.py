@@ -53,6 +53,8 @@ def test_a_damaged_picture_is_named_and_nothing_is_lost(tmp_path, monkeypatch):
     picture = tmp_path / "p" / "dog" / "3.png"
     whole = picture.read_bytes()
     picture.write_bytes(whole[:120])
-    with pytest.raises(InvalidInputError, match=r"dog/3.png cannot be read as an image .*; repair or remove it") as caught:
+    with pytest.raises(
+        InvalidInputError, match=r"dog/3.png cannot be read as an image .*; repair or remove it"
+    ) as caught:
         search(tmp_path, tmp_path / "p", "stream")
     assert "\n" not in str(caught.value)
