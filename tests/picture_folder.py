@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from nas_sens.data import DataSpec, Splits, load_data
+
 SIZE = 12
 
 
@@ -23,3 +25,9 @@ def make_folder(
             ending = ("png", "jpg", "bmp")[i % 3]
             Image.fromarray(pixels).convert(mode).save(root / name / f"{i}.{ending}")
     return root
+
+
+def load(path: Path, how: str, **options: object) -> Splits:
+    """Return a folder's pictures in memory or streamed, without processes."""
+    workers = {"workers": 0} if how == "stream" else {}
+    return load_data(DataSpec(**{"name": f"folder:{path}", "image_size": SIZE, "load": how} | workers | options))

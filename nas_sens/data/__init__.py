@@ -11,9 +11,10 @@ from ..core.messages import shown
 from ..core.registry import Registry
 from ..core.user_code import is_name
 from ._dataset import Dataset, datasets_in
+from .data_spec import DataSpec
 from .own import Data, own_samples
 from .samples import LoadOptions, Samples, Task
-from .splits import DataSpec, Splits, split
+from .splits import Splits, split
 
 __all__ = [
     "DATASETS",

@@ -11,8 +11,8 @@ import numpy as np
 from ..core.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from .data_spec import DataSpec
     from .samples import Samples
-    from .splits import DataSpec
 
 
 def hold_out(

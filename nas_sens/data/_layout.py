@@ -22,8 +22,8 @@ _AXES = {"nchw": 4, "nhwc": 4, "nhw": 3, "ncl": 3, "nlc": 3}
 def inputs_from(x: Any, what: str, layout: Layout = "auto", *, beside: Sequence[Any] = ()) -> tuple[Any, list[str]]:
     """Return inputs (n, features), (n, channels, height, width) or (n, channels, length), and what the user is told.
 
-    They are float32, or float64 for features that float32 cannot tell apart; pictures of 8 bits stay such until they are
-    used (:class:`~nas_sens.data.pictures.Pictures`) unless they are few. Whole numbers of pictures are divided by
+    They are float32, or float64 for features that float32 cannot tell apart; pictures of 8 bits stay such until they
+    are used (:class:`~nas_sens.data.pictures.Pictures`) unless they are few. Whole numbers of pictures are divided by
     the largest of their range, 255 or 65,535; floats are taken as they are.
 
     Args:

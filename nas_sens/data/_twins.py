@@ -13,8 +13,8 @@ _CALLED = {"train": "training", "val": "validation", "test": "test"}
 def pixel_codes(pixels: Iterable[np.ndarray]) -> np.ndarray:
     """Return numbers int64 (n,) that are the same for rows of the same bytes.
 
-    A digest of pixels in memory costs a small part of what decoding them does, and reads no file again. No row is copied
-    if it lies in memory as it is ordered.
+    A digest of pixels in memory costs a small part of what decoding them does, and reads no file again. No row is
+    copied if it lies in memory as it is ordered.
     """
     return codes_of([hashlib.blake2b(np.ascontiguousarray(row).data, digest_size=16).digest() for row in pixels])
 
@@ -73,7 +73,7 @@ def twin_notes(
 
 
 def _first_of(codes: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Return for every code the first row that has it, from ``start`` to ``stop``; the number of all rows if none has."""
+    """Return for every code the first row that has it, from ``start`` to ``stop``; how many rows there are if none."""
     first = np.full(int(codes.max()) + 1 if len(codes) else 0, len(codes))
     np.minimum.at(first, codes[start:stop], np.arange(start, stop))
     return first

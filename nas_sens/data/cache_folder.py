@@ -38,8 +38,8 @@ def max_cache_bytes() -> float:
         number = -1.0
     if not number >= 0:
         raise InvalidInputError(
-            f"the environment variable {SIZE_VARIABLE} must be a number from 0, of GiB that decoded pictures may take on "
-            f"disk; given {text[:80]!r}; correct or unset it"
+            f"the environment variable {SIZE_VARIABLE} must be a number from 0, of GiB that decoded pictures may "
+            f"take on disk; given {text[:80]!r}; correct or unset it"
         )
     return number * _GIB
 

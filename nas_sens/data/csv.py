@@ -86,8 +86,8 @@ def load(options: LoadOptions) -> Samples:
     table = encode_table(frames, options, source=source, style=style, text=given.text)
     pairs = dict(zip(rows, table.parts, strict=True))
     samples = table_samples(table, source=source, test=pairs.get("test"), val=pairs.get("val")).with_notes(notes)
-    groups, weights = named.of_train(len(frame))
-    return replace(samples, groups=groups, weights=weights)
+    of_train = named.of_train(len(frame))
+    return replace(samples, groups=of_train[0], weights=of_train[1])
 
 
 def _read(options: LoadOptions, dialect: Dialect, source: str, **more: Any) -> pd.DataFrame:

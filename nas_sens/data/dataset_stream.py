@@ -65,8 +65,8 @@ class DatasetStream(Streamed):
         x = input_of(self._dataset, row, self._name)
         if x.shape != self._example.shape or x.dtype != self._example.dtype:
             raise InvalidInputError(
-                f"{self._name}: inputs must have one shape and type; number {row} has {tuple(x.shape)} of {x.dtype}, the "
-                f"first {tuple(self._example.shape)} of {self._example.dtype}"
+                f"{self._name}: inputs must have one shape and type; number {row} has {tuple(x.shape)} of {x.dtype}, "
+                f"the first {tuple(self._example.shape)} of {self._example.dtype}"
             )
         return x
 
@@ -86,7 +86,7 @@ def input_of(dataset: Any, row: int, name: str) -> torch.Tensor:
 
 
 def can_stream(dataset: Any) -> bool:
-    """Return whether an input is one tensor, or an array, of two axes at least and of no whole numbers such as tokens."""
+    """Return whether an input is one tensor, or an array, of two axes at least, and no whole numbers such as tokens."""
     given = dataset[0][0]
     if isinstance(given, (tuple, list, Mapping)):
         return False

@@ -57,8 +57,8 @@ def load(options: LoadOptions) -> Samples:
     if options.split is not None:
         if len(rows) > 1:
             raise InvalidInputError(
-                f"{source}: has the parts {listed(rows)} already, which split in [data] would give; remove split, or give "
-                "the folder of one part"
+                f"{source}: has the parts {listed(rows)} already, which split in [data] would give; remove split, or "
+                "give the folder of one part"
             )
         below, y, rows, given, more = _as_given(below, y, options, source)
         notes += more

@@ -59,8 +59,8 @@ def given_in(frame: pd.DataFrame, part: str | None, options: LoadOptions, source
                                     f"{nearest(column, frame.columns)}")  # fmt: skip
         if column is not None and frame[column].isna().any():
             raise InvalidInputError(
-                f"{source}: the column {column!r} must have a value in every row, but {int(frame[column].isna().sum())} "
-                "are empty; fill them in"
+                f"{source}: the column {column!r} must have a value in every row, but "
+                f"{int(frame[column].isna().sum())} are empty; fill them in"
             )
     rows = None if part is None else _parts(frame[part].astype(str).str.strip(), part, source)
     groups = None if options.group is None else frame[options.group].astype(str).to_numpy()
@@ -97,14 +97,15 @@ def given_of_files(names: Sequence[str], options: LoadOptions, source: str) -> t
         )
     if PART not in frame.columns and options.group is None and options.weight is None:
         raise InvalidInputError(
-            f"{what}: the column {PART!r} is required, with {listed(PARTS)}, unless group or weight in [data] name others"
+            f"{what}: the column {PART!r} is required, with {listed(PARTS)}, unless group or weight in [data] name "
+            "others"
         )
     files = frame[FILE].fillna("").str.strip().str.replace("\\", "/", regex=False).str.removeprefix("./")
     places = pd.Series(np.arange(len(names)), index=[name.replace("\\", "/") for name in names])
     if len(lost := files[~files.isin(places.index)]):
         raise InvalidInputError(
-            f"{what}: {len(lost):,} of its {len(files):,} files are not in {source}, such as {shown(str(lost.iloc[0]))}; "
-            "paths must be as from that folder"
+            f"{what}: {len(lost):,} of its {len(files):,} files are not in {source}, such as "
+            f"{shown(str(lost.iloc[0]))}; paths must be as from that folder"
         )
     if files.duplicated().any():
         raise InvalidInputError(
@@ -137,7 +138,8 @@ def _check_apart(rows: dict[str, np.ndarray], groups: np.ndarray, source: str) -
         for group in np.unique(groups[members]).tolist():
             if group in seen:
                 raise InvalidInputError(
-                    f"{source}: the group {shown(group)} lies in {seen[group]} and in {part}; put all its rows into one part"
+                    f"{source}: the group {shown(group)} lies in {seen[group]} and in {part}; put all its rows into "
+                    "one part"
                 )
             seen[group] = part
 

@@ -58,6 +58,7 @@ class Loader:
         Raises:
             InvalidInputError: ``make`` did.
             NasSensError: A process ended.
+            RuntimeError: What else is wrong with them is let through.
         """
         self._order.rows = rows
         try:

@@ -31,8 +31,8 @@ class Data:
     """Data in memory, as a user's function returns them.
 
     Each part is a pair of inputs (n, *input_shape) and labels, tensors or arrays, or a ``torch.utils.data.Dataset`` of
-    such pairs, one sample each, which ``[data] load`` reads at once or leaves where it is. Inputs are taken as they are: in float32, or in int64 if they are whole numbers of any
-    type but uint8 (pictures), such as tokens. Several inputs are a tuple or list, by position, or a dict, by keyword;
+    such pairs, one sample each, which ``[data] load`` reads at once or leaves where it is. Inputs are taken as
+    they are: in float32, or in int64 if they are whole numbers of any type but uint8 (pictures), such as tokens. Several inputs are a tuple or list, by position, or a dict, by keyword;
     a network's function is then given their shapes in the same structure.
 
     Attributes:
@@ -130,7 +130,8 @@ def samples_of(data: Data, *, source: str, options: LoadOptions | None = None) -
     names = tuple(data.class_names)
     return Samples(
         x=x, y=y, x_probe=probe, n_outputs=n_outputs, task=task, class_names=names, digests=digests,
-        groups=group_numbers(data.groups, len(y), f"{source}: groups"), weights=weights_from(data.weights, len(y), source),
+        groups=group_numbers(data.groups, len(y), f"{source}: groups"),
+        weights=weights_from(data.weights, len(y), source),
         **held_out,
     )  # fmt: skip
 
@@ -150,8 +151,8 @@ def _is_streamed(data: Data, options: LoadOptions, source: str) -> bool:
         raise InvalidInputError(f"{source}: its first sample cannot be had; {error_text(error)}") from error
     if options.load == "stream" and not can:
         raise InvalidInputError(
-            f'{source}: load = "stream" in [data] needs parts that are torch data sets of pairs (input, label), each input '
-            'one tensor of pixels or floats; set load = "auto"'
+            f'{source}: load = "stream" in [data] needs parts that are torch data sets of pairs (input, label), each '
+            'input one tensor of pixels or floats; set load = "auto"'
         )
     if not can:
         return False

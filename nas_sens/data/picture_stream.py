@@ -48,8 +48,8 @@ class StoredPictures:
         content = self.encoded.read(i)
         if digest_of(content) != self.digests[i].tobytes():
             raise InvalidInputError(
-                f"{self.encoded.source}: {self.encoded.name(i)} changed while it was in use; restore it, or start again: "
-                "other data are another study"
+                f"{self.encoded.source}: {self.encoded.name(i)} changed while it was in use; restore it, or start "
+                "again: other data are another study"
             )
         return content
 
@@ -120,7 +120,10 @@ class PictureStream(Streamed):
         return self._ahead(rows, workers=0 if self._keep() else self.workers, is_pinned=is_pinned)
 
     def _keep(self) -> bool:
-        """Decode what is not in the cache; return whether all is there now.
+        """Decode what is not in the cache.
+
+        Returns:
+            Whether all is there now.
 
         Raises:
             InvalidInputError: A picture cannot be read or has changed, or the cache cannot be written.

@@ -19,6 +19,7 @@ from ..core.device import in_double, where_doubles_are
 from .pixel_sources import InMemory, Source
 
 FLOATS_AT_ONCE = 2**24  # numbers of a set that is kept as float32, 64 MiB: it is as fast as can be
+_CPU = torch.device("cpu")
 _ROWS = 256  # of a pass that only adds up
 _FLOATS_ON_DEVICE = 2**28  # the same on an accelerator, 1 GiB, to which all were moved ever since
 
@@ -43,7 +44,7 @@ class Pictures:
     std: tuple[float, ...] = ()
     has_unit_norm: bool = False
     rows: torch.Tensor | None = None
-    device: torch.device = torch.device("cpu")
+    device: torch.device = _CPU
 
     # As of a tensor.
 
@@ -140,7 +141,7 @@ class Pictures:
     def bounds(self) -> tuple[float, float]:
         """Return between what all numbers are if raw ones are from 0 to 255, without reading any."""
         ends = [torch.full((1, *self.source.shape), value, dtype=torch.uint8) for value in (0, 255)]
-        numbers = torch.cat([replace(self, device=torch.device("cpu"), has_unit_norm=False)._float(x) for x in ends])
+        numbers = torch.cat([replace(self, device=_CPU, has_unit_norm=False)._float(x) for x in ends])
         return float(numbers.min()), float(numbers.max())
 
     def _numbers(self, rows: Any) -> torch.Tensor:
@@ -174,7 +175,7 @@ class Pictures:
 
 
 def unit_norm_(x: torch.Tensor) -> torch.Tensor:
-    """Divide every input by its Euclidean norm, in place; inputs of zeros stay."""
+    """Return inputs that were divided, in place, by their Euclidean norms; inputs of zeros stay."""
     norms = torch.linalg.vector_norm(x.flatten(1), dim=1)
     return x.div_(torch.where(norms > 0, norms, 1.0).view(-1, *[1] * (x.ndim - 1)))
 

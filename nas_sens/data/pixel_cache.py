@@ -69,7 +69,7 @@ class PixelCache:
         return [chunk for chunk in range(len(self._names)) if not self._is_there(chunk)]
 
     def has_room(self, chunks: Sequence[int]) -> bool:
-        """Make room for files that are to be written; return whether they fit below the bound."""
+        """Return whether files that are to be written fit below the bound, after room was made for them."""
         needed = sum(len(self.rows_of(chunk)) for chunk in chunks) * self.n_bytes
         return make_room(self._folder, needed, keep=frozenset(f"{name}.u8" for name in self._names))
 
@@ -166,20 +166,24 @@ class PixelCache:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Return a context in which a folder that cannot be written to is told of in one line."""
+        """Return a context in which a folder that cannot be written to is told of in one line.
+
+        Raises:
+            InvalidInputError: It cannot.
+        """
         try:
             yield
         except OSError as error:
             raise InvalidInputError(
-                f"decoded pictures cannot be kept in {self._folder} ({error.strerror}); make room there, set {VARIABLE} to "
-                f"another folder, or {SIZE_VARIABLE} = 0 to decode them anew in every epoch"
+                f"decoded pictures cannot be kept in {self._folder} ({error.strerror}); make room there, set "
+                f"{VARIABLE} to another folder, or {SIZE_VARIABLE} = 0 to decode them anew in every epoch"
             ) from error
 
 
 def _read_at(file: int, into: np.ndarray, offset: int) -> int:
-    """Read bytes into an array; return how many there were."""
+    """Return how many bytes were read into an array."""
     if hasattr(os, "preadv"):
-        return os.preadv(file, [into], offset)
+        return os.preadv(file, [into.data], offset)
     os.lseek(file, offset, os.SEEK_SET)
     content = os.read(file, into.nbytes)
     into[: len(content)] = np.frombuffer(content, dtype=np.uint8)

@@ -138,8 +138,8 @@ class Streamed:
         if workers == 0:
             return ahead(lambda batch: _pinned(self.read(batch), is_pinned), wanted)
         if self._loader is None:
-            # Of a copy, and held by the finalizer: processes of a loader that is found in a circle of garbage are not told
-            # to end, and the garbage collector waits seconds for each of them.
+            # Of a copy, and held by the finalizer: processes of a loader that is found in a circle of garbage are not
+            # told to end, and the garbage collector waits seconds for each of them.
             self._loader = Loader(copy.copy(self).read, workers=workers, is_pinned=is_pinned)
             weakref.finalize(self, _let_go, self._loader)
         return self._loader.batches(wanted)

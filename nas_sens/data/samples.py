@@ -144,7 +144,8 @@ def make_samples(
     """Return checked samples from arrays.
 
     Args:
-        x: (n, features), pictures or sequences, or pictures that are streamed; see :func:`nas_sens.data._layout.inputs_from`.
+        x: (n, features), pictures or sequences, or pictures that are streamed; see
+            :func:`nas_sens.data._layout.inputs_from`.
         y: Labels (n,); see :func:`nas_sens.data._labels.labels_from`; for regression numbers (n,) or (n, 1).
         x_test: As ``x``, of the official test set.
         y_test: As ``y``, of the official test set.
@@ -171,7 +172,7 @@ def make_samples(
         what = "classes" if labels else "different targets"
         raise InvalidInputError(f"{source}: at least 2 {what} are required, given 1; check the labels")
     n_outputs = max(int(targets.max()) + 1, len(class_names)) if labels else 1
-    held_out: dict[str, torch.Tensor] = {}
+    held_out: dict[str, Any] = {}
     for part, pair in (("test", (x_test, y_test)), ("val", val)):
         if pair is None or pair[0] is None or pair[1] is None:
             continue

@@ -1,4 +1,4 @@
-"""shards:PATH: pictures in tar archives as WebDataset writes them: NAME.jpg beside NAME.cls, or NAME.json with a target."""
+"""shards:PATH: pictures in tar archives as WebDataset writes them: NAME.jpg beside NAME.cls, or beside NAME.json."""
 
 from __future__ import annotations
 
@@ -131,29 +131,30 @@ def _members(path: Path, target: str | None, source: str) -> Iterable[_Member]:
     pictures: dict[str, tarfile.TarInfo] = {}
     labels: dict[str, str] = {}
     known = endings()
-    with reading(f"{source}: {path.name} cannot be read as a tar archive that is not compressed"):
-        with tarfile.open(path, "r:") as archive:
-            for member in archive:
-                folder, _, name = member.name.rpartition("/")
-                stem, _, ending = name.partition(".")
-                key = f"{folder}/{stem}" if folder else stem
-                if not member.isreg() or stem.startswith("._"):
-                    continue
-                if f".{ending.lower()}" in known:
-                    if key in pictures:
-                        raise InvalidInputError(
-                            f"{source}: {path.name} holds two pictures of the sample {shown(key)}, {pictures[key].name} "
-                            f"and {member.name}; keep one"
-                        )
-                    pictures[key] = member
-                elif (ending == "cls" and target is None) or (ending == "json" and target is not None):
-                    content = archive.extractfile(member).read().decode()  # type: ignore[union-attr]  # a regular file
-                    labels[key] = content.strip() if target is None else str(json.loads(content).get(target, ""))
+    what = f"{source}: {path.name} cannot be read as a tar archive that is not compressed"
+    with reading(what), tarfile.open(path, "r:") as archive:
+        for member in archive:
+            folder, _, name = member.name.rpartition("/")
+            stem, _, ending = name.partition(".")
+            key = f"{folder}/{stem}" if folder else stem
+            if not member.isreg() or stem.startswith("._"):
+                continue
+            if f".{ending.lower()}" in known:
+                if key in pictures:
+                    raise InvalidInputError(
+                        f"{source}: {path.name} holds two pictures of the sample {shown(key)}, {pictures[key].name} and "
+                        f"{member.name}; keep one"
+                    )
+                pictures[key] = member
+            elif (ending == "cls" and target is None) or (ending == "json" and target is not None):
+                content = archive.extractfile(member).read().decode()  # type: ignore[union-attr]  # a regular file
+                labels[key] = content.strip() if target is None else str(json.loads(content).get(target, ""))
     if missing := [key for key in pictures if not labels.get(key)]:
         wanted = f"{missing[0]}.cls" if target is None else f"{target!r} in {missing[0]}.json"
         raise InvalidInputError(
-            f"{source}: {len(missing):,} pictures of {path.name} have no label, such as {shown(missing[0])}; {shown(wanted)} "
-            "is required" + ("; or name what .json files call it by target in [data]" if target is None else "")
+            f"{source}: {len(missing):,} pictures of {path.name} have no label, such as {shown(missing[0])}; "
+            f"{shown(wanted)} is required"
+            + ("; or name what .json files call it by target in [data]" if target is None else "")
         )
     return [_Member(path, m.name, m.offset_data, m.size, labels[key]) for key, m in pictures.items()]
 

@@ -81,7 +81,9 @@ def open_shared(path: str | Path) -> Splits:
     try:
         content: dict[str, Any] = torch.load(Path(path), map_location="cpu", weights_only=True, mmap=True)
         rest: dict[str, Any] = {k: tuple(v) if k in _TUPLES else v for k, v in content["rest"].items()}
-        pictures = {k: Pictures(InMemory(v.pop("pixels")), **_as_given(v)) for k, v in content["pictures"].items()}
+        pictures: dict[str, Any] = {
+            k: Pictures(InMemory(v.pop("pixels")), **_as_given(v)) for k, v in content["pictures"].items()
+        }
         return Splits(**content["tensors"], **pictures, **rest)
     except (*_DAMAGED, OSError) as error:
         reason = first_line(error)

@@ -63,11 +63,11 @@ class TrainSpec:
         loss: ``cross_entropy``, or ``mse``: mean over classes of the squared distance to one-hot targets. Regressions
             have ``mse`` always, several labels at once ``cross_entropy``, which is binary then, its mean over labels.
             All losses that are reported are of this kind.
-        class_weights: How much classes count in the training loss: ``none`` for every sample alike, ``balanced`` for every
-            class alike, its samples by n / (K · n_class), or a list of a weight for each class, in their order. The
-            weights of samples, with those of ``[data] weight``, are scaled to a mean of 1. With several labels at once a
-            weight is what the loss of a true label is multiplied by, ``balanced`` the number of false ones by that of
-            true ones. Losses and errors of the trained network count every sample once.
+        class_weights: How much classes count in the training loss: ``none`` for every sample alike, ``balanced`` for
+            every class alike, its samples by n / (K · n_class), or a list of a weight for each class, in their order.
+            The weights of samples, with those of ``[data] weight``, are scaled to a mean of 1. With several labels at
+            once a weight is what the loss of a true label is multiplied by, ``balanced`` the number of false ones by
+            that of true ones. Losses and errors of the trained network count every sample once.
         augmentation: Any of ``translation`` (by up to ``max_translation`` pixels along each axis, wrapping around),
             ``flip`` (left and right, with probability ½), ``vertical_flip``, ``rotation`` (by a random multiple of
             90°, square images only); of training images, anew in every batch. One kind may stand without a list;

@@ -68,8 +68,8 @@ def check_class_weights(splits: Splits, spec: TrainSpec) -> None:
         return
     if splits.task not in ("classification", "multilabel"):
         raise InvalidInputError(
-            f"class_weights in [train] needs classes, but data {splits.name!r} is for {splits.task}; remove it, or give "
-            "samples weights by weight in [data]"
+            f"class_weights in [train] needs classes, but data {splits.name!r} is for {splits.task}; remove it, or "
+            "give samples weights by weight in [data]"
         )
     if isinstance(spec.class_weights, tuple) and len(spec.class_weights) != splits.n_outputs:
         raise InvalidInputError(

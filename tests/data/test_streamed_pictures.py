@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import time
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +13,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
 import nas_sens as ns
-from nas_sens.core.errors import InvalidInputError
 from nas_sens.data import DataSpec, load_data
-from nas_sens.data.cache_folder import SIZE_VARIABLE, VARIABLE, cache_use, clear_cache
+from nas_sens.data.cache_folder import SIZE_VARIABLE, cache_use
 from nas_sens.data.picture_stream import PictureStream
 from nas_sens.data.pictures import Pictures, in_memory, mean_and_std
 from nas_sens.data.pixel_sources import InMemory
@@ -26,26 +22,9 @@ from nas_sens.data.shared import open_shared, share
 from nas_sens.scoring.probe import probe_inputs
 from nas_sens.study.score_spec import ScoreSpec
 from nas_sens.training.trainer import train
-from tests.picture_folder import SIZE, make_folder
+from tests.picture_folder import load, make_folder
 
 PARTS = ("train", "val", "test")
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    return make_folder(tmp_path_factory.mktemp("pictures"))
-
-
-@pytest.fixture
-def own_cache(tmp_path, monkeypatch):
-    """A cache that nothing is in yet."""
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "own cache"))
-    return tmp_path / "own cache"
-
-
-def load(path, how, **options):
-    workers = {"workers": 0} if how == "stream" else {}
-    return load_data(DataSpec(**{"name": f"folder:{path}", "image_size": SIZE, "load": how} | workers | options))
 
 
 def as_bytes(splits: ns.Splits) -> ns.Splits:
@@ -53,8 +32,7 @@ def as_bytes(splits: ns.Splits) -> ns.Splits:
     parts = {}
     for part in PARTS:
         x = getattr(splits, f"x_{part}")
-        raw = x if isinstance(x, Pictures) else in_memory((x * 255).round().byte().numpy())
-        parts[f"x_{part}"] = raw if isinstance(x, Pictures) else raw
+        parts[f"x_{part}"] = in_memory((x * 255).round().byte().numpy())
     return replace(splits, **parts)
 
 

@@ -15,8 +15,7 @@ from PIL import Image
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.data import DataSpec, load_data
 from nas_sens.data.cache_folder import SIZE_VARIABLE, VARIABLE, cache_use, clear_cache
-from tests.data.test_streamed_pictures import load, own_cache, pictures  # noqa: F401  fixtures
-from tests.picture_folder import make_folder
+from tests.picture_folder import load, make_folder
 
 
 @pytest.mark.parametrize("workers", [0, 2])

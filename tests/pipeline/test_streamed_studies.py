@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,7 +23,8 @@ def search(folder: Path, pictures: Path, how: str, *, top_k: int = 1) -> ns.Sear
     spec = tiny(
         data=ns.DataSpec(name=f"folder:{pictures}", image_size=SIZE, load=how, workers=0),
         score=ns.ScoreSpec(n_inputs=4, seeds=1, metrics="none"), search=ns.SearchSpec(n_candidates=3),
-        select=ns.SelectSpec(rule="pareto", top_k=top_k, control=0), train=ns.TrainSpec(epochs=2, seeds=1, batch_size=8),
+        select=ns.SelectSpec(rule="pareto", top_k=top_k, control=0),
+        train=ns.TrainSpec(epochs=2, seeds=1, batch_size=8),
     )  # fmt: skip
     return ns.search(spec, storage=url(folder))
 
