@@ -31,9 +31,10 @@ class Data:
     """Data in memory, as a user's function returns them.
 
     Each part is a pair of inputs (n, *input_shape) and labels, tensors or arrays, or a ``torch.utils.data.Dataset`` of
-    such pairs, one sample each, which ``[data] load`` reads at once or leaves where it is. Inputs are taken as
-    they are: in float32, or in int64 if they are whole numbers of any type but uint8 (pictures), such as tokens. Several inputs are a tuple or list, by position, or a dict, by keyword;
-    a network's function is then given their shapes in the same structure.
+    such pairs, one sample each, which ``[data] load`` reads at once or leaves where it is. Inputs are taken as they
+    are: in float32, or in int64 if they are whole numbers of any type but uint8 (pictures), such as tokens. Several
+    inputs are a tuple or list, by position, or a dict, by keyword; a network's function is then given their shapes in
+    the same structure.
 
     Attributes:
         train: Training samples; None where there are only inputs to score with.

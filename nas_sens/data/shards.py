@@ -142,8 +142,8 @@ def _members(path: Path, target: str | None, source: str) -> Iterable[_Member]:
             if f".{ending.lower()}" in known:
                 if key in pictures:
                     raise InvalidInputError(
-                        f"{source}: {path.name} holds two pictures of the sample {shown(key)}, {pictures[key].name} and "
-                        f"{member.name}; keep one"
+                        f"{source}: {path.name} holds two pictures of the sample {shown(key)}, {pictures[key].name} "
+                        f"and {member.name}; keep one"
                     )
                 pictures[key] = member
             elif (ending == "cls" and target is None) or (ending == "json" and target is not None):

@@ -102,7 +102,7 @@ def test_weights_follow_their_pictures(root):
         ),
         ({"who": ["a"] * 30}, {"group": "who"}, "group = 'who' in .data. puts all of 30 samples into one group"),
         (
-            {"part": ["train", "test"] * 15, "who": list(range(29)) + [0]},
+            {"part": ["train", "test"] * 15, "who": [*range(29), 0]},
             {"group": "who"},
             "the group 0 lies in train and in test",
         ),
@@ -133,7 +133,7 @@ def test_files_that_are_not_there_are_named(root, text, message):
 
 
 def test_what_does_not_go_together_is_refused(root, tmp_path):
-    with pytest.raises(InvalidInputError, match="splits.csv"):
+    with pytest.raises(InvalidInputError, match=r"splits\.csv"):
         load(root, "stream", split=str(tmp_path / "splits.csv"))
     with pytest.raises(InvalidInputError, match=r"group in \[data\] is a column of the file that split names"):
         load(root, "stream", group="who")

@@ -158,8 +158,7 @@ def test_an_input_of_another_shape_is_named():
     with pytest.raises(
         InvalidInputError, match=r"f: train: inputs must have one shape and type; number 77 has \(2, 5, 5\)"
     ):
-        for part in PARTS:
-            list(getattr(splits, f"x_{part}").split(50))
+        [list(getattr(splits, f"x_{part}").split(50)) for part in PARTS]
 
 
 def test_random_data_sets_and_tokens_are_not_streamed():
@@ -169,7 +168,7 @@ def test_random_data_sets_and_tokens_are_not_streamed():
 
     with pytest.raises(InvalidInputError, match="must give the same input whenever a sample is asked for"):
         splits_of(Random(30, torch.float32, has_targets=True), "stream")
-    with pytest.raises(InvalidInputError, match='load = "stream" in .data. needs parts that are torch data sets'):
+    with pytest.raises(InvalidInputError, match=r'load = "stream" in \[data\] needs parts that are torch data sets'):
         splits_of(Made(30, torch.int64, has_targets=True), "stream")
     assert isinstance(splits_of(Made(30, torch.int64, has_targets=True), "auto").x_train, torch.Tensor)
     arrays = ns.Data(train=(torch.zeros(6, 2, 4, 4), torch.arange(6) % 2))

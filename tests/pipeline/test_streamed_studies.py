@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 import nas_sens as ns
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.data.cache_folder import VARIABLE
+from nas_sens.storage.study_storage import StudyStorage
 from tests.picture_folder import SIZE, make_folder
 from tests.tiny_study import comparable, tiny, url
 
@@ -57,3 +60,31 @@ def test_a_damaged_picture_is_named_and_nothing_is_lost(tmp_path, monkeypatch):
     ) as caught:
         search(tmp_path, tmp_path / "p", "stream")
     assert "\n" not in str(caught.value)
+    database = StudyStorage(url(tmp_path))
+    assert len(database.scored("tiny")) == 3
+    assert not database.trained("tiny"), "the network is not to blame, and waits"
+    told = subprocess.run(
+        [sys.executable, "-m", "nas_sens", "train", "tiny", "--storage", url(tmp_path)], capture_output=True, text=True
+    )
+    assert (told.returncode, told.stderr.count("Traceback")) == (2, 0)
+    assert "dog/3.png cannot be read as an image" in told.stderr.splitlines()[-1]
+    assert not list((tmp_path / "own cache" / "pixels").glob("*.part"))
+    picture.unlink()
+    with pytest.raises(InvalidInputError, match="the data of study 'tiny' changed"):
+        search(tmp_path, tmp_path / "p", "stream")
+
+
+def test_processes_of_a_study_decode_into_one_cache(pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "own cache"))
+    search(tmp_path, pictures, "stream")
+    written = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "own cache" / "pixels").iterdir()}
+    assert len(written) == 3
+    shown = subprocess.run(
+        [sys.executable, "-m", "nas_sens", "cache"], capture_output=True, text=True, check=True
+    ).stdout
+    assert f"{tmp_path / 'own cache'}: 4 files" in shown
+    cleared = subprocess.run(
+        [sys.executable, "-m", "nas_sens", "cache", "--clear"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "4 files" in cleared
+    assert not list((tmp_path / "own cache" / "pixels").iterdir())
