@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,7 +21,7 @@ from ..study.train_spec import Loss
 from .limits import LIMITS
 
 
-def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def outputs_of(model: Callable[..., Any], x: torch.Tensor) -> torch.Tensor:
     """Return the outputs (n, K) of a network: of a dict or an object that it returns, its ``logits``.
 
     Raises:

@@ -14,7 +14,7 @@ LBFGS_ITERATIONS = 20  # of one epoch; PyTorch's default
 
 def make_optimizer(model: nn.Module, spec: TrainSpec) -> torch.optim.Optimizer:
     """Return the optimizer of all parameters of ``model`` that ``spec`` declares."""
-    parameters = list(model.parameters())
+    parameters: Any = list(model.parameters()) if spec.layer_decay == 1 else _by_layer(model, spec)
     if spec.optimizer == "lbfgs":
         return torch.optim.LBFGS(
             parameters, lr=spec.learning_rate, max_iter=LBFGS_ITERATIONS, line_search_fn="strong_wolfe"
@@ -27,3 +27,17 @@ def make_optimizer(model: nn.Module, spec: TrainSpec) -> torch.optim.Optimizer:
     if spec.optimizer == "rmsprop":  # has no fused form
         return torch.optim.RMSprop(parameters, momentum=spec.momentum, foreach=True, **common)
     return torch.optim.SGD(parameters, momentum=spec.momentum, nesterov=spec.nesterov, fused=True, **common)
+
+
+def _by_layer(model: nn.Module, spec: TrainSpec) -> list[dict[str, Any]]:
+    """Return timm's groups of parameters, each with its share of the learning rate."""
+    from timm.optim import param_groups_layer_decay
+
+    groups: list[dict[str, Any]] = param_groups_layer_decay(
+        model, weight_decay=spec.weight_decay, layer_decay=spec.layer_decay
+    )
+    for group in groups:
+        group.pop("param_names", None)
+        if spec.schedule == "constant" and not spec.warmup_epochs:  # timm's schedules take the share into account
+            group["lr"] = spec.learning_rate * group["lr_scale"]
+    return groups

@@ -90,13 +90,13 @@ def train(
     figures["measure_curves"] = {name: tuple(curve) for name, curve in run.measure_curves.items()}
     figures["records"] = run.records
     if sensitivity is not None:
-        with torch.inference_mode(), evaluation_mode(run.model):
-            figures["sensitivity"] = float(sensitivity(run.model)) / figures["temperature"] ** 2
+        with torch.inference_mode(), evaluation_mode(run.kept):
+            figures["sensitivity"] = float(sensitivity(run.kept)) / figures["temperature"] ** 2
     return Outcome(
         **figures,
         **common,
         seconds=run.seconds,
-        state=weights_of(run.model),
+        state=weights_of(run.kept),
     )
 
 
@@ -116,7 +116,7 @@ def _trained_on(splits: Splits, spec: TrainSpec, *, seed: int) -> Splits:
 def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec, size: int) -> dict[str, Any]:
     temperature = 1.0
     if spec.temperature_scaling:
-        temperature = fitted_temperature(run.model, splits.x_val, splits.y_val, batch_size=size)
+        temperature = fitted_temperature(run.kept, splits.x_val, splits.y_val, batch_size=size)
     figures: dict[str, Any] = {"temperature": temperature}
     loss_kind = spec.loss_for(splits.task)
     parts = {
@@ -126,7 +126,7 @@ def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec, size: int) -> di
     }
     for part, (x, y) in parts.items():
         loss, error = evaluate(
-            run.model, x, y, task=splits.task, loss=loss_kind, temperature=temperature, batch_size=size
+            run.kept, x, y, task=splits.task, loss=loss_kind, temperature=temperature, batch_size=size
         )
         figures[f"{part}_loss"], figures[f"{part}_error"] = float(loss), float(error)
     return figures
