@@ -107,7 +107,8 @@ def make_transform(options: Mapping[str, Any], shape: Sequence[int]) -> Any:
     if ours := [k for k in given if k in _OURS]:
         raise InvalidInputError(f"timm_transform in [train] cannot have {ours[0]}, which [data] says; remove it")
     try:
-        return create_transform(tuple(shape), is_training=True, use_prefetcher=True, **given)
+        size: Any = tuple(shape)
+        return create_transform(size, is_training=True, use_prefetcher=True, **given)
     except Exception as error:  # timm checks by assertions, look-ups and conversions
         raise InvalidInputError(f"timm_transform in [train] cannot be used: {first_line(error)}") from error
 

@@ -60,8 +60,8 @@ class TrainSpec:
         momentum: Of ``sgd`` and ``rmsprop``.
         nesterov: Whether the momentum of ``sgd`` is Nesterov's.
         layer_decay: Factor of the learning rate from each group of layers to the one before it, the last layers having
-            all of it, as timm's parameter groups have it, which give no weight decay to biases and norms; 1 for one
-            rate.
+            all of it; biases and norms then have no weight decay. Layers are timm's groups, of other networks the
+            modules with a weight matrix in their order. 1 for one rate.
         ema_decay: Share of an average of all weights so far that is kept at a step (timm's ``ModelEmaV3``): the network
             that is evaluated, measured and kept is the average; None for the weights themselves.
         max_gradient_norm: Norm of all gradients together above which they are scaled down to it; None for never.
