@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 
 import nas_sens  # noqa: F401  before PyTorch, whose threads then sleep where they wait
 
@@ -34,6 +35,14 @@ with contextlib.suppress(ImportError, AttributeError):  # of other versions of H
     # which tests ran before it.
     _none = providers._local_constants
     providers._get_local_constants = lambda: _none
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder where what was read of pictures is kept, which is not the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["NAS_SENS_CACHE"] = str(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

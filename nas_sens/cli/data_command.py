@@ -32,7 +32,7 @@ def data(name: str, target: str | None, task: Any, drop: tuple[str, ...], layout
     """Show what is read of data: columns and their kinds, classes with counts, parts, and what looks strange.
 
     NAME is a data set (nas-sens list data), such as csv:iris.csv, npz:PATH or folder:PATH; or a study's file (.toml),
-    whose [data] is taken as it is, without the other options. Nothing is written.
+    whose [data] is taken as it is, without the other options. No study is made.
     """
     from ..core.errors import InvalidInputError
     from ..data import DataSpec, read_samples, split

@@ -20,6 +20,7 @@ from ..core.secrets import hidden_passwords
 
 # Command to where it is and what it does: its libraries are imported when it runs, and for ``--help`` none are.
 _COMMANDS = {
+    "cache": ("cache_command:cache", "Show or clear what is kept of pictures on this machine."),
     "data": ("data_command:data", "Show what is read of data: columns, classes, parts."),
     "dashboard": ("result_commands:dashboard", "Show all studies in optuna-dashboard, until Ctrl-C."),
     "export": ("result_commands:export", "Write a trained network to a folder, ready for use."),

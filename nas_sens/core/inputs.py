@@ -77,8 +77,8 @@ def device_of(x: Any) -> torch.device:
 
 
 def is_one_float(x: Any) -> bool:
-    """Return whether inputs are one tensor of a floating-point type."""
-    return isinstance(x, torch.Tensor) and x.is_floating_point()
+    """Return whether inputs are one tensor of a floating-point type, or used as one."""
+    return not isinstance(x, (Mapping, tuple, list)) and bool(x.is_floating_point())
 
 
 def has_floats(x: Any) -> bool:

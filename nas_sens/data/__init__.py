@@ -11,9 +11,10 @@ from ..core.messages import shown
 from ..core.registry import Registry
 from ..core.user_code import is_name
 from ._dataset import Dataset, datasets_in
+from .data_spec import DataSpec
 from .own import Data, own_samples
 from .samples import LoadOptions, Samples, Task
-from .splits import DataSpec, Splits, split
+from .splits import Splits, split
 
 __all__ = [
     "DATASETS",
@@ -30,7 +31,20 @@ __all__ = [
 ]
 
 
-_OPTIONS = ("target", "image_size", "drop", "csv", "layout")  # of `Dataset.options`
+_OPTIONS = (
+    "target",
+    "image_size",
+    "drop",
+    "csv",
+    "layout",
+    "split",
+    "group",
+    "weight",
+    "load",
+    "workers",
+)  # of `Dataset.options`
+
+_OF_FUNCTIONS = ("load", "workers")
 
 DATASETS: Registry[Dataset] = Registry(
     "data set",
@@ -99,6 +113,11 @@ def read_samples(spec: DataSpec) -> Samples:
         drop=spec.drop,
         csv=spec.csv,
         layout=spec.layout,
+        split=None if spec.split is None else os.path.expanduser(spec.split),
+        group=spec.group,
+        weight=spec.weight,
+        load=spec.load,
+        workers=spec.workers,
         root=os.path.expanduser(spec.root),
         download=spec.download,
     )
@@ -115,8 +134,9 @@ def _own(spec: DataSpec) -> Samples:
         InvalidInputError: An option was given, or the function cannot be used.
     """
     for key in _options_given(spec):
-        raise InvalidInputError(f"data of a function ({spec.name}) take no {key}; remove it")
-    samples = own_samples(spec.name)
+        if key not in _OF_FUNCTIONS:
+            raise InvalidInputError(f"data of a function ({spec.name}) take no {key}; remove it")
+    samples = own_samples(spec.name, LoadOptions(load=spec.load, workers=spec.workers))
     if spec.task not in ("auto", samples.task):
         raise InvalidInputError(f"the data of {spec.name} are for {samples.task}; given task = {spec.task!r}")
     return samples

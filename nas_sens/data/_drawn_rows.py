@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,16 @@ import numpy as np
 from ..core.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from .splits import DataSpec
+    from .data_spec import DataSpec
+    from .samples import Samples
 
 
 def hold_out(
-    rows: np.ndarray, labels: np.ndarray | None, fraction: float, spec: DataSpec, key: str, names: Sequence[str]
+    rows: np.ndarray, labels: np.ndarray | None, fraction: float, spec: DataSpec, key: str, samples: Samples
 ) -> tuple[np.ndarray, np.ndarray]:
+    if samples.groups is not None:
+        return _hold_out_groups(rows, labels, samples.groups[rows], fraction, spec, key)
+    names = samples.class_names
     from sklearn.model_selection import train_test_split  # seconds to import, and not every command needs data
 
     stratify = None if labels is None else labels[rows]
@@ -29,6 +34,42 @@ def hold_out(
             "give more data or another fraction"
         ) from error
     return np.sort(kept), np.sort(held)
+
+
+def _hold_out_groups(
+    rows: np.ndarray, labels: np.ndarray | None, groups: np.ndarray, fraction: float, spec: DataSpec, key: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows without and with those held out, no group in both; classes in proportion as far as groups allow.
+
+    Raises:
+        InvalidInputError: There are too few groups.
+    """
+    from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
+
+    n = len(np.unique(groups))
+    if n < 2:
+        raise InvalidInputError(
+            f"data {spec.name!r}: group = {spec.group!r} in [data] puts all of {len(rows):,} samples into one group, "
+            f"which {key} = {fraction} cannot part; give data of more groups, or another column"
+        )
+    least = min(fraction, 1 - fraction)
+    if labels is None:
+        held_share = min(max(fraction, 1 / n), 1 - 1 / n)
+        folds = GroupShuffleSplit(1, test_size=held_share, random_state=spec.seed).split(rows, groups=groups)
+        kept, held = next(folds)
+        return rows[kept], rows[held]
+    of_rows = labels[rows]
+    kinds = StratifiedGroupKFold(min(n, max(2, round(1 / least))), shuffle=True, random_state=spec.seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes with fewer samples than folds
+        folds = [f for f in kinds.split(rows, of_rows, groups) if len(f[0]) and len(f[1])]
+    classes = len(np.unique(of_rows))
+
+    def is_worse(fold: tuple[np.ndarray, np.ndarray]) -> tuple[int, float]:
+        return classes - len(np.unique(of_rows[fold[0]])), abs(len(fold[1]) - least * len(rows))
+
+    kept, held = min(folds, key=is_worse)
+    return (rows[kept], rows[held]) if fraction <= 0.5 else (rows[held], rows[kept])
 
 
 def _rarest(labels: np.ndarray, names: Sequence[str]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from ..core.errors import InvalidInputError
 from .bounds import check_size
+from .pictures import FLOATS_AT_ONCE, Pictures, in_memory
 
 Layout = Literal["auto", "nchw", "nhwc", "nhw", "ncl", "nlc"]
 
@@ -18,12 +19,11 @@ _MOVES = {"nhwc": (0, 3, 1, 2), "nlc": (0, 2, 1)}
 _AXES = {"nchw": 4, "nhwc": 4, "nhw": 3, "ncl": 3, "nlc": 3}
 
 
-def inputs_from(
-    x: np.ndarray, what: str, layout: Layout = "auto", *, beside: Sequence[np.ndarray] = ()
-) -> tuple[torch.Tensor, list[str]]:
+def inputs_from(x: Any, what: str, layout: Layout = "auto", *, beside: Sequence[Any] = ()) -> tuple[Any, list[str]]:
     """Return inputs (n, features), (n, channels, height, width) or (n, channels, length), and what the user is told.
 
-    They are float32, or float64 for features that float32 cannot tell apart. Whole numbers of pictures are divided by
+    They are float32, or float64 for features that float32 cannot tell apart; pictures of 8 bits stay such until they
+    are used (:class:`~nas_sens.data.pictures.Pictures`) unless they are few. Whole numbers of pictures are divided by
     the largest of their range, 255 or 65,535; floats are taken as they are.
 
     Args:
@@ -35,6 +35,8 @@ def inputs_from(
     Raises:
         InvalidInputError: They are no numbers, not finite, or of a shape that could be read in two ways.
     """
+    if isinstance(x, Pictures):
+        return x, []
     x = np.asarray(x)
     if x.dtype.kind not in "uifb":
         raise InvalidInputError(f"{what} must hold numbers; given an array of type {x.dtype}")
@@ -42,12 +44,15 @@ def inputs_from(
         raise InvalidInputError(f"{what} must be (n, features) or (n, images …), 2 to 4 axes; given {x.shape}")
     notes: list[str] = []
     layout = _layout(x, what, layout, notes)
-    check_size(x.size * 4, f"{what}: {x.shape[0]:,} inputs of {x.size // x.shape[0]:,} numbers")
+    is_kept = x.dtype == np.uint8 and x.size > FLOATS_AT_ONCE and x.ndim > 2 and layout not in ("ncl", "nlc")
+    check_size(x.size * (1 if is_kept else 4), f"{what}: {x.shape[0]:,} inputs of {x.size // x.shape[0]:,} numbers")
     scale = 1.0 if x.ndim == 2 or layout in ("ncl", "nlc") else _scale(x, beside, notes)
     if x.ndim == 2 and _needs_double(x):
         values = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64))
     else:
         x = x[:, None] if layout == "nhw" else x.transpose(_MOVES[layout]) if layout in _MOVES else x
+        if is_kept:
+            return in_memory(x), notes
         values = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
     if scale != 1.0:
         values.div_(scale)

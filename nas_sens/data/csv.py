@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..core.csv_reader import head_of, read_csv
 from ..core.declarations import nearest
@@ -14,13 +17,14 @@ from ._table import encode_table, table_samples
 from .bounds import max_decompressed
 from .csv_dialect import Dialect, dialect_of
 from .csv_spec import CsvSpec
+from .given_parts import given_in
 from .samples import LoadOptions, Samples
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ARGUMENT = "PATH"
-OPTIONS = ("target", "drop", "csv")
+OPTIONS = ("target", "drop", "csv", "split", "group", "weight")
 
 _SEEN = 2000  # different values of a column that tell how its numbers are written
 
@@ -46,9 +50,18 @@ def load(options: LoadOptions) -> Samples:
             f"{nearest(unknown[0], frame.columns)}"
         )
     notes += _zero_notes(dialect, frame, given)
-    table = encode_table([frame], options, source=source, style=style, text=given.text)
-    samples = table_samples(table, source=source)
-    return samples.with_notes(notes)
+    named = given_in(frame, options.split, options, source)
+    columns = [c for c in (options.split, options.group, options.weight) if c is not None]
+    if options.target in columns:
+        raise InvalidInputError(f"{source}: the target {options.target!r} cannot be split, group or weight, too")
+    frame = frame.drop(columns=columns)
+    rows = named.rows or {"train": np.arange(len(frame))}
+    frames = [frame.iloc[members].reset_index(drop=True) for members in rows.values()]
+    table = encode_table(frames, options, source=source, style=style, text=given.text)
+    pairs = dict(zip(rows, table.parts, strict=True))
+    samples = table_samples(table, source=source, test=pairs.get("test"), val=pairs.get("val")).with_notes(notes)
+    of_train = named.of_train(len(frame))
+    return replace(samples, groups=of_train[0], weights=of_train[1])
 
 
 def read_frame(options: LoadOptions) -> tuple[pd.DataFrame, NumberStyle, Dialect, list[str]]:

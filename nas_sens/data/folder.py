@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
-from functools import partial
 
 import numpy as np
 
 from ..core.errors import InvalidInputError
 from ._folder_parts import find_layout
-from ._folder_tree import Folder, counts_text, read_tree, shown
-from ._images import stack_images
-from ._twins import twin_notes
-from .samples import LoadOptions, Samples, make_samples
+from ._folder_tree import Folder, counts_text, listed, read_tree, shown
+from .encoded import Files
+from .given_parts import Given, given_of_files
+from .picture_sets import picture_samples
+from .samples import LoadOptions, Samples
 
 ARGUMENT = "PATH"
-OPTIONS = ("image_size",)
+OPTIONS = ("image_size", "split", "group", "weight", "load", "workers")
 
 
 def load(options: LoadOptions) -> Samples:
@@ -50,25 +50,49 @@ def load(options: LoadOptions) -> Samples:
             paths += found
             labels += [label] * len(found)
         rows[part] = start, len(paths)
-    names = [os.path.relpath(p, path) if ".." in path else p[len(path) :].lstrip(os.sep) for p in paths]
+    below = [os.path.relpath(p, path) if ".." in path else p[len(path) :].lstrip(os.sep) for p in paths]
+    notes = [*layout.notes]
+    given = Given()
     y = np.array(labels)
-    x, dropped = stack_images([partial(str, p) for p in paths], names, options.image_size, source=source)
-    pairs = {part: (x[start:stop], y[start:stop]) for part, (start, stop) in rows.items()}
+    if options.split is not None:
+        if len(rows) > 1:
+            raise InvalidInputError(
+                f"{source}: has the parts {listed(rows)} already, which split in [data] would give; remove split, or "
+                "give the folder of one part"
+            )
+        below, y, rows, given, more = _as_given(below, y, options, source)
+        notes += more
+    elif options.group is not None or options.weight is not None:
+        key = "group" if options.group is not None else "weight"
+        raise InvalidInputError(
+            f'{source}: {key} in [data] is a column of the file that split names; set split = "splits.csv", or remove '
+            f"{key}"
+        )
+    groups, weights = given.of_train(len(below))
     class_folders = [folder for classes in layout.classes.values() for folder in classes.values()]
-    return make_samples(
-        *pairs["train"],
-        *pairs.get("test", ()),
-        val=pairs.get("val"),
-        source=source,
-        layout="nchw",
+    return picture_samples(
+        Files(path, below, source=source),
+        y,
+        rows,
+        options,
         class_names=class_names,
-        notes=[
-            *layout.notes,
-            *_left_out(root, class_folders),
-            *dropped,
-            *twin_notes(x.transpose(0, 2, 3, 1), y, rows, lambda i: shown(names[i])),
-        ],
+        notes=[*notes, *_left_out(root, class_folders)],
+        groups=groups,
+        weights=weights,
     )
+
+
+def _as_given(
+    names: list[str], labels: np.ndarray, options: LoadOptions, source: str
+) -> tuple[list[str], np.ndarray, dict[str, tuple[int, int]], Given, list[str]]:
+    """Return pictures in the order of their parts, their labels, from where to where parts go, and what is said."""
+    chosen, given, notes = given_of_files(names, options, source)
+    if given.rows is None:
+        return [names[i] for i in chosen], labels[chosen], {"train": (0, len(chosen))}, given, notes
+    order = np.concatenate(list(given.rows.values()))
+    ends = np.cumsum([0, *(len(members) for members in given.rows.values())]).tolist()
+    rows = {part: (ends[i], ends[i + 1]) for i, part in enumerate(given.rows)}
+    return [names[i] for i in chosen[order]], labels[chosen[order]], rows, given, notes
 
 
 def _left_out(root: Folder, class_folders: Iterable[Folder]) -> list[str]:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..core.errors import InvalidInputError, NasSensError
-from ._images import stack_images
-from ._pillow import File
 from ._table import encode_table, table_samples
-from ._twins import twin_notes
+from .encoded import digest_of
 from .part_names import PARTS, parts_of
-from .samples import LoadOptions, Pair, Samples, make_samples
+from .picture_sets import picture_samples
+from .samples import LoadOptions, Samples
 
 ARGUMENT = "NAME"
-OPTIONS = ("target", "image_size", "drop")
+OPTIONS = ("target", "image_size", "drop", "load", "workers")
 
 
 def load(options: LoadOptions) -> Samples:
@@ -73,40 +70,52 @@ def _image_samples(
         name: part.select_columns([column]).cast_column(column, Image(decode=False)) for name, part in parts.items()
     }
 
-    def content(name: str, i: int) -> File:
-        picture = undecoded[name][i][column]
-        if picture is None:
-            raise InvalidInputError(f"{source}: row {i} of {name} has no picture; remove such rows")
-        return picture["path"] if picture["bytes"] is None else BytesIO(picture["bytes"])
-
-    names = [f"row {i} of {name}" for name, part in parts.items() for i in range(len(part))]
-    pixels, notes = stack_images(
-        [partial(content, name, i) for name, part in parts.items() for i in range(len(part))],
-        names,
-        options.image_size,
-        source=source,
-        mode=mode,
-    )
-    pairs: dict[str, Pair] = {}
+    encoded = _Rows(undecoded, column, source=source)
     rows: dict[str, tuple[int, int]] = {}
     start = 0
     for name, part in parts.items():
         rows[name] = start, start + len(part)
-        pairs[name] = pixels[start : start + len(part)], np.asarray(part[target][:])
         start += len(part)
-    labels = np.concatenate([y for _, y in pairs.values()])
-    notes += twin_notes(pixels.transpose(0, 2, 3, 1), labels, rows, names.__getitem__)
+    labels = np.concatenate([np.asarray(part[target][:]) for part in parts.values()])
     task: Any = "regression" if options.task == "regression" else "classification"
-    return make_samples(
-        *pairs["train"],
-        *pairs.get("test", ()),
-        val=pairs.get("val"),
-        source=source,
-        layout="nchw",
-        task=task,
-        class_names=() if task == "regression" else classes,
-        notes=notes,
-    )
+    names = () if task == "regression" else classes
+    return picture_samples(encoded, labels, rows, options, mode=mode, task=task, class_names=names)
+
+
+class _Rows:
+    """Pictures in a column of a data set's parts."""
+
+    def __init__(self, parts: dict[str, Any], column: str, *, source: str) -> None:
+        self.source, self._parts, self._column = source, parts, column
+        self._ends = np.cumsum([len(part) for part in parts.values()])
+        self._prints = [getattr(part, "_fingerprint", "") for part in parts.values()]
+        self.place = " ".join(self._prints) if all(self._prints) else ""
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def _at(self, i: int) -> tuple[int, int]:
+        part = int(np.searchsorted(self._ends, i, side="right"))
+        return part, i - (int(self._ends[part - 1]) if part else 0)
+
+    def name(self, i: int) -> str:
+        part, row = self._at(i)
+        return f"row {row} of {list(self._parts)[part]}"
+
+    def read(self, i: int) -> bytes:
+        part, row = self._at(i)
+        name = list(self._parts)[part]
+        picture = self._parts[name][row][self._column]
+        if picture is None:
+            raise InvalidInputError(f"{self.source}: row {row} of {name} has no picture; remove such rows")
+        try:
+            return Path(picture["path"]).read_bytes() if picture["bytes"] is None else picture["bytes"]
+        except OSError as error:
+            raise InvalidInputError(f"{self.source}: {self.name(i)} cannot be read ({error.strerror})") from error
+
+    def stamp(self, i: int) -> bytes:
+        part, row = self._at(i)
+        return digest_of(f"{self._prints[part]} {row}".encode()) if self.place else b""
 
 
 def _open(options: LoadOptions, source: str) -> Any:

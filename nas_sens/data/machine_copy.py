@@ -50,6 +50,8 @@ def shared_on_this_machine(
         on_problem(f"{_OWN}: {error}")
         return load()
     loaded = load()
+    if loaded.is_streamed:  # its files and the cache of decoded pictures are everybody's already
+        return loaded
     try:
         if copy is None or loaded.fingerprint != fingerprint:
             copy = _Copy(place, loaded.fingerprint)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.boundary import reading
 from ..core.errors import InvalidInputError
-from ._twins import twin_notes
+from ._twins import pixel_codes, twin_notes
 from .bounds import check_size, max_decompressed
 from .samples import LoadOptions, Samples, Task, make_samples
 
@@ -75,7 +75,7 @@ def _twins(pictures: dict[str, np.ndarray], samples: Samples) -> list[str]:
         part = next(part for part, (first, stop) in rows.items() if first <= row < stop)
         return f"x_{part}[{row - rows[part][0]}]"
 
-    return twin_notes(every, y, rows, name)
+    return twin_notes(pixel_codes(every), y, rows, name)
 
 
 def _read(path: Path, source: str) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -16,8 +16,12 @@ import torch
 from ..core.errors import InvalidInputError
 from ..core.inputs import checked_inputs, mapped, n_rows, parts_of, rows_of, shape_of, shape_text, shape_to_json
 from ..core.user_code import called, error_text, user_object
+from ._columns_of_own import group_numbers, weights_from
 from .bounds import check_size
-from .samples import Samples, Task
+from .dataset_stream import can_stream, streamed
+from .loading import n_workers
+from .picture_sets import STREAMED_BYTES
+from .samples import LoadOptions, Samples, Task
 
 _ADVICE = '; for masks, sequences and the like set task = "other" and n_outputs, and train by [train] trainer'
 
@@ -27,9 +31,10 @@ class Data:
     """Data in memory, as a user's function returns them.
 
     Each part is a pair of inputs (n, *input_shape) and labels, tensors or arrays, or a ``torch.utils.data.Dataset`` of
-    such pairs, one sample each. Inputs are taken as they are: in float32, or in int64 if they are whole numbers of any
-    type but uint8 (pictures), such as tokens. Several inputs are a tuple or list, by position, or a dict, by keyword;
-    a network's function is then given their shapes in the same structure.
+    such pairs, one sample each, which ``[data] load`` reads at once or leaves where it is. Inputs are taken as they
+    are: in float32, or in int64 if they are whole numbers of any type but uint8 (pictures), such as tokens. Several
+    inputs are a tuple or list, by position, or a dict, by keyword; a network's function is then given their shapes in
+    the same structure.
 
     Attributes:
         train: Training samples; None where there are only inputs to score with.
@@ -43,6 +48,8 @@ class Data:
             with 0 and 1, (n, K); ``other`` with targets of any shape (n, …), such as masks or sequences, for which only
             a trainer of one's own can train. None to tell the first three from type and shape.
         class_names: Names of the classes in the order of the labels.
+        groups: (n,), of ``train``: samples of the same value, number or text, stay together where parts are held out.
+        weights: (n,), of ``train``: how much each sample counts in the training loss, from 0.
     """
 
     train: Any = None
@@ -52,9 +59,11 @@ class Data:
     n_outputs: int | None = None
     task: Task | None = None
     class_names: tuple[str, ...] = ()
+    groups: Any = None
+    weights: Any = None
 
 
-def own_samples(name: str) -> Samples:
+def own_samples(name: str, options: LoadOptions | None = None) -> Samples:
     """Return the samples that ``module:function`` returns.
 
     Raises:
@@ -69,15 +78,16 @@ def own_samples(name: str) -> Samples:
         raise InvalidInputError(
             f"{name} must return ns.Data(train=…, val=…, test=…); it returned {type(found).__name__}"
         )
-    return samples_of(found, source=name)
+    return samples_of(found, source=name, options=options)
 
 
-def samples_of(data: Data, *, source: str) -> Samples:
+def samples_of(data: Data, *, source: str, options: LoadOptions | None = None) -> Samples:
     """Return data as checked samples.
 
     Args:
         data: The data.
         source: How they are called in messages.
+        options: Where data sets are kept; None for memory.
 
     Raises:
         InvalidInputError: They cannot be used.
@@ -85,7 +95,17 @@ def samples_of(data: Data, *, source: str) -> Samples:
     probe = None if data.probe is None else inputs_from(data.probe, f"{source}: probe")
     if data.train is None:
         return _probe_alone(data, probe, source)
-    x, y = _pair(data.train, f"{source}: train")
+    options = options or LoadOptions(load="memory")
+    is_streamed = _is_streamed(data, options, source)
+    digests: dict[str, np.ndarray] = {}
+
+    def read(part: Any, name: str) -> tuple[Any, torch.Tensor]:
+        if not is_streamed:
+            return _pair(part, f"{source}: {name}")
+        x, y, digests[name] = streamed(part, f"{source}: {name}", workers=n_workers(options.workers))
+        return x, y
+
+    x, y = read(data.train, "train")
     if probe is not None and _kind(probe) != _kind(x):
         raise _other_shape(source, "probe", x, probe)
     task = data.task or _task(y)
@@ -95,7 +115,7 @@ def samples_of(data: Data, *, source: str) -> Samples:
     for part, given in (("val", data.val), ("test", data.test)):
         if given is None:
             continue
-        x_part, y_part = _pair(given, f"{source}: {part}")
+        x_part, y_part = read(given, part)
         if _kind(x_part) != _kind(x):
             raise _other_shape(source, part, x, x_part)
         y_part = targets_from(y_part, task, f"{source}: {part}")
@@ -109,7 +129,42 @@ def samples_of(data: Data, *, source: str) -> Samples:
         if task == "classification" and int(labels.max()) >= n_outputs:
             raise InvalidInputError(f"{source}: labels must be from 0 to {n_outputs - 1}; given {int(labels.max())}")
     names = tuple(data.class_names)
-    return Samples(x=x, y=y, x_probe=probe, n_outputs=n_outputs, task=task, class_names=names, **held_out)
+    return Samples(
+        x=x, y=y, x_probe=probe, n_outputs=n_outputs, task=task, class_names=names, digests=digests,
+        groups=group_numbers(data.groups, len(y), f"{source}: groups"),
+        weights=weights_from(data.weights, len(y), source),
+        **held_out,
+    )  # fmt: skip
+
+
+def _is_streamed(data: Data, options: LoadOptions, source: str) -> bool:
+    """Return whether the parts stay where they are.
+
+    Raises:
+        InvalidInputError: They shall, but are no data sets of one tensor each.
+    """
+    parts = [part for part in (data.train, data.val, data.test) if part is not None]
+    if options.load == "memory":
+        return False
+    try:
+        can = all(_is_dataset(part) and can_stream(part) for part in parts)
+    except Exception as error:  # whatever a foreign data set raises
+        raise InvalidInputError(f"{source}: its first sample cannot be had; {error_text(error)}") from error
+    if options.load == "stream" and not can:
+        raise InvalidInputError(
+            f'{source}: load = "stream" in [data] needs parts that are torch data sets of pairs (input, label), each '
+            'input one tensor of pixels or floats; set load = "auto"'
+        )
+    if not can:
+        return False
+    first = parts[0][0][0]
+    n_bytes = sum(map(len, parts)) * torch.as_tensor(np.asarray(first)).numel()
+    return options.load == "stream" or n_bytes > STREAMED_BYTES
+
+
+def _is_dataset(part: Any) -> bool:
+    is_arrays = isinstance(part, (tuple, list, Mapping, torch.Tensor, np.ndarray))
+    return not is_arrays and hasattr(part, "__getitem__") and hasattr(part, "__len__")
 
 
 def _probe_alone(data: Data, probe: Any, source: str) -> Samples:
@@ -179,8 +234,7 @@ def _pair(part: Any, what: str) -> tuple[Any, torch.Tensor]:
     Raises:
         InvalidInputError: It is no pair and no data set of pairs, or holds what is no number.
     """
-    is_arrays = isinstance(part, (tuple, list, Mapping, torch.Tensor, np.ndarray))
-    if not is_arrays and hasattr(part, "__getitem__") and hasattr(part, "__len__"):
+    if _is_dataset(part):
         part = _stacked(part, what)
     if not (isinstance(part, (tuple, list)) and len(part) == 2):
         raise InvalidInputError(

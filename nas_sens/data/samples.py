@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -52,6 +52,11 @@ class LoadOptions:
         drop: Columns of a table to leave out.
         csv: How a CSV file is to be read; None to tell from the file.
         layout: Order of an array's axes, or "auto" to tell from its shape.
+        split: Which row is in which part: a column of a table, or a file beside pictures.
+        group: Column whose equal values stay in one part.
+        weight: Column that says how much a row counts in training.
+        load: Whether pictures are decoded at once or when they are used, or "auto" to tell from their size.
+        workers: How many processes decode streamed pictures; None for one a core.
         root: Folder where downloaded data sets lie.
         download: Whether a data set may be downloaded into ``root``.
     """
@@ -63,13 +68,18 @@ class LoadOptions:
     drop: tuple[str, ...] = ()
     csv: CsvSpec | None = None
     layout: Layout = "auto"
+    split: str | None = None
+    group: str | None = None
+    weight: str | None = None
+    load: Literal["auto", "memory", "stream"] = "auto"
+    workers: int | None = None
     root: str = "data"
     download: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """A data set in memory.
+    """A data set, in memory or streamed.
 
     Attributes:
         x: Inputs, float32 (n, channels, height, width), (n, channels, length) or (n, features); raw images in [0, 1];
@@ -89,6 +99,9 @@ class Samples:
         feature_names: Name of every feature of a table; empty where there are no names.
         columns: The columns of a table as they were understood; empty if it was none.
         notes: What was left out, taken for something or looks strange, one line each: the user is told.
+        groups: Which group each row of ``x`` is in, int64 (n,); None where every row stands for itself.
+        weights: How much each row of ``x`` counts in training, float64 (n,); None for all alike.
+        digests: Part ("train", "val", "test") to the digests of its files of pictures, uint8 (n, 16); empty of others.
     """
 
     x: Any
@@ -104,6 +117,9 @@ class Samples:
     feature_names: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
+    digests: Mapping[str, np.ndarray] = field(default_factory=dict)
+    groups: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
     def with_notes(self, notes: Sequence[str]) -> Samples:
         """Return the samples with more notes before their own."""
@@ -111,9 +127,9 @@ class Samples:
 
 
 def make_samples(
-    x: np.ndarray,
+    x: Any,
     y: np.ndarray,
-    x_test: np.ndarray | None = None,
+    x_test: Any = None,
     y_test: np.ndarray | None = None,
     *,
     source: str,
@@ -128,7 +144,8 @@ def make_samples(
     """Return checked samples from arrays.
 
     Args:
-        x: (n, features), pictures or sequences; see :func:`nas_sens.data._layout.inputs_from`.
+        x: (n, features), pictures or sequences, or pictures that are streamed; see
+            :func:`nas_sens.data._layout.inputs_from`.
         y: Labels (n,); see :func:`nas_sens.data._labels.labels_from`; for regression numbers (n,) or (n, 1).
         x_test: As ``x``, of the official test set.
         y_test: As ``y``, of the official test set.
@@ -146,7 +163,7 @@ def make_samples(
     """
     if (x_test is None) != (y_test is None):
         raise InvalidInputError(f"{source}: test inputs and test labels must be given together")
-    given = [np.asarray(part) for part in (x, x_test, val[0] if val else None) if part is not None]
+    given = [part for part in (x, x_test, val[0] if val else None) if part is not None]
     inputs, more = inputs_from(x, f"{source}: x", layout, beside=given)
     notes = [*notes, *more]
     labels = _train_labels(y, len(x), class_names, f"{source}: y") if task == "classification" else None
@@ -155,7 +172,7 @@ def make_samples(
         what = "classes" if labels else "different targets"
         raise InvalidInputError(f"{source}: at least 2 {what} are required, given 1; check the labels")
     n_outputs = max(int(targets.max()) + 1, len(class_names)) if labels else 1
-    held_out: dict[str, torch.Tensor] = {}
+    held_out: dict[str, Any] = {}
     for part, pair in (("test", (x_test, y_test)), ("val", val)):
         if pair is None or pair[0] is None or pair[1] is None:
             continue

@@ -22,6 +22,8 @@ import torch
 from ..core.errors import StorageError, first_line
 from ..core.identity import digest
 from ..core.inputs import mapped
+from .pictures import Pictures
+from .pixel_sources import InMemory
 from .splits import Splits
 
 _DAMAGED = (RuntimeError, EOFError, KeyError, ValueError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile)
@@ -45,16 +47,18 @@ def share(splits: Splits, folder: str | Path) -> Path:
         StorageError: It cannot be written.
     """
     values = {f.name: getattr(splits, f.name) for f in fields(splits)}
-    parts = {k: v for k, v in values.items() if k[:2] in ("x_", "y_") and v is not None}
+    parts = {k: v for k, v in values.items() if k[:2] in ("x_", "y_", "w_") and v is not None}
+    pictures = {k: parts.pop(k) for k, v in list(parts.items()) if isinstance(v, Pictures)}
     tensors = {k: mapped(lambda t: _alone(t.cpu()), v) for k, v in parts.items()}
-    rest = {k: list(v) if k in _TUPLES else v for k, v in values.items() if k not in tensors}
+    rest = {k: list(v) if k in _TUPLES else v for k, v in values.items() if k not in tensors and k not in pictures}
     path = Path(folder) / f"{splits.fingerprint}-{digest(rest)}.data"
     if path.exists():
         return path
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         # Every tensor begins at a multiple of 64 bytes, as in memory: results may depend on that in the last bits.
-        torch.save({"tensors": tensors, "rest": rest}, part)
+        raw = {k: _raw(v) for k, v in pictures.items()}
+        torch.save({"tensors": tensors, "rest": rest, "pictures": raw}, part)
         part.replace(path)
     except (OSError, RuntimeError) as error:  # PyTorch raises the latter on a full disk
         with suppress(OSError):
@@ -77,10 +81,29 @@ def open_shared(path: str | Path) -> Splits:
     try:
         content: dict[str, Any] = torch.load(Path(path), map_location="cpu", weights_only=True, mmap=True)
         rest: dict[str, Any] = {k: tuple(v) if k in _TUPLES else v for k, v in content["rest"].items()}
-        return Splits(**content["tensors"], **rest)
+        pictures: dict[str, Any] = {
+            k: Pictures(InMemory(v.pop("pixels")), **_as_given(v)) for k, v in content["pictures"].items()
+        }
+        return Splits(**content["tensors"], **pictures, **rest)
     except (*_DAMAGED, OSError) as error:
         reason = first_line(error)
         raise StorageError(f"the shared data {path} cannot be read: {reason}; start the search again") from error
+
+
+def _raw(x: Pictures) -> dict[str, Any]:
+    """Return pictures in memory as plain values and a tensor of their bytes.
+
+    Raises:
+        StorageError: They are streamed: every process has them from their files.
+    """
+    if not isinstance(x.source, InMemory) or x.rows is not None:
+        raise StorageError("pictures that are streamed are shared by their files and need no copy")
+    known: dict[str, Any] = {f: getattr(x, f) for f in ("scale", "has_unit_norm")}
+    return {"pixels": _alone(x.source.pixels.cpu()), **known, "mean": list(x.mean), "std": list(x.std)}
+
+
+def _as_given(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if k in _TUPLES else v for k, v in values.items()}
 
 
 def _alone(x: torch.Tensor) -> torch.Tensor:

@@ -3,88 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BeforeValidator, ConfigDict, Field
-from pydantic.dataclasses import dataclass as declared
 
+from ..core.device import in_double
 from ..core.errors import InvalidInputError
 from ..core.inputs import is_one_float, mapped, parts_of, rows_of, shape_of, shape_text
-from ..core.user_code import named
 from ._drawn_rows import at_most, balanced, hold_out
-from ._layout import Layout
 from ._split_notes import absent_notes, scale_notes
-from .csv_spec import CsvSpec
+from .data_spec import DataSpec
+from .pictures import Pictures, moments_of, unit_norm_
 from .samples import Samples, Task
 
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[int, Field(ge=1)]
-
+_ROWS = 256  # of pictures, at a time
+_DECODED_FOR_MOMENT = 512
 _CHUNK_NUMBERS = 2**20  # statistics are summed in float64 over about so many at a time, not over a copy of the data
-
-
-@declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
-class DataSpec:
-    """Which data a study uses, and how they are split.
-
-    Args:
-        name: A data set, as ``nas-sens list data`` shows them, or one with an argument: ``npz:PATH``, ``csv:PATH``,
-            ``folder:PATH``, ``hf:NAME``; or a function of one's own that returns ``ns.Data``, as ``module:function`` or
-            the function itself. A path is no part of a study's protocol, which the data's fingerprint is.
-        target: Column to predict (``csv``, ``hf``); None where the data set knows it.
-        task: What is to be learnt: ``classification``, ``regression``, or ``auto`` to tell from the data. In tables,
-            ``auto`` takes a target of text or truth values, or of at most 20 different whole numbers, for classes, and
-            any other for a quantity; arrays (``npz``) hold classes unless this says ``regression``.
-        image_size: Pixels to resize images to (``folder``, ``hf``), one number for squares or [height, width]; the
-            aspect is not kept. None where all images have one size once they are turned upright.
-        drop: Columns of a table (``csv``, ``hf``) to leave out.
-        csv: How a file is to be read (``csv``): separator, encoding, header line and so on. None to tell from it.
-        layout: Order of the axes of arrays (``npz``): ``nchw`` and ``nhwc`` for images, channels first or last,
-            ``nhw`` for grey ones, ``ncl`` and ``nlc`` for sequences, ``auto`` to tell from the shape.
-        train_samples: Size of the training subset, class-balanced; None for all that the split leaves.
-        val_fraction: Part of the training data held out for selection, unless the data set has a validation set.
-        test_fraction: Part held out for the report where the data set has no official test set.
-        val_samples: At most so many validation samples, stratified by class; None for all.
-        test_samples: At most so many test samples, stratified by class; None for all.
-        standardize: Subtract the training set's mean from inputs and divide by its standard deviation, per channel
-            (images) or per feature; otherwise inputs stay raw, images in [0, 1]. The targets of a regression are left
-            in their own units always.
-        unit_norm: Divide every input by its Euclidean norm, after standardising; inputs of zeros stay (fort2019,
-            section 3.1). Input noise, whose standard deviation does not follow, is then far larger beside them.
-        root: Folder where downloaded data sets lie.
-        download: Whether a data set may be downloaded into ``root``.
-        seed: Seed of the split.
-    """
-
-    name: Annotated[str, BeforeValidator(named)]
-    target: str | None = None
-    task: Literal["auto", "classification", "regression"] = "auto"
-    image_size: Positive | Annotated[tuple[Positive, Positive], Field(strict=False)] | None = None
-    drop: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    csv: CsvSpec | None = None
-    layout: Layout = "auto"
-    train_samples: Positive | None = None
-    val_fraction: Fraction = 0.2
-    test_fraction: Fraction = 0.2
-    val_samples: Positive | None = None
-    test_samples: Positive | None = None
-    standardize: bool = False
-    unit_norm: bool = False
-    root: str = "data"
-    download: bool = False
-    seed: Annotated[int, Field(ge=0)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
     """Training, validation and test set.
 
-    Inputs are a tensor (n, *input_shape), float32, or int64 where they are whole numbers such as tokens; several
+    Inputs are a tensor (n, *input_shape), float32, or int64 where they are whole numbers such as tokens; many or large
+    pictures are :class:`~nas_sens.data.pictures.Pictures`, whose rows are such tensors; several
     tensors are a tuple (by position) or a dict (by keyword) of such, all of n rows. Labels are int64 (n,); targets of a
     regression float32 (n, K); several labels at once 0 and 1, float32 (n, K); for other tasks any tensor (n, …). Where
     there are only inputs to score with, all parts are without rows: their shapes and types are those of one input.
@@ -98,6 +45,7 @@ class Splits:
         x_test: Inputs for the report only.
         y_test: Labels for the report only.
         x_probe: Inputs that candidates are scored with; None to take them from a part, as ``[score] inputs`` says.
+        w_train: How much each training sample counts in the loss, float32 (n,), of mean 1; None for all alike.
         n_outputs: Number of classes, of labels, or of numbers to predict.
         mean: What was subtracted from the raw inputs, per channel or feature; empty if nothing was.
         std: What they were divided by then.
@@ -105,6 +53,8 @@ class Splits:
         class_names: Name of every class, in the order of the labels; empty where labels are only numbers.
         feature_names: Name of every feature of a table, after one-hot encoding; empty where there are no names.
         notes: What was left out, taken for something or looks strange when the data were read, one line each.
+        content: 16 hexadecimal digits that are the same for the same files of pictures and the same split, wherever the
+            pictures are kept meanwhile; "" where inputs are no files.
     """
 
     name: str
@@ -116,12 +66,14 @@ class Splits:
     y_test: torch.Tensor
     n_outputs: int
     x_probe: Any = None
+    w_train: torch.Tensor | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     task: Task = "classification"
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    content: str = ""
 
     @property
     def input_shape(self) -> Any:
@@ -136,38 +88,49 @@ class Splits:
         """Whether there are only inputs to score with, and nothing to train on."""
         return len(self.y_train) == 0
 
+    @property
+    def is_streamed(self) -> bool:
+        """Whether inputs stay on the disk until they are used."""
+        return isinstance(self.x_train, Pictures) and self.x_train.is_streamed
+
     @cached_property
     def input_second_moment(self) -> float | None:
         """Second moment of an entry of the validation inputs, σ_x² of forouzesh2020.
 
-        None unless these are one tensor of floating-point numbers.
+        None unless these are one tensor of floating-point numbers. Of streamed pictures at most 512 are decoded for it.
         """
         x = self.x_probe if self.has_only_probe else self.x_val
         if not is_one_float(x):
             return None
+        if self.is_streamed and len(x) > _DECODED_FOR_MOMENT:
+            x = x[torch.linspace(0, len(x) - 1, _DECODED_FOR_MOMENT).long()]
         return float(sum(rows.square().sum() for rows in _chunks(x))) / int(x.numel())
 
     @cached_property
     def fingerprint(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of all tensors: the same only for the same data and split.
 
-        Paths, times of change, and the order in which a file system lists files have no part in it.
+        Paths, times of change, and the order in which a file system lists files have no part in it. Of streamed
+        pictures it is ``content``: all would have to be decoded to know their numbers.
         """
+        if self.is_streamed:
+            return self.content
         content = hashlib.sha256()
         for f in fields(self):
             value = getattr(self, f.name)
             if isinstance(value, dict):
                 content.update(str(list(value)).encode())
             for tensor in parts_of(value):
-                if isinstance(tensor, torch.Tensor):
+                if isinstance(tensor, (torch.Tensor, Pictures)):
                     content.update(str(tuple(tensor.shape)).encode())
-                    content.update(tensor.cpu().contiguous().numpy().reshape(-1).view(np.uint8).data)
+                    for rows in [tensor] if isinstance(tensor, torch.Tensor) else tensor.split(_ROWS):
+                        content.update(rows.cpu().contiguous().numpy().reshape(-1).view(np.uint8).data)
         return content.hexdigest()[:16]
 
     def to(self, device: torch.device | str) -> Splits:
         """Return the same splits with all tensors on ``device``."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        tensors = {k: v for k, v in values.items() if k[:2] in ("x_", "y_") and v is not None}
+        tensors = {k: v for k, v in values.items() if k[:2] in ("x_", "y_", "w_") and v is not None}
         moved: dict[str, Any] = {k: mapped(lambda t: t.to(device), v) for k, v in tensors.items()}
         return replace(self, **moved)
 
@@ -188,12 +151,12 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
     train = np.arange(len(samples.y))
     x_test, y_test, x_val, y_val = samples.x_test, samples.y_test, samples.x_val, samples.y_val
     if x_test is None or y_test is None:
-        train, test = hold_out(train, labels, spec.test_fraction, spec, "test_fraction", samples.class_names)
+        train, test = hold_out(train, labels, spec.test_fraction, spec, "test_fraction", samples)
         x_test, y_test = samples.x, samples.y
     else:
         test = np.arange(len(y_test))
     if x_val is None or y_val is None:
-        train, val = hold_out(train, labels, spec.val_fraction, spec, "val_fraction", samples.class_names)
+        train, val = hold_out(train, labels, spec.val_fraction, spec, "val_fraction", samples)
         x_val, y_val = samples.x, samples.y
     else:
         val = np.arange(len(y_val))
@@ -204,19 +167,21 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
     test = at_most(test, None if is_regression else y_test.numpy(), spec.test_samples, spec)
     result = Splits(
         name=spec.name,
-        x_train=rows_of(samples.x, train),
+        x_train=_part(samples.x, train),
         y_train=samples.y[train],
-        x_val=rows_of(x_val, val),
+        x_val=_part(x_val, val),
         y_val=y_val[val],
-        x_test=rows_of(x_test, test),
+        x_test=_part(x_test, test),
         y_test=y_test[test],
         x_probe=None if samples.x_probe is None else mapped(torch.clone, samples.x_probe),
+        w_train=None if samples.weights is None else _of_mean_one(samples.weights[train], spec),
         n_outputs=samples.n_outputs,
         task=samples.task,
         class_names=samples.class_names,
         feature_names=samples.feature_names,
         notes=samples.notes,
     )
+    result = replace(result, content=_content_of(result, samples, {"train": train, "val": val, "test": test}, spec))
     if samples.task == "regression":
         _check_targets_vary(result)
     absent = [] if is_regression else absent_notes(result)
@@ -225,10 +190,51 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
     result = _standardize_(result) if spec.standardize else result
     result = replace(_in_single(result), notes=(*result.notes, *absent, *notes))
     if spec.unit_norm:
-        for x in _inputs_of(result).values():
-            norms = torch.linalg.vector_norm(x.flatten(1), dim=1)
-            x.div_(torch.where(norms > 0, norms, 1.0).view(-1, *[1] * (x.ndim - 1)))
+        result = _changed(result, lambda x: replace(x, has_unit_norm=True), unit_norm_)
     return result
+
+
+def _of_mean_one(weights: np.ndarray, spec: DataSpec) -> torch.Tensor:
+    """Return weights float32 (n,) of mean 1.
+
+    Raises:
+        InvalidInputError: All of them are 0.
+    """
+    if not weights.any():
+        raise InvalidInputError(f"data {spec.name!r}: all training samples have the weight 0; give some of them more")
+    return torch.from_numpy(weights / weights.mean()).float()
+
+
+def _part(x: Any, rows: np.ndarray) -> Any:
+    """Return a copy of some rows; of streamed pictures nothing is read."""
+    return x.part(rows) if isinstance(x, Pictures) else rows_of(x, rows)
+
+
+def _changed(
+    splits: Splits, pictures: Callable[[Pictures], Pictures], tensor_: Callable[[torch.Tensor], object]
+) -> Splits:
+    """Return splits with other inputs: of pictures what a function makes of them, tensors changed in place."""
+    parts: dict[str, Any] = {}
+    for key, x in _inputs_of(splits).items():
+        if isinstance(x, Pictures):
+            parts[key] = pictures(x)
+        else:
+            tensor_(x)
+    return replace(splits, **parts)
+
+
+def _content_of(splits: Splits, samples: Samples, rows: Mapping[str, np.ndarray], spec: DataSpec) -> str:
+    """Return a digest of the files of pictures in every part, of their labels, and of what becomes of them."""
+    if not samples.digests:
+        return ""
+    content = hashlib.sha256(str((splits.x_train.shape[1:], spec.standardize, spec.unit_norm)).encode())
+    for part, chosen in rows.items():
+        content.update(f"{part} {len(chosen)}".encode())
+        content.update(samples.digests.get(part, samples.digests["train"])[chosen].tobytes())
+        content.update(getattr(splits, f"y_{part}").numpy().tobytes())
+    if splits.w_train is not None:
+        content.update(splits.w_train.numpy().tobytes())
+    return content.hexdigest()[:16]
 
 
 def _check_kind(samples: Samples, spec: DataSpec) -> None:
@@ -256,8 +262,7 @@ def _only_probe(samples: Samples, spec: DataSpec) -> Splits:
     labels: dict[str, Any] = {f"y_{part}": samples.y.clone() for part in ("train", "val", "test")}
     x_probe = mapped(torch.clone, samples.x_probe)
     if spec.unit_norm:
-        norms = torch.linalg.vector_norm(x_probe.flatten(1), dim=1)
-        x_probe.div_(torch.where(norms > 0, norms, 1.0).view(-1, *[1] * (x_probe.ndim - 1)))
+        unit_norm_(x_probe)
     return Splits(
         name=spec.name,
         **parts,
@@ -270,7 +275,7 @@ def _only_probe(samples: Samples, spec: DataSpec) -> Splits:
     )
 
 
-def _inputs_of(splits: Splits) -> dict[str, torch.Tensor]:
+def _inputs_of(splits: Splits) -> dict[str, Any]:
     """Return the inputs of all parts by the names of their fields."""
     found = {key: getattr(splits, key) for key in ("x_train", "x_val", "x_test", "x_probe")}
     return {key: x for key, x in found.items() if x is not None}
@@ -301,20 +306,32 @@ def _check_targets_vary(splits: Splits) -> None:
             )
 
 
-def _chunks(x: torch.Tensor) -> Iterator[torch.Tensor]:
+def _chunks(x: Any) -> Iterator[torch.Tensor]:
     """Return an iterator over the rows in float64, some at a time."""
-    return (rows.double() for rows in x.split(max(1, _CHUNK_NUMBERS // max(1, x[0].numel()))))
+    each = max(1, _CHUNK_NUMBERS // max(1, math.prod(x.shape[1:])))
+    return (in_double(rows) for rows in x.split(each))
 
 
 def _standardize_(splits: Splits) -> Splits:
-    x = splits.x_train
+    mean, std = _moments(splits.x_train)
+    # Rounding leaves a constant a tiny deviation from its mean: it must not be blown up.
+    std = torch.where(std > 1e-12 * mean.abs(), std, 1.0)
+    shape = (1, -1) + (1,) * (splits.x_train.ndim - 2)
+    known: dict[str, Any] = {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}
+
+    def standardise_(x: torch.Tensor) -> None:
+        x.sub_(mean.float().view(shape)).div_(std.float().view(shape))
+
+    return replace(_changed(splits, lambda x: replace(x, **known), standardise_), **known)
+
+
+def _moments(x: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation of each channel or feature, float64."""
+    if isinstance(x, Pictures) and (found := moments_of(x)) is not None:
+        return found
     axes = tuple(i for i in range(x.ndim) if i != 1)
     shape = (1, -1) + (1,) * (x.ndim - 2)
     n = x.numel() // x.shape[1]
     mean = torch.stack([rows.sum(axes) for rows in _chunks(x)]).sum(0) / n
     variance = torch.stack([(rows - mean.view(shape)).square_().sum(axes) for rows in _chunks(x)]).sum(0) / n
-    # Rounding leaves a constant a tiny deviation from its mean: it must not be blown up.
-    std = torch.where(variance.sqrt() > 1e-12 * mean.abs(), variance.sqrt(), 1.0)
-    for part in _inputs_of(splits).values():
-        part.sub_(mean.float().view(shape)).div_(std.float().view(shape))
-    return replace(splits, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+    return mean, variance.sqrt()

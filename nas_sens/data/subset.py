@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..core.inputs import rows_of
+from ..core.inputs import mapped, rows_of
 
 
 def stratified_order(y: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
@@ -36,7 +36,9 @@ def stratified_order(y: torch.Tensor, *, generator: torch.Generator) -> torch.Te
 
 
 def part_of(x: Any, y: torch.Tensor, n: int, *, generator: torch.Generator) -> tuple[Any, torch.Tensor]:
-    """Return ``n`` samples that stand for the set, by :func:`stratified_order`; the set itself if it has no more.
+    """Return ``n`` samples that stand for the set, by :func:`stratified_order`; all of it if it has no more.
+
+    Of inputs that lie on the disk only these are read.
 
     Args:
         x: Inputs (N, *input_shape), of any structure.
@@ -45,6 +47,11 @@ def part_of(x: Any, y: torch.Tensor, n: int, *, generator: torch.Generator) -> t
         generator: Source of the choice. One on the CPU chooses the same samples wherever the set lies.
     """
     if n >= len(y):
-        return x, y
-    rows = stratified_order(y.to(generator.device), generator=generator)[:n]
+        return mapped(lambda part: part if isinstance(part, torch.Tensor) else part[:], x), y
+    rows = chosen_rows(y, n, generator=generator)
     return rows_of(x, rows), y[rows.to(y.device)]
+
+
+def chosen_rows(y: torch.Tensor, n: int, *, generator: torch.Generator) -> torch.Tensor:
+    """Return the numbers of the rows that :func:`part_of` takes, on the device of ``generator``."""
+    return stratified_order(y.to(generator.device), generator=generator)[:n]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..core.inputs import parts_of, shape_of, shape_to_json
+from .pictures import Pictures
 from .samples import Column, Samples
 from .splits import Splits
 
@@ -24,7 +25,8 @@ class Understanding:
         parts: Part to the number of its samples.
         classes: Class to the number of its samples in every part; empty for regression.
         target_range: Smallest and largest target of a regression; None for classes.
-        input_range: Smallest and largest number of all inputs, as networks see them.
+        input_range: Smallest and largest number of all inputs, as networks see them; of pictures that are not floats in
+            memory the bounds of 0 and 255, as they are not decoded for it.
         columns: Columns of a table.
         fingerprint: Of the data and their split; "" if they are not split.
         notes: What the user should know.
@@ -95,6 +97,7 @@ def _classes(samples: Samples, y: dict[str, torch.Tensor]) -> dict[str, dict[str
 
 def _range(parts: Sequence[Any]) -> tuple[float, float]:
     tensors = [tensor for part in parts for tensor in parts_of(part) if tensor.numel()]
-    if not tensors:
+    bounds = [t.bounds() if isinstance(t, Pictures) else (float(t.min()), float(t.max())) for t in tensors]
+    if not bounds:
         return 0.0, 0.0
-    return min(float(t.min()) for t in tensors), max(float(t.max()) for t in tensors)
+    return min(low for low, _ in bounds), max(high for _, high in bounds)

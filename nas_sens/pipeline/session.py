@@ -197,12 +197,7 @@ def _resumed(spec: StudySpec, there: Mapping[str, Any], prepared: Prepared, data
             f"the study {spec.name!r} was scored by an older nas_sens, whose random networks had other weights; rank, "
             "report and export still read it, but to go on start a new study with --name"
         )
-    given = prepared.splits.fingerprint
-    if (begun := of_study(spec.name, there, "data_fingerprint")) != given:
-        raise InvalidInputError(
-            f"the data of study {spec.name!r} changed: fingerprint {begun} stored, {given} given; "
-            "restore the data, or start a new study with --name"
-        )
+    _check_data(spec.name, there, prepared.splits)
     table, given = there.get("table_fingerprint", "none"), _fingerprint(prepared.table)
     if table != given and is_trained:
         raise InvalidInputError(
@@ -210,6 +205,26 @@ def _resumed(spec: StudySpec, there: Mapping[str, Any], prepared: Prepared, data
             "[train] table, or start a new study with --name"
         )
     return spec
+
+
+def _check_data(name: str, there: Mapping[str, Any], splits: Splits) -> None:
+    """Check that a study goes on with its data: by their numbers, or by the files of pictures that are streamed now.
+
+    Raises:
+        InvalidInputError: They are others.
+    """
+    given, begun, content = splits.fingerprint, of_study(name, there, "data_fingerprint"), there.get("data_content", "")
+    if begun == given or (content and content == splits.content):
+        return
+    if splits.is_streamed and not content:
+        raise InvalidInputError(
+            f"the study {name!r} was begun when all pictures were decoded at the start, and cannot be compared with "
+            'streamed ones; set load = "memory" in [data], or start a new study with --name'
+        )
+    raise InvalidInputError(
+        f"the data of study {name!r} changed: fingerprint {begun} stored, {given} given; "
+        "restore the data, or start a new study with --name"
+    )
 
 
 def _threads(there: Mapping[str, Any], name: str, progress: Progress) -> dict[str, int]:
@@ -247,6 +262,7 @@ def _study_attributes(spec: StudySpec, prepared: Prepared) -> dict[str, Any]:
         "study": canonical_json(spec.to_dict()),
         "space_digest": spec.search_space.digest,
         "data_fingerprint": splits.fingerprint,
+        **({"data_content": splits.content} if splits.content else {}),
         "score_inputs": _SCORE_INPUTS,
         "score_weights": _SCORE_WEIGHTS,
         "n_threads": torch.get_num_threads(),

@@ -27,6 +27,7 @@ from ..core.inputs import (
 )
 from ..core.outputs import Output, output_of, picked
 from ..data import Splits
+from ..data.pictures import mean_and_std
 from ..data.subset import part_of
 from ..metrics._as_measured import float_type
 from ..metrics._noise_at import altered_behind, enters_inside, noise_like
@@ -61,7 +62,7 @@ def probe_inputs(splits: Splits, spec: ScoreSpec, *, seed: int) -> tuple[Any, to
                 f"{splits.name!r} are {shape_text(splits.input_shape)}; take another value"
             )
         generator = make_generator("gaussian inputs", seed, device=given.device)
-        mean, std = given.mean(dim=0), given.std(dim=0, correction=0)
+        mean, std = mean_and_std(given)
         shape = (spec.n_inputs, *splits.input_shape)
         return torch.randn(shape, generator=generator, device=mean.device, dtype=mean.dtype) * std + mean, None
     if splits.x_probe is not None and spec.inputs == "validation":

@@ -32,6 +32,7 @@ _OF_STUDY: dict[str, tuple[type, ...]] = {
     "study": (str,),
     "objective": (str,),
     "data_fingerprint": (str,),
+    "data_content": (str,),
     "space_digest": (str,),
     "task": (str,),
     "input_shape": (list, dict),

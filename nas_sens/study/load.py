@@ -87,7 +87,9 @@ def _study_of(table: Mapping[str, Any], path: Path, *, where: str = "") -> Study
     data = values.get("data")
     if isinstance(data, DataSpec):
         root = _near(data.root, path) if "root" in table["data"] else data.root
-        values["data"] = replace(data, name=_beside(data.name, path), root=root)
+        is_file = data.split is not None and not data.name.startswith("csv:")  # there it is a column
+        split = _near(data.split, path) if is_file and data.split is not None else data.split
+        values["data"] = replace(data, name=_beside(data.name, path), root=root, split=split)
     values["figures"] = _figures_of(values.get("figures", []), path)
     return validate(StudySpec, values, source=str(path))
 

@@ -21,6 +21,9 @@ _FREE = (
     "search.grow",
     "data.root",
     "data.download",
+    "data.split",
+    "data.load",
+    "data.workers",
     "train.table",
     "train.checkpoint_seconds",
 )

@@ -25,6 +25,7 @@ Loss = Literal["cross_entropy", "mse"]
 SEARCHABLE = (
     *("optimizer", "learning_rate", "schedule", "warmup_epochs", "min_learning_rate", "decay_epochs", "decay_rate"),
     *("weight_decay", "momentum", "nesterov", "max_gradient_norm", "batch_size"),
+    *("label_smoothing", "mixup", "cutmix", "ema_decay", "layer_decay", "accumulate"),
     *("label_noise", "augmentation", "samples"),
 )
 Pruner = Literal["none", "asha", "hyperband", "median"]
@@ -58,11 +59,28 @@ class TrainSpec:
         weight_decay: As the optimizer of that name in PyTorch understands it.
         momentum: Of ``sgd`` and ``rmsprop``.
         nesterov: Whether the momentum of ``sgd`` is Nesterov's.
+        layer_decay: Factor of the learning rate from each group of layers to the one before it, the last layers having
+            all of it; biases and norms then have no weight decay. Layers are timm's groups, of other networks the
+            modules with a weight matrix in their order. 1 for one rate.
+        ema_decay: Share of an average of all weights so far that is kept at a step (timm's ``ModelEmaV3``): the network
+            that is evaluated, measured and kept is the average; None for the weights themselves.
         max_gradient_norm: Norm of all gradients together above which they are scaled down to it; None for never.
-        batch_size: Samples a step; ``full`` for the whole training set.
+        batch_size: Samples of a pass through the network; ``full`` for the whole training set.
+        accumulate: Passes whose gradients are added before a step, which is then that of so many times more samples;
+            batch normalisation sees those of a pass.
         loss: ``cross_entropy``, or ``mse``: mean over classes of the squared distance to one-hot targets. Regressions
             have ``mse`` always, several labels at once ``cross_entropy``, which is binary then, its mean over labels.
             All losses that are reported are of this kind.
+        class_weights: How much classes count in the training loss: ``none`` for every sample alike, ``balanced`` for
+            every class alike, its samples by n / (K · n_class), or a list of a weight for each class, in their order.
+            The weights of samples, with those of ``[data] weight``, are scaled to a mean of 1. With several labels at
+            once a weight is what the loss of a true label is multiplied by, ``balanced`` the number of false ones by
+            that of true ones. Losses and errors of the trained network count every sample once.
+        label_smoothing: Share of a label's weight that is spread over all classes in the training loss.
+        mixup: Parameter α of the Beta distribution of how much of an image of the same batch is added to each (mixup,
+            Zhang et al. 2018), its label likewise; 0 for none. Together with ``cutmix``, each batch has either one.
+            Loss and error of the training batches are of the mixed ones.
+        cutmix: The same for a rectangle that is replaced (CutMix, Yun et al. 2019).
         augmentation: Any of ``translation`` (by up to ``max_translation`` pixels along each axis, wrapping around),
             ``flip`` (left and right, with probability ½), ``vertical_flip``, ``rotation`` (by a random multiple of
             90°, square images only); of training images, anew in every batch. One kind may stand without a list;
@@ -71,6 +89,11 @@ class TrainSpec:
         transforms: Transforms of ``torchvision.transforms.v2`` that training images go through after ``augmentation``,
             on their device, such as ``[{name = "RandomErasing", p = 0.25}]``: their names and arguments. Each eighth of
             a batch has draws of its own. Pixels are in [0, 1] unless ``[data] standardize`` is set.
+        timm_transform: Arguments of timm's ``create_transform``, such as ``{scale = [0.35, 1.0], auto_augment =
+            "rand-m9-mstd0.5-inc1"}``: training pictures are cropped, resized and changed as in timm's own trainings,
+            each from its file where they lie in files; ``{}`` is timm's default, a crop of 8 to 100 % of the area, and
+            a flip. ``re_prob`` and other arguments of random erasing have no effect: take ``transforms``. Validation,
+            test and scoring see pictures as ``[data]`` says.
         samples: Train on so many of the training set only, with its classes in proportion: other ones for every seed,
             but the same for all architectures, and fewer are a part of more. None for all of it. Figures and measures
             of the training set are of these; validation and test sets stay as they are.
@@ -78,6 +101,7 @@ class TrainSpec:
             training set are for the labels that were trained on; validation and test labels stay true.
         noisy_epochs: None to train on the noisy labels throughout. Else so many epochs on them come before the
             ``epochs`` on the true labels (liao2018, random pre-training), the latter with a new optimizer and schedule.
+        compile: Whether the network is compiled for the passes of training (``torch.compile``).
         precision: ``bfloat16`` or ``float16`` for PyTorch's automatic mixed precision on CUDA; on the CPU all is
             ``float32``.
         seeds: Trainings per candidate: initial weights, order of samples, dropout, augmentation and label noise differ.
@@ -124,15 +148,24 @@ class TrainSpec:
     weight_decay: NotNegative = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     nesterov: bool = False
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     max_gradient_norm: AboveZero | None = None
     batch_size: Positive | Literal["full"] = 128
+    accumulate: Positive = 1
     loss: Loss = "cross_entropy"
+    class_weights: Literal["none", "balanced"] | Annotated[tuple[AboveZero, ...], Field(strict=False)] = "none"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mixup: NotNegative = 0.0
+    cutmix: NotNegative = 0.0
     augmentation: Annotated[tuple[Augmentation, ...], Field(strict=False), BeforeValidator(_one_kind)] = ()
     max_translation: Positive = 4
     transforms: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
+    timm_transform: dict[str, Any] | None = None
     samples: Positive | None = None
     label_noise: Share = 0.0
     noisy_epochs: Positive | None = None
+    compile: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     seeds: Positive = 2
     stop_loss: AboveZero | None = None
@@ -173,7 +206,11 @@ class TrainSpec:
             return self
         if self.batch_size != "full":
             raise ValueError(f'needs batch_size = "full" with optimizer "lbfgs"; given {self.batch_size}')
-        for key, none in (("weight_decay", 0.0), ("max_gradient_norm", None), ("precision", "float32")):
+        nothing: tuple[tuple[str, Any], ...] = (
+            *(("weight_decay", 0.0), ("max_gradient_norm", None), ("precision", "float32")),
+            *(("mixup", 0.0), ("cutmix", 0.0), ("layer_decay", 1.0), ("ema_decay", None)),
+        )
+        for key, none in nothing:
             if getattr(self, key) != none:
                 raise ValueError(f'cannot have {key} with optimizer "lbfgs"; given {getattr(self, key)!r}; remove it')
         return self

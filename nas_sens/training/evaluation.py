@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,12 +15,13 @@ from ..core.errors import InvalidInputError
 from ..core.module_mode import evaluation_mode
 from ..core.outputs import picked
 from ..data import Task
+from ..data.pictures import Pictures
 from ..metrics.temperature import temperature as temperature_of
 from ..study.train_spec import Loss
 from .limits import LIMITS
 
 
-def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def outputs_of(model: Callable[..., Any], x: torch.Tensor) -> torch.Tensor:
     """Return the outputs (n, K) of a network: of a dict or an object that it returns, its ``logits``.
 
     Raises:
@@ -33,8 +36,15 @@ def outputs_of(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return found
 
 
-def loss_of(outputs: torch.Tensor, y: torch.Tensor, loss: Loss, reduction: str = "mean") -> torch.Tensor:
-    """Return the loss of outputs (n, K), its mean or sum over samples.
+def loss_of(
+    outputs: torch.Tensor,
+    y: torch.Tensor,
+    loss: Loss,
+    reduction: str = "mean",
+    *,
+    of_labels: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Return the loss of outputs (n, K), its mean or sum over samples, or of each of them (n,).
 
     ``mse`` is a mean over the K outputs, as ``cross_entropy`` is with several labels at once, where it is binary.
 
@@ -42,7 +52,8 @@ def loss_of(outputs: torch.Tensor, y: torch.Tensor, loss: Loss, reduction: str =
         outputs: Logits, or predictions of a regression.
         y: Labels int64 (n,), one-hot encoded for ``mse``, or targets of the shape of ``outputs``.
         loss: Which loss.
-        reduction: ``mean`` or ``sum``.
+        reduction: ``mean``, ``sum`` or ``none``.
+        of_labels: With several labels at once, what the loss of a true label is multiplied by (K,); None for nothing.
 
     Raises:
         InvalidInputError: Targets are of another shape than outputs.
@@ -54,12 +65,16 @@ def loss_of(outputs: torch.Tensor, y: torch.Tensor, loss: Loss, reduction: str =
     if loss == "cross_entropy":
         if not y.is_floating_point():
             return functional.cross_entropy(outputs, y, reduction=reduction)
-        several = functional.binary_cross_entropy_with_logits(outputs, y.to(outputs.dtype), reduction=reduction)
-        return several if reduction == "mean" else several / outputs.shape[1]
+        several = functional.binary_cross_entropy_with_logits(
+            outputs, y.to(outputs.dtype), reduction=reduction, pos_weight=of_labels
+        )
+        return (
+            several.mean(1) if reduction == "none" else several if reduction == "mean" else several / outputs.shape[1]
+        )
     if not y.is_floating_point():
         y = functional.one_hot(y, outputs.shape[1])
     squares = functional.mse_loss(outputs, y.to(outputs.dtype), reduction=reduction)
-    return squares if reduction == "mean" else squares / outputs.shape[1]
+    return squares.mean(1) if reduction == "none" else squares if reduction == "mean" else squares / outputs.shape[1]
 
 
 def n_wrong(outputs: torch.Tensor, y: torch.Tensor, task: Task) -> torch.Tensor:
@@ -85,7 +100,7 @@ def error_of(wrong: torch.Tensor, y: torch.Tensor, task: Task) -> torch.Tensor:
 @torch.inference_mode()
 def evaluate(
     model: nn.Module,
-    x: torch.Tensor,
+    x: torch.Tensor | Pictures,
     y: torch.Tensor,
     *,
     task: Task,
@@ -119,7 +134,7 @@ def evaluate(
 
 @torch.inference_mode()
 def fitted_temperature(
-    model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, batch_size: int = LIMITS.evaluation_batch
+    model: nn.Module, x: torch.Tensor | Pictures, y: torch.Tensor, *, batch_size: int = LIMITS.evaluation_batch
 ) -> float:
     """Return the temperature that minimises the cross-entropy on a set; 1 where none does (all right, or all wrong)."""
     with evaluation_mode(model):

@@ -1,9 +1,10 @@
-"""One pass of gradient steps over a training set that lies on the device: no data loader, no waiting for the device."""
+"""One pass of gradient steps over a training set that lies on the device, or comes to it: no waiting for the device."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -12,9 +13,47 @@ from ..core.device import in_double, where_doubles_are
 from ..data import Task
 from ..data.augmentation import augment
 from ..data.image_transforms import make_transforms
+from ..data.pictures import Pictures
 from ..study.train_spec import TrainSpec
+from .compiled import compiled
 from .evaluation import error_of, loss_of, n_wrong, outputs_of
 from .limits import LIMITS, Limits
+from .mixing import make_mixing
+from .weights import NO_WEIGHTS, LossWeights
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A pass through the network.
+
+    Attributes:
+        x: Its inputs.
+        y: Their labels.
+        weights: How much each of them counts; None for all alike.
+        is_first: Whether a step begins with it.
+        is_last: Whether a step ends with it.
+        share: Of the samples of its step.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+    weights: torch.Tensor | None
+    is_first: bool
+    is_last: bool
+    share: float
+
+
+def _of_step(n_before: int, n: int, n_all: int, size: int) -> tuple[bool, bool, float]:
+    """Return whether a step begins and ends with a batch, and what share of the step's samples it is.
+
+    Args:
+        n_before: Samples of the epoch before it.
+        n: Its samples.
+        n_all: Samples of the epoch.
+        size: Samples of a step.
+    """
+    first = n_before % size
+    return first == 0, first + n >= size or n_before + n >= n_all, n / min(size, n_all - n_before + first)
 
 
 class GradientSteps:
@@ -27,6 +66,8 @@ class GradientSteps:
         task: What is learnt.
         order: Source of the order of samples, on the device.
         moves: Source of augmentation, on the device.
+        n_outputs: Of the network.
+        after_step: Called when parameters have changed.
         limits: How the work is cut up.
     """
 
@@ -39,10 +80,14 @@ class GradientSteps:
         task: Task,
         order: torch.Generator,
         moves: torch.Generator,
+        n_outputs: int,
+        after_step: Callable[[], None] | None = None,
         limits: Limits = LIMITS,
     ) -> None:
         self.model, self.optimizer, self.spec, self.task = model, optimizer, spec, task
         self._order, self._moves, self._limits = order, moves, limits
+        self._forward = compiled(model) if spec.compile else model
+        self._mix, self._after_step = make_mixing(spec, n_outputs), after_step
         self._transform = make_transforms(spec.transforms) if spec.transforms else None
         self._parameters = list(model.parameters())
         self._loss = spec.loss_for(task)
@@ -51,8 +96,8 @@ class GradientSteps:
         # Gradients in float16 underflow unless the loss is scaled up.
         self.scaler = torch.amp.GradScaler("cuda", enabled=self._dtype == torch.float16)
 
-    def epoch(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Take one pass over inputs ``x`` and labels ``y``.
+    def epoch(self, x: torch.Tensor | Pictures, y: torch.Tensor, weights: LossWeights = NO_WEIGHTS) -> torch.Tensor:
+        """Take one pass over inputs ``x`` and labels ``y``, of which some may count more.
 
         Returns:
             Float64 (2,) on the device, if it has that type: mean loss and error of the batches as they were trained on.
@@ -64,12 +109,17 @@ class GradientSteps:
         counts: list[int] = []
         outputs: list[torch.Tensor] = []
         targets: list[torch.Tensor] = []
-        for xs, ys in self._batches(x, y, size):
-            if len(ys) == 1 and counts and size > 1:
-                continue  # batch normalisation cannot train on a single sample that is left over
-            loss, output = self._step(xs, ys)
+        # Batch normalisation cannot train on a single sample that is left over.
+        n_used = len(y) - 1 if len(y) > size > 1 and len(y) % size == 1 else len(y)
+        n_before = 0
+        for xs, ys, ws in self._batches(x, y, weights.samples, size):
+            if n_before == n_used:
+                break
+            batch = _Batch(xs, ys, ws, *_of_step(n_before, len(ys), n_used, size * self.spec.accumulate))
+            loss, output, ys = self._step(batch, weights.labels)
             losses.append(loss)
             counts.append(len(ys))
+            n_before += len(ys)
             outputs.append(output)
             targets.append(ys)
             if len(outputs) == self._limits.folded_batches:
@@ -82,33 +132,42 @@ class GradientSteps:
         error = error_of(torch.stack(wrong).sum(dim=0), y, self.task) * (len(y) / sum(counts))
         return torch.stack([mean, error])
 
-    def _batches(self, x: torch.Tensor, y: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _batches(
+        self, x: torch.Tensor | Pictures, y: torch.Tensor, weights: torch.Tensor | None, size: int
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
         permutation = torch.randperm(len(x), generator=self._order, device=x.device)
         ys = y.index_select(0, permutation).split(size)
-        if x.numel() <= self._limits.gathered_numbers:
-            return zip(x.index_select(0, permutation).split(size), ys, strict=True)
-        return zip((x.index_select(0, rows) for rows in permutation.split(size)), ys, strict=True)
+        ws = [None] * len(ys) if weights is None else weights.index_select(0, permutation).split(size)
+        if isinstance(x, Pictures):
+            xs = x.batches(permutation, size)
+        elif x.numel() <= self._limits.gathered_numbers:
+            xs = iter(x.index_select(0, permutation).split(size))
+        else:
+            xs = (x.index_select(0, rows) for rows in permutation.split(size))
+        return zip(xs, ys, ws, strict=True)
 
-    def _step(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Change the parameters by one batch.
+    def _step(self, batch: _Batch, of_labels: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Add a batch's gradients, and change the parameters by them when all of a step are there.
+
+        Args:
+            batch: The batch.
+            of_labels: See `loss_of`.
 
         Returns:
-            Its loss and outputs before that.
+            Its loss and outputs before that, and the labels that it was trained on, of mixed ones the largest share.
         """
-        kinds = self.spec.augmentation
-        if kinds:
-            x = augment(x, kinds, max_translation=self.spec.max_translation, generator=self._moves)
-        if self._transform is not None:
-            x = self._transform(x)
+        x, y, shares = self._seen(batch)
         found: list[torch.Tensor] = []
 
         def gradients() -> torch.Tensor:
-            for parameter in self._parameters:  # as zero_grad does, without its bookkeeping
-                parameter.grad = None
+            if batch.is_first:
+                for parameter in self._parameters:  # as zero_grad does, without its bookkeeping
+                    parameter.grad = None
             with self._precision():
-                outputs = outputs_of(self.model, x)
-                loss = loss_of(outputs, y, self._loss)
-            self.scaler.scale(loss).backward() if self.scaler.is_enabled() else loss.backward()
+                outputs = outputs_of(self._forward, x)
+                loss = self._loss_of(outputs, y if shares is None else shares, batch.weights, of_labels)
+            part = loss if batch.share == 1.0 else loss * batch.share
+            self.scaler.scale(part).backward() if self.scaler.is_enabled() else part.backward()
             if not found:  # L-BFGS asks more than once
                 found.extend((loss.detach(), outputs.detach()))
             return loss
@@ -116,8 +175,44 @@ class GradientSteps:
         if self.spec.optimizer == "lbfgs":
             closure: Callable[[], float] = gradients  # type: ignore[assignment]
             self.optimizer.step(closure)
-            return found[0], found[1]
+            return found[0], found[1], y
         gradients()
+        if batch.is_last:
+            self._change()
+        return found[0], found[1], y
+
+    def _seen(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Return inputs as the network sees them, their labels, and the shares of classes where samples are mixed."""
+        x, y, kinds = batch.x, batch.y, self.spec.augmentation
+        if kinds:
+            x = augment(x, kinds, max_translation=self.spec.max_translation, generator=self._moves)
+        if self._transform is not None:
+            x = self._transform(x)
+        if self._mix is None or len(y) == 1:
+            return x, y, None
+        x, shares = self._mix(x, y)
+        return x, shares.argmax(dim=1), shares
+
+    def _loss_of(
+        self,
+        outputs: torch.Tensor,
+        y: torch.Tensor,
+        weights: torch.Tensor | None,
+        of_labels: torch.Tensor | None,
+    ) -> torch.Tensor:
+        smoothing = self.spec.label_smoothing
+        if self.task == "classification" and (y.is_floating_point() or smoothing):
+            if self._loss == "mse":
+                return nn.functional.mse_loss(outputs, y.to(outputs.dtype))
+            how = "mean" if weights is None else "none"
+            losses = nn.functional.cross_entropy(outputs, y, reduction=how, label_smoothing=smoothing)
+            return losses if weights is None else (losses * weights).mean()
+        if weights is None:
+            return loss_of(outputs, y, self._loss, of_labels=of_labels)
+        return (loss_of(outputs, y, self._loss, "none", of_labels=of_labels) * weights).mean()
+
+    def _change(self) -> None:
+        """Change the parameters by their gradients."""
         if self.spec.max_gradient_norm is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self._parameters, self.spec.max_gradient_norm, foreach=True)
@@ -126,7 +221,8 @@ class GradientSteps:
             self.scaler.update()
         else:
             self.optimizer.step()
-        return found[0], found[1]
+        if self._after_step is not None:
+            self._after_step()
 
     def _precision(self) -> AbstractContextManager[object]:
         return nullcontext() if self._dtype is None else torch.autocast("cuda", dtype=self._dtype)

@@ -8,8 +8,11 @@ from ..core.errors import InvalidInputError
 from ..core.inputs import is_plain, shape_text
 from ..data import Splits
 from ..data.image_transforms import check_transforms
+from ..data.pictures import Pictures
+from ..data.timm_pictures import check_timm_transform
 from ..recordings import check_records
 from ..study.train_spec import TrainSpec
+from .weights import check_class_weights
 
 
 def check_own_trainer(splits: Splits) -> None:
@@ -20,7 +23,7 @@ def check_own_trainer(splits: Splits) -> None:
     """
     if splits.has_only_probe:
         problem = "has only inputs to score with, and nothing to train on"
-    elif not isinstance(splits.x_train, torch.Tensor):
+    elif not isinstance(splits.x_train, (torch.Tensor, Pictures)):
         problem = f"has inputs of several tensors, {shape_text(splits.input_shape)}"
     elif splits.task == "other":
         problem = f"has targets of shape {tuple(splits.y_train.shape[1:])}, for which it knows no loss"
@@ -56,6 +59,10 @@ def check_trainable(spec: TrainSpec, splits: Splits) -> None:
             f"temperature_scaling in [train] needs classes, but data {splits.name!r} is for {splits.task}; set it to "
             "false"
         )
+    check_class_weights(splits, spec)
+    _check_mixing(spec, splits)
+    if spec.timm_transform is not None:
+        check_timm_transform(spec.timm_transform, splits)
     check_records(spec.recordings, splits, n_inputs=spec.recording_inputs)
     declared = "augmentation" if spec.augmentation else "transforms"
     if not getattr(spec, declared):
@@ -71,3 +78,26 @@ def check_trainable(spec: TrainSpec, splits: Splits) -> None:
             f"{splits.input_shape}; remove it"
         )
     check_transforms(spec.transforms, splits.x_train[:16])
+
+
+def _check_mixing(spec: TrainSpec, splits: Splits) -> None:
+    """Check that labels can be mixed and smoothed.
+
+    Raises:
+        InvalidInputError: They are no classes, or samples count differently, or inputs cannot be mixed.
+    """
+    asked = [key for key in ("label_smoothing", "mixup", "cutmix") if getattr(spec, key)]
+    if not asked:
+        return
+    mixing = [key for key in asked if key != "label_smoothing"]
+    if splits.task != "classification":
+        problem = f"needs classes, but data {splits.name!r} is for {splits.task}"
+    elif asked[0] == "label_smoothing" and spec.loss == "mse":
+        problem = 'needs loss "cross_entropy"; given "mse"'
+    elif mixing and (splits.w_train is not None or spec.class_weights != "none"):
+        asked, problem = mixing, "cannot be had with weights of samples or classes"
+    elif mixing and len(splits.input_shape) != 3:
+        asked, problem = mixing, f"needs images (channels, height, width); given inputs of shape {splits.input_shape}"
+    else:
+        return
+    raise InvalidInputError(f"{asked[0]} in [train] {problem}; remove it")

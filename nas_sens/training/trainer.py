@@ -15,7 +15,8 @@ from ..core.identity import derive_seed, make_generator
 from ..core.module_mode import evaluation_mode
 from ..core.random_state import global_stream
 from ..data import Splits
-from ..data.subset import part_of
+from ..data.pictures import Pictures
+from ..data.subset import chosen_rows
 from ..study.train_spec import TrainSpec
 from .checkpoint import Checkpoint, identity_of
 from .evaluation import evaluate, fitted_temperature
@@ -93,13 +94,13 @@ def train(
     figures["measure_curves"] = {name: tuple(curve) for name, curve in run.measure_curves.items()}
     figures["records"] = run.records
     if sensitivity is not None:
-        with torch.inference_mode(), evaluation_mode(run.model):
-            figures["sensitivity"] = float(sensitivity(run.model)) / figures["temperature"] ** 2
+        with torch.inference_mode(), evaluation_mode(run.kept):
+            figures["sensitivity"] = float(sensitivity(run.kept)) / figures["temperature"] ** 2
     return Outcome(
         **figures,
         **common,
         seconds=run.seconds,
-        state=weights_of(run.model),
+        state=weights_of(run.kept),
     )
 
 
@@ -107,15 +108,19 @@ def _trained_on(splits: Splits, spec: TrainSpec, *, seed: int) -> Splits:
     """Return the splits with the samples of the training set that ``[train] samples`` leaves."""
     if spec.samples is None:
         return splits
-    generator = make_generator("samples", seed)  # the same for all architectures
-    x, y = part_of(splits.x_train, splits.y_train, spec.samples, generator=generator)
-    return replace(splits, x_train=x, y_train=y)
+    x, y, w = splits.x_train, splits.y_train, splits.w_train
+    if spec.samples >= len(y):
+        return splits
+    rows = chosen_rows(y, spec.samples, generator=make_generator("samples", seed))  # the same for all architectures
+    at = rows.to(y.device)
+    chosen = x.select(rows) if isinstance(x, Pictures) else x[at]  # none of the former is read before its batch
+    return replace(splits, x_train=chosen, y_train=y[at], w_train=None if w is None else w[at] / w[at].mean())
 
 
 def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec, size: int) -> dict[str, Any]:
     temperature = 1.0
     if spec.temperature_scaling:
-        temperature = fitted_temperature(run.model, splits.x_val, splits.y_val, batch_size=size)
+        temperature = fitted_temperature(run.kept, splits.x_val, splits.y_val, batch_size=size)
     figures: dict[str, Any] = {"temperature": temperature}
     loss_kind = spec.loss_for(splits.task)
     parts = {
@@ -125,7 +130,7 @@ def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec, size: int) -> di
     }
     for part, (x, y) in parts.items():
         loss, error = evaluate(
-            run.model, x, y, task=splits.task, loss=loss_kind, temperature=temperature, batch_size=size
+            run.kept, x, y, task=splits.task, loss=loss_kind, temperature=temperature, batch_size=size
         )
         figures[f"{part}_loss"], figures[f"{part}_error"] = float(loss), float(error)
     return figures

@@ -17,6 +17,7 @@ from ..core.identity import make_generator
 from ..core.inputs import is_plain
 from ..core.random_state import set_stream_state, stream_state
 from ..data import Splits
+from ..data.timm_pictures import transformed
 from ..study.train_spec import TrainSpec
 from .evaluation import evaluate
 from .gradient_steps import GradientSteps
@@ -27,6 +28,7 @@ from .networks import untrained
 from .optimizers import make_optimizer
 from .recordings_in_training import record_in_training
 from .schedule import make_schedule
+from .weights import loss_weights
 
 
 class TrainingRun:
@@ -41,7 +43,8 @@ class TrainingRun:
         start: Weights to begin from; None for its own initialisation.
 
     Attributes:
-        model: The network.
+        model: The network that is trained.
+        kept: The network that is evaluated and kept: the same, or the average of its weights so far.
         curves: Figures after each epoch, by the names in ``EPOCH_CURVES``.
         measured_epochs: Epochs after which ``[train] metrics`` was taken; so ``measure_curves`` and
             ``measure_problems`` (see `Outcome`).
@@ -72,7 +75,12 @@ class TrainingRun:
             self.model.load_state_dict(start)
         self._format = _memory_format(self.model, splits, limits)
         self.model.to(memory_format=self._format)
+        self._average = None if spec.ema_decay is None else _average_of(self.model, spec.ema_decay)
+        self.kept: nn.Module = self.model if self._average is None else self._average.module
         self._order, self._moves = stream("order of samples"), stream("augmentation")
+        self._x_train = splits.x_train
+        if spec.timm_transform is not None:
+            self._x_train = transformed(splits, spec.timm_transform)
         self._noisy_y = splits.y_train
         if spec.label_noise > 0:  # the same for all architectures
             generator = make_generator("label noise", seed, device=self._device)
@@ -122,6 +130,8 @@ class TrainingRun:
             task=self._splits.task,
             order=self._order,
             moves=self._moves,
+            n_outputs=self._splits.n_outputs,
+            after_step=None if self._average is None else partial(self._average.update, self.model),
             limits=self._limits,
         )
 
@@ -143,9 +153,12 @@ class TrainingRun:
             self._begin_phase()
         y_train, is_last_phase = self.y_train, spec.noisy_epochs is None or self._is_clean
         self._schedule(self.n_done - self._first)
-        passed = self._steps.epoch(splits.x_train, y_train)
+        if spec.timm_transform is not None:
+            seed = torch.randint(2**31, (), generator=self._moves, device=self._device)
+            self._x_train.source.seed = int(seed)  # waits for the device, once an epoch
+        passed = self._steps.epoch(self._x_train, y_train, loss_weights(splits, y_train, spec))
         size = self._limits.evaluation_batch
-        evaluated = partial(evaluate, self.model, task=splits.task, loss=loss, batch_size=size)
+        evaluated = partial(evaluate, self.kept, task=splits.task, loss=loss, batch_size=size)
         held_out = evaluated(splits.x_val, splits.y_val)
         figures = [held_out[0], passed[0], passed[1], held_out[1]]
         if spec.stop_train_error is not None:
@@ -166,22 +179,20 @@ class TrainingRun:
             self._record()
 
     def _measure(self) -> None:
-        self.model.to(memory_format=torch.contiguous_format)  # as measures find any other network
+        self.kept.to(memory_format=torch.contiguous_format)  # as measures find any other network
         values, problems = measure_in_training(
-            self.model, self._splits, self._spec, y_train=self.y_train, seed=self._seed
+            self.kept, self._splits, self._spec, y_train=self.y_train, seed=self._seed
         )
-        self.model.to(memory_format=self._format)
+        self.kept.to(memory_format=self._format)
         self.measured_epochs.append(self.n_done)
         self.measure_problems |= problems
         for name, curve in self.measure_curves.items():
             curve.append(values[name])
 
     def _record(self) -> None:
-        self.model.to(memory_format=torch.contiguous_format)
-        found, problems = record_in_training(
-            self.model, self._splits, self._spec, y_train=self.y_train, seed=self._seed
-        )
-        self.model.to(memory_format=self._format)
+        self.kept.to(memory_format=torch.contiguous_format)
+        found, problems = record_in_training(self.kept, self._splits, self._spec, y_train=self.y_train, seed=self._seed)
+        self.kept.to(memory_format=self._format)
         self.measure_problems |= problems
         for name, arrays in found.items():
             self.records.setdefault(name, {})[self.n_done] = arrays
@@ -198,6 +209,7 @@ class TrainingRun:
         """Return everything that the next epoch depends on: tensors, numbers, texts, lists and dicts of these."""
         return {
             "model": self.model.state_dict(),
+            **({} if self._average is None else {"average": self.kept.state_dict()}),
             "optimizer": self._optimizer.state_dict(),
             "scaler": self._steps.scaler.state_dict(),
             "generators": [g.get_state() for g in (self._order, self._moves)],
@@ -222,12 +234,21 @@ class TrainingRun:
         if self._spec.noisy_epochs is not None and self.n_done > self._spec.noisy_epochs:
             self._begin_phase()
         self.model.load_state_dict(state["model"])
+        if self._average is not None:
+            self.kept.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._steps.scaler.load_state_dict(state["scaler"])
         for generator, saved in zip((self._order, self._moves), state["generators"], strict=True):
             generator.set_state(saved)
         set_stream_state(self._device, state["stream"])
         self.is_over, self._n_under, self._seconds = state["is_over"], state["n_under"], state["seconds"]
+
+
+def _average_of(model: nn.Module, decay: float) -> Any:
+    """Return timm's moving average of a network's weights."""
+    from timm.utils import ModelEmaV3
+
+    return ModelEmaV3(model, decay=decay)
 
 
 def _memory_format(model: nn.Module, splits: Splits, limits: Limits) -> torch.memory_format:

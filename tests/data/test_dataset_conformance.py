@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -47,7 +48,18 @@ def write_folder(folder: Path) -> dict[str, object]:
     return {"argument": "images"}
 
 
-FILES = {"csv": write_csv, "npz": write_npz, "folder": write_folder}
+def write_shards(folder: Path) -> dict[str, object]:
+    write_folder(folder)
+    with tarfile.open(folder / "a.tar", "w") as archive:
+        for path in sorted((folder / "images").rglob("*.png")):
+            label = path.with_suffix(".cls")
+            label.write_text(path.parent.name)
+            archive.add(path, path.name)
+            archive.add(label, label.name)
+    return {"argument": "a.tar"}
+
+
+FILES = {"csv": write_csv, "npz": write_npz, "folder": write_folder, "shards": write_shards}
 # Every other one of the registry must meet this suite.
 NOT_HERE = {
     **dict.fromkeys(("cifar10", "cifar100", "fashion_mnist", "mnist", "svhn"), "needs a download: see test_datasets"),
