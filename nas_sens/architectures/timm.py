@@ -23,7 +23,8 @@ from ..core.errors import InfeasibleArchitectureError
 from ..core.identity import canonical_json
 from ..core.inputs import InputShape, shape_from
 from .base import SPEC_CONFIG, ArchitectureSpec, require_images
-from .pretrained import Frozen, Pretrained, freeze_, frozen_names, make_pretrained, read_weights
+from .frozen import Frozen, freeze_, frozen_names
+from .pretrained import Pretrained, make_pretrained, read_weights
 from .timm_built import TimmNetwork, misfit
 from .timm_models import Created
 
