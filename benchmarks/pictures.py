@@ -5,14 +5,15 @@
 
 Folders of 6,000 and 60,000 JPEG of 64 to 256 pixels a side, in ten classes, are made at random and resized to 64×64. Of
 each are told: the seconds of `nas-sens score` of two small networks, with an empty cache and the next time, and of
-`nas-sens train` of one epoch, likewise, with the peak of memory of all processes together. Seconds of the processor are
-told, too, as they depend less on what else the machine does, and what `score` takes where there are next to no data: most
-of a start is imports.
+`nas-sens train` of one epoch, likewise, with the peak of memory of all processes together. Seconds of the processor
+depend less on what else the machine does; what `score` takes where there are next to no data is told beside them, as
+most of a start is imports.
 
-Steps of training are timed on some pictures of the small folder, one epoch without validation a turn: streamed from the
-cache; from bytes in memory; from float32 in memory, as all data were kept before; and by a bare DataLoader over bytes in
-memory, which is given everything but the making of batches. A DataLoader that decodes the files in every epoch, by
-torchvision's ImageFolder, is timed beside them.
+Steps of training are timed on some pictures of the small folder, one epoch without validation a turn: streamed from
+the cache; from bytes in memory; from float32 in memory, as all data were kept before; and by a bare DataLoader over
+bytes in memory, which is given everything but the making of batches. On the CPU these are seconds of the processor, of
+all threads. A DataLoader that decodes the files in every epoch, by torchvision's ImageFolder and two processes, is
+timed by the clock.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ SIZE, BATCH, N_CLASSES = 64, 128, 10
 NETWORKS: dict[str, ns.ArchitectureSpec] = {
     "CNN 2×8, stride 2": ns.CNNSpec(depth=2, channels=8, stride=2, init="he_normal"),
     "CNN 3×16, stride 2": ns.CNNSpec(depth=3, channels=16, stride=2, init="he_normal"),
+    "CNN 3×16": ns.CNNSpec(depth=3, channels=16, init="he_normal"),
 }
 STUDY = """
 name = "pictures"
@@ -222,7 +224,7 @@ def speed(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         }
         for way in ways.values():
             way()
-        times = in_turns(ways, arguments.rounds)
+        times = in_turns(ways, arguments.rounds, device=device, clock=time.process_time)
         decoding = bare_epoch(spec, folder_loader, device)
         decoding()
         each = in_turns({"decoding": decoding}, min(2, arguments.rounds))["decoding"]
