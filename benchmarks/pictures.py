@@ -4,8 +4,8 @@
     python benchmarks/pictures.py --device cuda      # speed of training alone
 
 Folders of 6,000 and 60,000 JPEG of 64 to 256 pixels a side, in ten classes, are made at random and resized to 64×64. Of
-each are told: the seconds of `nas-sens score` of two small networks, with an empty cache and the next time, and of
-`nas-sens train` of one epoch, likewise, with the peak of memory of all processes together. Seconds of the processor
+each are told: the seconds of `nas-sens score` of two small networks, with an empty cache and the next time, and
+of `nas-sens train` of one epoch, likewise, with the peak of memory of all processes together. Seconds of the processor
 depend less on what else the machine does; what `score` takes where there are next to no data is told beside them, as
 most of a start is imports.
 

@@ -52,8 +52,6 @@ def render_card(
     arguments, preparation = config["model_args"], config["pretrained_cfg"]
     found = config["nas_sens"]
     study, figures = found.get("study", {}), found.get("figures", {})
-    sds = {sd_name(name): value for name, value in figures.get("figure_sds", {}).items()}
-    own = {**figures.get("figures", {}), **sds}  # of a trainer of the user's own
     data = study.get("data", {})
     is_normed = bool(arguments.get("unit_norm"))  # the network does it itself
     architecture = json.dumps(arguments["architecture"], sort_keys=True)
@@ -77,20 +75,7 @@ def render_card(
         f"- Output: {arguments['num_classes']} values (logits in classification).",
         *_classes(preparation.get("label_names", [])),
         "",
-        "## Figures",
-        "",
-        "Of one training."
-        if figures.get("n_seeds") == 1
-        else f"Means over {figures.get('n_seeds', '?')} trainings, ± the standard deviation between them. The weights "
-        "are those of the best training.",
-        "",
-        "| figure | value |",
-        "|---|---|",
-        *(f"| {markdown_text(name)} | {_with_sd(own, name)} |" for name in figures.get("figures", {})),
-        *(f"| {f.label} | {_with_sd(figures, f.name)} |" for f in HEADLINES if f.name in figures),
-        f"| parameters | {figures.get('params', '?')} |",
-        f"| FLOPs of one input | {figures.get('flops', '?')} |",
-        "",
+        *_figures(figures),
         *_chosen(figures),
         *_in_8_bits(int8 or {}),
         "## Loading",
@@ -109,6 +94,27 @@ def render_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _figures(figures: Mapping[str, Any]) -> list[str]:
+    """Return the table of what the trainings came to."""
+    sds = {sd_name(name): value for name, value in figures.get("figure_sds", {}).items()}
+    own = {**figures.get("figures", {}), **sds}  # of a trainer of the user's own, and measured latency
+    n_seeds = figures.get("n_seeds", "?")
+    means = f"Means over {n_seeds} trainings, ± the standard deviation between them. The weights are those of the best."
+    return [
+        "## Figures",
+        "",
+        "Of one training." if n_seeds == 1 else means,
+        "",
+        "| figure | value |",
+        "|---|---|",
+        *(f"| {markdown_text(name)} | {_with_sd(own, name)} |" for name in figures.get("figures", {})),
+        *(f"| {f.label} | {_with_sd(figures, f.name)} |" for f in HEADLINES if f.name in figures),
+        f"| parameters | {figures.get('params', '?')} |",
+        f"| FLOPs of one input | {figures.get('flops', '?')} |",
+        "",
+    ]
 
 
 def _origin(version: str, study: str | None, data: str) -> str:
