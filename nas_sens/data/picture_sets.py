@@ -82,7 +82,7 @@ def picture_samples(
     found = survey(encoded, has_headers=not is_lazy, workers=workers)
     form = form_of(
         found.headers(), names, options.image_size, source=source, mode=mode, is_lazy=is_lazy,
-        check=check_size if options.load == "memory" else _unbounded,
+        check=check_size if options.load == "memory" else partial(_check_each, len(encoded)),
     )  # fmt: skip
     is_streamed = _is_streamed(options.load, len(encoded) * form.n_bytes)
     if is_streamed:
@@ -91,7 +91,8 @@ def picture_samples(
         codes = codes_of(found.digests)
         told = _told(len(encoded), form, found.problem)
     else:
-        check_size(len(encoded) * form.n_bytes * 4, f"{source}: {len(encoded):,} pictures")
+        what = f"{len(encoded):,} pictures of {form.height}×{form.width} pixels"
+        check_size(len(encoded) * form.n_bytes * 4, f"{source}: {what}")
         files: list[Callable[[], Any]] = [partial(_content, encoded, i) for i in range(len(encoded))]
         x, told = stack_images(files, names, form, source=source)
         codes = pixel_codes(x.transpose(0, 2, 3, 1))
@@ -117,8 +118,13 @@ def _content(encoded: Encoded, i: int) -> BytesIO:
     return BytesIO(encoded.read(i))
 
 
-def _unbounded(n_bytes: int, what: str) -> None:
-    """Let pictures of any size be: they are not all in memory."""
+def _check_each(n: int, n_bytes: int, what: str) -> None:
+    """Check that there is room for one of ``n`` pictures, which are not all in memory at once.
+
+    Raises:
+        InvalidInputError: There is not.
+    """
+    check_size(n_bytes // max(1, n), what.replace(f"{n:,} pictures", f"each of {n:,} pictures"))
 
 
 def _told(n: int, form: Form, problem: str) -> list[str]:

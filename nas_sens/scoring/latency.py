@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.benchmark import Measurement, Timer
 
 from ..core.errors import InvalidInputError, first_line
 from ..core.inputs import called_with, parts_of
 from ..core.module_mode import evaluation_mode
 from ..study.constraints import LatencySpec
 
-_BLOCKS = 5  # stretches of a measurement
+_BLOCKS = 3  # stretches of a measurement
 _LEAST_SECONDS = 0.02  # of a stretch
 _TRIES, _CALM = 3, 0.1  # it is repeated while its standard deviation is a larger share: other work disturbs the machine
 _IQR_OF_NORMAL = 1.349  # standard deviations between the quartiles
@@ -45,18 +46,23 @@ def measure_latency(model: nn.Module, x: Any, spec: LatencySpec) -> Latency:
         InvalidInputError: ONNX Runtime is not installed.
         RuntimeError: The network cannot be run, or not written as ONNX.
     """
+    # It takes a while to import, and warns where CUDA's compiler is and no device, which are of no use here.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    from torch.utils.benchmark import Timer
+
     with evaluation_mode(model), torch.inference_mode():
         run = _onnx(model, x, spec.threads) if spec.runtime == "onnx" else lambda: called_with(model, x)
         timer = Timer("run()", globals={"run": run}, num_threads=spec.threads)
         timer.timeit(2)  # caches and code that are made at the first call
         found: list[Latency] = []
         while len(found) < _TRIES and not any(f.sd <= _CALM * f.ms for f in found):
-            found.append(_of([timer.blocked_autorange(min_run_time=_LEAST_SECONDS) for _ in range(_BLOCKS)]))
+            stretches = [timer.blocked_autorange(min_run_time=_LEAST_SECONDS) for _ in range(_BLOCKS)]
+            found.append(_of([t for stretch in stretches for t in stretch.times]))
         return min(found, key=lambda f: f.ms)  # what disturbs makes it longer
 
 
-def _of(stretches: list[Measurement]) -> Latency:
-    times = torch.tensor([t for stretch in stretches for t in stretch.times], dtype=torch.float64) * 1000
+def _of(seconds: Sequence[float]) -> Latency:
+    times = torch.tensor(seconds, dtype=torch.float64) * 1000
     quartiles = torch.quantile(times, torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
     return Latency(ms=quartiles[1], sd=(quartiles[2] - quartiles[0]) / _IQR_OF_NORMAL)
 

@@ -98,7 +98,7 @@ SPACE_CASES = [
     ("low = 2, high = 8", "low = 2, high = 8, step = 0", ["step must be greater than 0"]),
     ("low = 2, high = 8", "low = 2, high = 9, step = 2", ["multiple of step"]),
     ("low = 2, high = 8", "low = 2, high = 8, step = 2, log = true", ["log and step"]),
-    ('type = "int"', 'type = "integer"', ["fc.width.type must be 'int', 'float' or 'categorical'", "integer"]),
+    ('type = "int"', 'type = "integer"', ["fc.width.type must be 'int', 'float', 'categorical' or 'list'", "integer"]),
     ('type = "int", ', "", ["fc.width.type", "no type"]),
     ("high = 8 }", "high = 8 }\n[constraints]\nparam = { max = 5 }", ["constraints.param", "did you mean 'params'"]),
     ("high = 8 }", "high = 8 }\n[constraints]\nparams = 5", ["min, max or both"]),

@@ -19,6 +19,7 @@ from nas_sens.metrics.closed_form.expectation import InputMoments, NoClosedFormE
 from nas_sens.scoring.assess import assess_many
 from nas_sens.scoring.probe import Probe, probe_inputs
 from nas_sens.scoring.score import score
+from nas_sens.study.lists import ListOf
 from nas_sens.study.proposal import Proposal
 from nas_sens.study.score_spec import ScoreSpec
 from nas_sens.study.search_space import SearchSpace
@@ -129,7 +130,7 @@ def test_the_closed_form_reads_no_weights(spec):
 @pytest.mark.parametrize("has_float64", [True, False])
 def test_a_candidate_is_counted_scored_and_measured(spec, has_float64, digits):
     """The whole way of one candidate of a search, Gaussian inputs included."""
-    values = {k: v for k, v in spec.to_dict().items() if k != "family"}
+    values = {k: ListOf(v) if isinstance(v, (list, tuple)) else v for k, v in spec.to_dict().items() if k != "family"}
     space = SearchSpace(name="one", families={spec.family: values})
     declared = dataclasses.replace(MONTE_CARLO, inputs="gaussian", metrics=("naswot", "l2_norm", "flops"))
     with fake_device(has_float64=has_float64) as watch:
