@@ -26,6 +26,7 @@ from ..scoring.screen import Screen
 from ..storage.attribute_types import LATENCIES
 from ..study.constraints import LATENCY, LatencySpec, latency_of, memory_batch_of
 from ..study.proposal import Proposal
+from ..study.search_space import SearchSpace
 from .session import Session
 
 _N = 32  # measured ones that the model is fitted to
@@ -71,6 +72,10 @@ def _measured(session: Session, screen: Screen, latency: LatencySpec) -> _Measur
     with session.storage.leases.hold(name, LATENCIES):
         if (known := _stored(session)) is not None:
             return known
+        refined = session.spec.refine
+        if refined is not None and (known := _stored(session, refined.study)) is not None:
+            _store(session, known)  # finalists are those that were measured there
+            return known
         if latency.table is not None:
             rows, where = _rows_of_table(session, screen, latency), latency.table
         else:
@@ -87,8 +92,8 @@ def _measured(session: Session, screen: Screen, latency: LatencySpec) -> _Measur
     return found
 
 
-def _stored(session: Session) -> _Measured | None:
-    found = session.storage.attributes(session.spec.name).get(LATENCIES)
+def _stored(session: Session, name: str | None = None) -> _Measured | None:
+    found = session.storage.attributes(name or session.spec.name).get(LATENCIES)
     return None if found is None else _Measured(list(found["rows"]), int(found["n_fitted"]))
 
 
@@ -109,7 +114,8 @@ def _rows_of_measuring(session: Session, screen: Screen, latency: LatencySpec) -
             found = measured_latency(screen, architecture, latency)
             rows.append(_row(screen, architecture, candidate, latency, found))
             stage.advance(1, candidate.description)
-    return _enough(rows, f"{len(rows)} candidates of {session.spec.search_space.name!r} could be measured")
+    space = session.spec.search_space
+    return _enough(rows, space, f"{len(rows)} candidates of {space.name!r} could be measured")
 
 
 def _row(
@@ -120,8 +126,13 @@ def _row(
     return {"digest": architecture.digest, "ms": found.ms, "sd": found.sd, "terms": terms}
 
 
-def _enough(rows: list[Row], what: str) -> list[Row]:
-    if len(rows) < min(_FEWEST, _N):
+def _enough(rows: list[Row], space: SearchSpace, what: str) -> list[Row]:
+    """Return the rows, of which a small space may have few: all of it then.
+
+    Raises:
+        InvalidInputError: There are too few to fit a model to.
+    """
+    if len(rows) < min(_FEWEST, space.cardinality or _FEWEST):
         raise InvalidInputError(
             f"a model of latency needs {_FEWEST} networks; {what}; widen the space or its constraints"
         )
@@ -166,7 +177,7 @@ def _rows_of_table(session: Session, screen: Screen, latency: LatencySpec) -> li
         candidate = sized(session.spec.search_space, proposal, session.splits, torch.device("cpu"))
         if candidate.flops is not None:
             rows.append(_row(screen, architecture, candidate, latency, Latency(ms, 0.0)))
-    return _enough(rows, f"{len(rows)} rows of {path} are networks for these data")
+    return _enough(rows, session.spec.search_space, f"{len(rows)} rows of {path} are networks for these data")
 
 
 def measured_latency(screen: Screen, architecture: ArchitectureSpec, latency: LatencySpec) -> Latency:
@@ -222,8 +233,9 @@ class LatencyCheck:
         found = screen.known[architecture.digest]
         problem = screen.violation(LATENCY, found.ms)
         if problem and is_new:
+            expected = candidate.measures.get(LATENCY)  # a study that was begun before there was the bound lacks it
+            predicted = "" if expected is None else f", predicted {expected:.3g}"
             self._session.progress.message(
-                f"{candidate.description} is not trained: measured, {problem} (± {found.sd:.2g}, predicted "
-                f"{candidate.measures[LATENCY]:.3g})"
+                f"{candidate.description} is not trained: measured, {problem} (± {found.sd:.2g}{predicted})"
             )
         return problem

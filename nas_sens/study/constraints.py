@@ -75,6 +75,12 @@ def memory_batch_of(constraints: Mapping[str, Mapping[str, Any]]) -> int | None:
     return int(constraints[MEMORY].get("batch", 1)) if MEMORY in constraints else None
 
 
+def unbounded(constraints: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return how latency and memory are had, without bounds on them, and nothing of other constraints."""
+    had = {name: dict(constraints[name]) for name in (LATENCY, MEMORY) if name in constraints}
+    return {name: {"batch": 1} | {k: v for k, v in how.items() if k not in _BOUNDS} for name, how in had.items()}
+
+
 def check_constraints(constraints: Any, numeric: Set[str]) -> None:
     """Check what is declared.
 

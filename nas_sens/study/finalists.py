@@ -10,6 +10,7 @@ from typing import Any
 from optuna.distributions import IntDistribution
 from optuna.samplers import RandomSampler
 
+from .constraints import unbounded
 from .search_space import SearchSpace
 
 
@@ -44,10 +45,14 @@ class Finalists(SearchSpace):
 
 
 def finalists_of(space: SearchSpace, points: tuple[Mapping[str, Any], ...]) -> Finalists:
-    """Return some members of a space, whose parameters are given; its constraints have been met by them."""
+    """Return some members of a space, whose parameters are given.
+
+    They have met its constraints, of which it is only kept how latency and memory are had.
+    """
     return Finalists(
         name=f"finalists of {space.name}",
         families=space.families,
+        constraints=unbounded(space.constraints),
         training=space.training,
         description=space.description,
         points=points,

@@ -181,3 +181,23 @@ def test_what_is_wrong_is_one_line(folder, constraints, cost, message):
     assert isinstance(done.exception, ns.InvalidInputError), done.output
     assert re.search(message, str(done.exception))
     assert "\n" not in str(done.exception)
+
+
+def test_a_space_of_few_networks_is_measured_whole_and_refined_without_measuring_again(folder):
+    Path("s.toml").write_text(
+        STUDY.format(constraints=LIMIT, more="", n=3, cost='"latency_ms"')
+        .replace('width = { type = "int", low = 1, high = 40 }', "width = [1, 4, 40]")
+        .replace("top_k = 4\ncontrol = 2", "top_k = 2\ncontrol = 0")
+    )
+    result = ns.search("s.toml", device="cpu")
+    assert sorted(map(width_of, result.trials)) == [1, 4]
+    assert len(latencies()["rows"]) == 3
+    before = latencies()
+    done = run("refine", "fast", "--finalists", "2", "--epochs", "2", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    found = StudyStorage("sqlite:///nas_sens.db").attributes("fast-refined")[LATENCIES]
+    assert found == before
+    refined = read_result(StudyStorage("sqlite:///nas_sens.db"), "fast-refined")
+    assert [t.figures["latency_ms"] for t in refined.trials] == [
+        next(o.figures["latency_ms"] for o in result.trials if width_of(o) == width_of(t)) for t in refined.trials
+    ]
