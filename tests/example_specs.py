@@ -17,7 +17,7 @@ SHAPE = (1, 8, 8)
 # Where 2 for everything required does not do, or not on 8×8 pixels.
 EXAMPLES = {
     "alexnet": {"width_factor": 0.02, "hidden_units": 4, "max_pool": False},
-    "cell": {"cells_per_stage": 1, **{f"op_{i}_{j}": "nor_conv_3x3" for i in range(1, 4) for j in range(i)}},
+    "cell": {f"op_{i}_{j}": "nor_conv_3x3" for i in range(1, 4) for j in range(i)},
     "convnext": {"depths": (1, 1, 2, 1), "widths": (4, 4, 6, 8), "patch": 1, "drop_path": 0.1},
     "mbconv": {"depths": (1, 2), "widths": (8, 12), "head_width": 6, "stem_width": 8, "drop_path": 0.1},
     "resnet": {"stem": "deep", "block": "bottleneck", "drop_path": 0.1},
