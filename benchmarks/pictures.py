@@ -165,7 +165,7 @@ def epoch_of(spec: ns.ArchitectureSpec, x: Any, y: torch.Tensor, *, seed: int) -
     model = spec.build(tuple(x.shape[1:]), N_CLASSES, device=device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     order, moves = (torch.Generator(device=device).manual_seed(seed) for _ in range(2))
-    options: dict[str, Any] = {"task": "classification", "order": order, "moves": moves}
+    options: dict[str, Any] = {"task": "classification", "order": order, "moves": moves, "n_outputs": N_CLASSES}
     steps = GradientSteps(model, optimizer, ns.TrainSpec(batch_size=BATCH), **options)
     return lambda: steps.epoch(x, y).tolist()
 
