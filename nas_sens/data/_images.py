@@ -12,7 +12,7 @@ import numpy as np
 from ..core.errors import InvalidInputError
 from ._pillow import File, opened, pillow, upright, upright_size
 from .bounds import check_size
-from .resizing import PILLOW_FILTER
+from .resizing import pixels_of
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -104,12 +104,9 @@ def decoded(image: ImageFile, form: Form, name: str, first: str, source: str) ->
     turned = upright(image)
     if form.mode is not None:
         turned = turned.convert(form.mode)
-    picture = turned.convert("L" if form.is_grey else "RGB")
-    if picture.size != (form.width, form.height):
-        if not form.is_resized:  # its EXIF lies behind the pixels
-            raise _other_size(name, picture.size[::-1], first, (form.height, form.width), source)
-        picture = picture.resize((form.width, form.height), resample=PILLOW_FILTER)  # smooths
-    return np.asarray(picture).reshape(form.height, form.width, -1)
+    if turned.size != (form.width, form.height) and not form.is_resized:  # its EXIF lies behind the pixels
+        raise _other_size(name, turned.size[::-1], first, (form.height, form.width), source)
+    return pixels_of(turned, "L" if form.is_grey else "RGB", (form.height, form.width))
 
 
 def _check_depth(mode: str, name: str, source: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ..core.errors import InvalidInputError
 from ._pillow import opened, pillow, upright
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 # In timm's words. The picture is brought to the size of inputs without regard to its aspect, and nothing is cut off.
 CROP_MODE = "squash"
@@ -40,7 +43,12 @@ def read_picture(path: str, mode: Mode, size: tuple[int, int], *, source: str) -
     with pillow(), opened(path, path, source) as image:
         if image.mode.startswith(("I", "F")):
             raise InvalidInputError(f"{source}: {path} has more than 8 bits a pixel (mode {image.mode}); convert it")
-        picture = upright(image).convert(mode)
-        if picture.size != size[::-1]:
-            picture = picture.resize(size[::-1], resample=PILLOW_FILTER)
-        return np.asarray(picture).reshape(*size, -1).transpose(2, 0, 1)
+        return pixels_of(upright(image), mode, size).transpose(2, 0, 1)
+
+
+def pixels_of(picture: Image, mode: Mode, size: tuple[int, int]) -> np.ndarray:
+    """Return an upright picture as uint8 (height, width, channels), of a mode and size."""
+    picture = picture.convert(mode)
+    if picture.size != size[::-1]:
+        picture = picture.resize(size[::-1], resample=PILLOW_FILTER)
+    return np.asarray(picture).reshape(*size, -1)

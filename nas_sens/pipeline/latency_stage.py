@@ -42,6 +42,11 @@ class _Measured:
     rows: list[Row]
     n_fitted: int
 
+    @property
+    def known(self) -> dict[str, Latency]:
+        """Digest of an architecture to its latency."""
+        return {row["digest"]: Latency(row["ms"], row["sd"]) for row in self.rows}
+
 
 def screen_of(session: Session) -> Screen | None:
     """Return what candidates are screened with, having measured what its model needs; None without such bounds.
@@ -62,7 +67,7 @@ def screen_of(session: Session) -> Screen | None:
 def _with_model(screen: Screen, found: _Measured) -> Screen:
     fitted = found.rows[: found.n_fitted]
     model = fit_latency([np.array(row["terms"]) for row in fitted], [row["ms"] for row in fitted])
-    return replace(screen, model=model, known={row["digest"]: Latency(row["ms"], row["sd"]) for row in found.rows})
+    return replace(screen, model=model, known=found.known)
 
 
 def _measured(session: Session, screen: Screen, latency: LatencySpec) -> _Measured:
@@ -212,7 +217,7 @@ class LatencyCheck:
             return []
         stored = _stored(self._session)  # others may have measured meanwhile
         assert stored is not None
-        self._screen = _with_model(self._screen, stored)
+        self._screen = replace(self._screen, known=stored.known)
         return [c.digest for c in candidates if self._problem(c, self._latency)]
 
     def _problem(self, candidate: ScoredCandidate, latency: LatencySpec) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import Any
 
 from ..architectures import ArchitectureSpec
@@ -11,7 +12,7 @@ from ..core.candidates import ScoredCandidate
 from ..core.inputs import example_of, shape_from
 from ..study.constraints import LATENCY, MEMORY, LatencySpec, bounds_of, latency_of, memory_batch_of
 from ..study.search_space import SearchSpace
-from .footprint import footprint
+from .footprint import Footprint, footprint
 from .latency import Latency
 from .latency_model import Array, LatencyModel, terms_of
 
@@ -49,13 +50,14 @@ class Screen:
         spec, batch = self.latency, memory_batch_of(self.space.constraints)
         found: dict[str, float] = {}
         error = 0.0
+        taken = cache(partial(self._footprint, architecture))
         if batch is not None:
-            found[MEMORY] = footprint(*self._run(architecture, batch)).peak_bytes / 1e6
+            found[MEMORY] = taken(batch).peak_bytes / 1e6
         if spec is not None:
             if (known := self.known.get(architecture.digest)) is not None:
                 found[LATENCY] = known.ms
             elif self.model is not None:
-                found[LATENCY] = self.model.predict(self.terms(architecture, record.flops, spec.batch))
+                found[LATENCY] = self.model.predict(terms_of(record.flops * spec.batch, taken(spec.batch)))
                 error = self.model.error
         record = replace(record, measures={**record.measures, **found})
         for name, value in found.items():
@@ -80,9 +82,9 @@ class Screen:
 
     def terms(self, architecture: ArchitectureSpec, flops: int, batch: int) -> Array:
         """Return what the latency of an architecture is made of, see :func:`terms_of`."""
-        return terms_of(flops * batch, footprint(*self._run(architecture, batch)))
+        return terms_of(flops * batch, self._footprint(architecture, batch))
 
-    def _run(self, architecture: ArchitectureSpec, batch: int) -> tuple[Any, Any]:
-        """Return a network, its weights as they come, and a minibatch for it."""
+    def _footprint(self, architecture: ArchitectureSpec, batch: int) -> Footprint:
+        """Return what a network takes on a minibatch, its weights as they come."""
         model = architecture.blank(self.input_shape, self.n_outputs, device="cpu")
-        return model, example_of(shape_from(self.input_shape), batch)
+        return footprint(model, example_of(shape_from(self.input_shape), batch))

@@ -109,7 +109,7 @@ def declared_form(parameter: Any) -> Any:
 
 def named_distributions(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, BaseDistribution]:
     """Return the distributions among parameters by their names in a trial; a list has one a place."""
-    named = ((f"{prefix}{name}", part) for key, value in parameters.items() for name, part in _parts(key, value))
+    named = ((f"{prefix}{name}", part) for key, value in parameters.items() for name, part in named_parts(key, value))
     return {name: part for name, part in named if isinstance(part, BaseDistribution)}
 
 
@@ -117,14 +117,14 @@ def value_in(params: Mapping[str, Any], key: str, parameter: Any, prefix: str = 
     """Return the value that a trial's parameters give a parameter; fixed values are filled in."""
     found = [
         params[f"{prefix}{name}"] if isinstance(part, BaseDistribution) else part
-        for name, part in _parts(key, parameter)
+        for name, part in named_parts(key, parameter)
     ]
     return found if isinstance(parameter, ListOf) else found[0]
 
 
 def part_names(key: str, parameter: Any) -> list[str]:
     """Return the names of a parameter: its own, and those of the places of a list."""
-    return [key, *(name for name, _ in _parts(key, parameter))] if isinstance(parameter, ListOf) else [key]
+    return [key, *(name for name, _ in named_parts(key, parameter))] if isinstance(parameter, ListOf) else [key]
 
 
 def check_declared(spec: type, parameter: str, declared: Any, key: str) -> None:
@@ -149,7 +149,8 @@ def corners(parameter: Any) -> list[Any]:
     return [first] + [[*first[:i], v, *first[i + 1 :]] for i, side in enumerate(sides) for v in side[1:]]
 
 
-def _parts(key: str, parameter: Any) -> Iterator[tuple[str, Any]]:
+def named_parts(key: str, parameter: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a parameter, or the places of a list, by their names in a trial."""
     if isinstance(parameter, ListOf):
         yield from ((f"{key}_{i}", item) for i, item in enumerate(parameter.items))
     else:

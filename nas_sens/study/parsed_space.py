@@ -14,7 +14,7 @@ from ..core.declarations import nearest, validate
 from ..core.errors import InvalidInputError
 from ..core.messages import shown
 from .distributions import check_against, parse_parameter
-from .lists import ListOf, check_declared, corners, parse_declared, part_names
+from .lists import check_declared, corners, named_parts, parse_declared, part_names
 from .together import TOGETHER, parse_together
 from .train_spec import SEARCHABLE, TrainSpec
 
@@ -104,13 +104,7 @@ def _some_value(parameter: Any) -> list[Any]:
 
 def numeric_names(parsed: Mapping[str, Mapping[str, Any]]) -> set[str]:
     """Return the names of parameters, and of places of lists, that are numbers."""
-    return {n for p in parsed.values() for k, v in p.items() for n, part in _named_parts(k, v) if _is_numeric(part)}
-
-
-def _named_parts(key: str, parameter: Any) -> list[tuple[str, Any]]:
-    if isinstance(parameter, ListOf):
-        return list(zip(part_names(key, parameter)[1:], parameter.items, strict=True))
-    return [(key, parameter)]
+    return {n for p in parsed.values() for k, v in p.items() for n, part in named_parts(k, v) if _is_numeric(part)}
 
 
 def _is_numeric(parameter: Any) -> bool:
