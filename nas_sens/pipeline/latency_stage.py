@@ -238,9 +238,8 @@ class LatencyCheck:
         found = screen.known[architecture.digest]
         problem = screen.violation(LATENCY, found.ms)
         if problem and is_new:
-            expected = candidate.measures.get(LATENCY)  # a study that was begun before there was the bound lacks it
-            predicted = "" if expected is None else f", predicted {expected:.3g}"
             self._session.progress.message(
-                f"{candidate.description} is not trained: measured, {problem} (± {found.sd:.2g}{predicted})"
+                f"{candidate.description} is not trained: measured, {problem} (± {found.sd:.2g}, predicted "
+                f"{candidate.measures[LATENCY]:.3g})"
             )
         return problem
