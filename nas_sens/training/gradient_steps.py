@@ -200,16 +200,12 @@ class GradientSteps:
         weights: torch.Tensor | None,
         of_labels: torch.Tensor | None,
     ) -> torch.Tensor:
-        smoothing = self.spec.label_smoothing
-        if self.task == "classification" and (y.is_floating_point() or smoothing):
-            if self._loss == "mse":
-                return nn.functional.mse_loss(outputs, y.to(outputs.dtype))
-            how = "mean" if weights is None else "none"
-            losses = nn.functional.cross_entropy(outputs, y, reduction=how, label_smoothing=smoothing)
-            return losses if weights is None else (losses * weights).mean()
-        if weights is None:
-            return loss_of(outputs, y, self._loss, of_labels=of_labels)
-        return (loss_of(outputs, y, self._loss, "none", of_labels=of_labels) * weights).mean()
+        how = "mean" if weights is None else "none"
+        if self.task == "classification" and self._loss == "cross_entropy":  # of labels, or of shares of classes
+            losses = nn.functional.cross_entropy(outputs, y, reduction=how, label_smoothing=self.spec.label_smoothing)
+        else:
+            losses = loss_of(outputs, y, self._loss, how, of_labels=of_labels)
+        return losses if weights is None else (losses * weights).mean()
 
     def _change(self) -> None:
         """Change the parameters by their gradients."""

@@ -34,11 +34,12 @@ def _by_layer(model: nn.Module, spec: TrainSpec) -> list[dict[str, Any]]:
 
     Layers are what timm's networks say themselves; of others every module with a weight matrix begins one.
     """
-    if hasattr(model, "group_matcher"):
+    of_timm = next((m for m in model.modules() if hasattr(m, "group_matcher")), None)  # our networks hold it
+    if of_timm is not None:
         from timm.optim import param_groups_layer_decay
 
         groups: list[dict[str, Any]] = param_groups_layer_decay(
-            model, weight_decay=spec.weight_decay, layer_decay=spec.layer_decay
+            of_timm, weight_decay=spec.weight_decay, layer_decay=spec.layer_decay
         )
     else:
         groups = _in_order(model, spec)

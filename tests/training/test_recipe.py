@@ -103,6 +103,15 @@ def test_earlier_layers_have_a_smaller_learning_rate(small, schedule):
         assert earlier == pytest.approx(later / 2, rel=0.02)
 
 
+def test_layers_of_a_network_of_timm_are_those_that_it_says(small):
+    """A ViT's blocks are one layer each, and embedding and read-out two more."""
+    spec = ns.ViTSpec(depth=2, embed_dim=8, heads=2, patch=4)
+    run = TrainingRun(spec, small, ns.TrainSpec(**{**PLAIN, "layer_decay": 0.5}), seed=0)
+    groups = run._optimizer.param_groups
+    assert {g["lr"] / 0.1 for g in groups} == {1.0, 0.5, 0.25, 0.125}
+    assert sum(len(g["params"]) for g in groups) == len(list(run.model.parameters()))
+
+
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 def test_samples_are_mixed_with_those_before_them_and_so_are_labels(kind):
     x = torch.rand(6, 1, 8, 8)
