@@ -18,7 +18,7 @@ from ..data import Task
 from ..data.pictures import Pictures
 from ..metrics.temperature import temperature as temperature_of
 from ..study.train_spec import Loss
-from .limits import LIMITS
+from .limits import LIMITS, Limits
 
 
 def outputs_of(model: Callable[..., Any], x: torch.Tensor) -> torch.Tensor:
@@ -106,7 +106,7 @@ def evaluate(
     task: Task,
     loss: Loss,
     temperature: float = 1.0,
-    batch_size: int = LIMITS.evaluation_batch,
+    limits: Limits = LIMITS,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mean loss and the error (see `Outcome`) in evaluation mode, as float64 scalars.
 
@@ -119,13 +119,14 @@ def evaluate(
         task: What it is trained for.
         loss: Which loss.
         temperature: What outputs are divided by before the loss.
-        batch_size: Inputs of a pass.
+        limits: How many inputs a pass takes.
     """
     where = where_doubles_are(x.device)
     total = torch.zeros((), device=where, dtype=torch.float64)
     wrong = torch.zeros(y.shape[1:] if task == "regression" else (), device=where, dtype=torch.float64)
+    size = limits.evaluated_at_once(x)
     with evaluation_mode(model):
-        for xs, ys in zip(x.split(batch_size), y.split(batch_size), strict=True):
+        for xs, ys in zip(x.split(size), y.split(size), strict=True):
             outputs = outputs_of(model, xs)
             total += loss_of(in_double(outputs) / temperature, ys.to(where), loss, "sum")
             wrong += n_wrong(outputs, ys, task)
@@ -134,10 +135,10 @@ def evaluate(
 
 @torch.inference_mode()
 def fitted_temperature(
-    model: nn.Module, x: torch.Tensor | Pictures, y: torch.Tensor, *, batch_size: int = LIMITS.evaluation_batch
+    model: nn.Module, x: torch.Tensor | Pictures, y: torch.Tensor, *, limits: Limits = LIMITS
 ) -> float:
     """Return the temperature that minimises the cross-entropy on a set; 1 where none does (all right, or all wrong)."""
     with evaluation_mode(model):
-        logits = torch.cat([outputs_of(model, xs) for xs in x.split(batch_size)])
+        logits = torch.cat([outputs_of(model, xs) for xs in x.split(limits.evaluated_at_once(x))])
     value = temperature_of(logits, y)
     return value if 0 < value < math.inf else 1.0

@@ -88,7 +88,7 @@ def train(
     common: dict[str, Any] = {"curve": curves.pop("val_loss"), "curves": curves}
     if run.problem:
         return Outcome(status=run.problem, seconds=run.seconds, **common)
-    figures = _figures(run, splits, spec, limits.evaluation_batch)
+    figures = _figures(run, splits, spec, limits)
     figures["measures"] = {n: c[-1] for n, c in run.measure_curves.items() if c and c[-1] is not None}
     figures["measured_epochs"], figures["measure_problems"] = tuple(run.measured_epochs), run.measure_problems
     figures["measure_curves"] = {name: tuple(curve) for name, curve in run.measure_curves.items()}
@@ -117,10 +117,10 @@ def _trained_on(splits: Splits, spec: TrainSpec, *, seed: int) -> Splits:
     return replace(splits, x_train=chosen, y_train=y[at], w_train=None if w is None else w[at] / w[at].mean())
 
 
-def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec, size: int) -> dict[str, Any]:
+def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec, limits: Limits) -> dict[str, Any]:
     temperature = 1.0
     if spec.temperature_scaling:
-        temperature = fitted_temperature(run.kept, splits.x_val, splits.y_val, batch_size=size)
+        temperature = fitted_temperature(run.kept, splits.x_val, splits.y_val, limits=limits)
     figures: dict[str, Any] = {"temperature": temperature}
     loss_kind = spec.loss_for(splits.task)
     parts = {
@@ -129,8 +129,6 @@ def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec, size: int) -> di
         "test": (splits.x_test, splits.y_test),
     }
     for part, (x, y) in parts.items():
-        loss, error = evaluate(
-            run.kept, x, y, task=splits.task, loss=loss_kind, temperature=temperature, batch_size=size
-        )
+        loss, error = evaluate(run.kept, x, y, task=splits.task, loss=loss_kind, temperature=temperature, limits=limits)
         figures[f"{part}_loss"], figures[f"{part}_error"] = float(loss), float(error)
     return figures

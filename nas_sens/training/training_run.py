@@ -157,8 +157,7 @@ class TrainingRun:
             seed = torch.randint(2**31, (), generator=self._moves, device=self._device)
             self._x_train.source.seed = int(seed)  # waits for the device, once an epoch
         passed = self._steps.epoch(self._x_train, y_train, loss_weights(splits, y_train, spec))
-        size = self._limits.evaluation_batch
-        evaluated = partial(evaluate, self.kept, task=splits.task, loss=loss, batch_size=size)
+        evaluated = partial(evaluate, self.kept, task=splits.task, loss=loss, limits=self._limits)
         held_out = evaluated(splits.x_val, splits.y_val)
         figures = [held_out[0], passed[0], passed[1], held_out[1]]
         if spec.stop_train_error is not None:
