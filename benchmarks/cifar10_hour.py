@@ -1,10 +1,11 @@
-"""An hour of search on all of CIFAR-10 from files, against ResNet-20, designed by hand, at its FLOPs and by the same training.
+"""An hour of search on all of CIFAR-10 from files, against ResNet-20 at its FLOPs and by the same training.
 
     python benchmarks/cifar10_hour.py --data npz:cifar10.npz            # or folder:PATH with train/ and test/
 
 A space of residual networks and of small EfficientNets, none with more FLOPs than ResNet-20 of section 4.2 of
-arXiv:1512.03385, is searched by trainings of 8,000 images and 5 epochs. The best one is then trained by `nas-sens refine`
-on all images that the validation set leaves, for as many epochs and seeds as ResNet-20 is. The hour is of both commands.
+arXiv:1512.03385, is searched by trainings of 8,000 images and 5 epochs. The best one is then trained by `nas-sens
+refine` on all images that the validation set leaves, for as many epochs and seeds as ResNet-20, designed by hand, is.
+The hour is of both commands.
 """
 
 from __future__ import annotations

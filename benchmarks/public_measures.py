@@ -91,7 +91,7 @@ def fisher(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
         def add(gradient: torch.Tensor) -> None:
             product = output.detach() * gradient
             product = product.flatten(2).sum(dim=2) if product.ndim > 2 else product
-            terms.append(product.square().mean(dim=0).sum() / 2)
+            terms.append(product.square().mean(dim=0).sum() / 2 * module.weight[0].numel())
 
         output.register_hook(add)
         return output.clone()  # since activations may be in place

@@ -43,6 +43,9 @@ class DataSpec:
             in their own units always.
         unit_norm: Divide every input by its Euclidean norm, after standardising; inputs of zeros stay (fort2019,
             section 3.1). Input noise, whose standard deviation does not follow, is then far larger beside them.
+        unit_variance: Subtract from every input its own mean and divide by its own standard deviation, after
+            standardising, so that inputs of d numbers lie on the sphere of radius √d; constant ones become zeros
+            (novak2018, section A.5). Not together with ``unit_norm``.
         split: Which sample is in which part, ``train``, ``val`` or ``test``. For pictures (``folder``) a CSV
             file with the columns ``file``, paths from the folder, and ``part``; what it does not name is left out. For
             a table (``csv``) one of its columns. A part that no row names is held out of ``train``. Which file it is
@@ -75,6 +78,7 @@ class DataSpec:
     test_samples: Positive | None = None
     standardize: bool = False
     unit_norm: bool = False
+    unit_variance: bool = False
     split: str | None = None
     group: str | None = None
     weight: str | None = None
@@ -83,3 +87,17 @@ class DataSpec:
     root: str = "data"
     download: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        """Check that keys go together.
+
+        Raises:
+            ValueError: They do not.
+        """
+        if self.unit_norm and self.unit_variance:
+            raise ValueError("unit_norm and unit_variance do not go together; given both true, keep one")
+
+    @property
+    def per_input(self) -> str:
+        """What is done to every input by itself, a key of `PER_INPUT`; empty for nothing."""
+        return next((key for key in ("unit_norm", "unit_variance") if getattr(self, key)), "")

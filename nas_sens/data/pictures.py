@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ..core.device import in_double, where_doubles_are
+from .per_input import PER_INPUT
 from .pixel_sources import InMemory, Source
 
 FLOATS_AT_ONCE = 2**24  # numbers of a set that is kept as float32, 64 MiB: it is as fast as can be
@@ -33,7 +34,7 @@ class Pictures:
         scale: What raw numbers are divided by, 255 for pictures in [0, 1].
         mean: What is subtracted then, per channel; empty for nothing.
         std: What they are divided by then.
-        has_unit_norm: Whether every input is divided by its Euclidean norm at the end.
+        per_input: What is done to every input by itself at the end, a key of `PER_INPUT`; empty for nothing.
         rows: Which of the source's inputs these are, int64 (n,) on the CPU; None for all.
         device: Where tensors come to.
     """
@@ -42,7 +43,7 @@ class Pictures:
     scale: float = 255.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    has_unit_norm: bool = False
+    per_input: str = ""
     rows: torch.Tensor | None = None
     device: torch.device = _CPU
 
@@ -141,7 +142,7 @@ class Pictures:
     def bounds(self) -> tuple[float, float]:
         """Return between what all numbers are if raw ones are from 0 to 255, without reading any."""
         ends = [torch.full((1, *self.source.shape), value, dtype=torch.uint8) for value in (0, 255)]
-        numbers = torch.cat([replace(self, device=_CPU, has_unit_norm=False)._float(x) for x in ends])
+        numbers = torch.cat([replace(self, device=_CPU, per_input="")._float(x) for x in ends])
         return float(numbers.min()), float(numbers.max())
 
     def _numbers(self, rows: Any) -> torch.Tensor:
@@ -164,7 +165,7 @@ class Pictures:
             x.div_(scale)
         if self.mean:
             x.sub_(mean).div_(std)
-        return unit_norm_(x) if self.has_unit_norm else x
+        return PER_INPUT[self.per_input](x) if self.per_input else x
 
     @cached_property
     def _constants(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -172,12 +173,6 @@ class Pictures:
         sides = (1, -1, *[1] * (len(self.source.shape) - 1))
         mean, std = (torch.tensor(v, device=self.device).view(sides) for v in (self.mean or (0.0,), self.std or (1.0,)))
         return torch.tensor(self.scale, device=self.device), mean, std
-
-
-def unit_norm_(x: torch.Tensor) -> torch.Tensor:
-    """Return inputs that were divided, in place, by their Euclidean norms; inputs of zeros stay."""
-    norms = torch.linalg.vector_norm(x.flatten(1), dim=1)
-    return x.div_(torch.where(norms > 0, norms, 1.0).view(-1, *[1] * (x.ndim - 1)))
 
 
 def in_memory(pixels: np.ndarray) -> Pictures:

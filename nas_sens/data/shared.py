@@ -98,7 +98,7 @@ def _raw(x: Pictures) -> dict[str, Any]:
     """
     if not isinstance(x.source, InMemory) or x.rows is not None:
         raise StorageError("pictures that are streamed are shared by their files and need no copy")
-    known: dict[str, Any] = {f: getattr(x, f) for f in ("scale", "has_unit_norm")}
+    known: dict[str, Any] = {f: getattr(x, f) for f in ("scale", "per_input")}
     return {"pixels": _alone(x.source.pixels.cpu()), **known, "mean": list(x.mean), "std": list(x.std)}
 
 

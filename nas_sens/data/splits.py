@@ -18,7 +18,8 @@ from ..core.inputs import is_one_float, mapped, parts_of, rows_of, shape_of, sha
 from ._drawn_rows import at_most, balanced, hold_out
 from ._split_notes import absent_notes, scale_notes
 from .data_spec import DataSpec
-from .pictures import Pictures, moments_of, unit_norm_
+from .per_input import PER_INPUT
+from .pictures import Pictures, moments_of
 from .samples import Samples, Task
 
 _ROWS = 256  # of pictures, at a time
@@ -189,8 +190,8 @@ def split(samples: Samples, spec: DataSpec) -> Splits:
     notes = [] if spec.standardize or not is_table else scale_notes(result)
     result = _standardize_(result) if spec.standardize else result
     result = replace(_in_single(result), notes=(*result.notes, *absent, *notes))
-    if spec.unit_norm:
-        result = _changed(result, lambda x: replace(x, has_unit_norm=True), unit_norm_)
+    if key := spec.per_input:
+        result = _changed(result, lambda x: replace(x, per_input=key), lambda x: x.copy_(PER_INPUT[key](x)))
     return result
 
 
@@ -227,7 +228,7 @@ def _content_of(splits: Splits, samples: Samples, rows: Mapping[str, np.ndarray]
     """Return a digest of the files of pictures in every part, of their labels, and of what becomes of them."""
     if not samples.digests:
         return ""
-    content = hashlib.sha256(str((splits.x_train.shape[1:], spec.standardize, spec.unit_norm)).encode())
+    content = hashlib.sha256(str((splits.x_train.shape[1:], spec.standardize, spec.per_input)).encode())
     for part, chosen in rows.items():
         content.update(f"{part} {len(chosen)}".encode())
         content.update(samples.digests.get(part, samples.digests["train"])[chosen].tobytes())
@@ -243,7 +244,7 @@ def _check_kind(samples: Samples, spec: DataSpec) -> None:
     Raises:
         InvalidInputError: It is not.
     """
-    asked = [key for key in ("standardize", "unit_norm") if getattr(spec, key)]
+    asked = [key for key in ("standardize", *PER_INPUT) if getattr(spec, key)]
     if asked and not is_one_float(samples.x):
         raise InvalidInputError(
             f"{asked[0]} in [data] needs inputs of one floating-point tensor, but those of {spec.name!r} are "
@@ -261,8 +262,8 @@ def _only_probe(samples: Samples, spec: DataSpec) -> Splits:
     parts: dict[str, Any] = {f"x_{part}": mapped(torch.clone, samples.x) for part in ("train", "val", "test")}
     labels: dict[str, Any] = {f"y_{part}": samples.y.clone() for part in ("train", "val", "test")}
     x_probe = mapped(torch.clone, samples.x_probe)
-    if spec.unit_norm:
-        unit_norm_(x_probe)
+    if spec.per_input:
+        x_probe = PER_INPUT[spec.per_input](x_probe)
     return Splits(
         name=spec.name,
         **parts,

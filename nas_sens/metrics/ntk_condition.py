@@ -16,9 +16,10 @@ def ntk_condition(
     """Return λ_max / λ_min of the kernel Θ_ij = ∇f(x_i) · ∇f(x_j), with f the sum of the outputs, ∇ by all parameters.
 
     Source: Chen et al., Neural architecture search on ImageNet in four GPU hours, arXiv:2102.11535, section 3.1.1;
-    smaller is expected to be better. The sum of outputs is that of the authors' code. There, batch norms are in
-    training mode, and a change of one input moves the gradients of all others; here they are in evaluation mode, so
-    that Θ is the kernel of single inputs. No label is used.
+    smaller is expected to be better. The sum of outputs is that of the authors' code. There, biases and what else is
+    not named ``weight`` are left out of ∇, and batch norms are in training mode, and a change of one input moves the
+    gradients of all others; here they are in evaluation mode, so that Θ is the kernel of single inputs. No label is
+    used.
 
     Args:
         model: Maps (n, *input_shape) to (n, K).

@@ -12,6 +12,10 @@ from ..core.figures import HEADLINES, sd_name
 from ..core.text import markdown_code, markdown_text
 
 _MOST_CLASSES = 200
+_PER_INPUT = {
+    "unit_norm": ", which the network divides by the Euclidean norm of the whole input",
+    "unit_variance": ", which the network brings to zero mean and unit variance over the whole input",
+}
 
 # Run with the exported folder as the working directory; tests run them as they stand.
 SNIPPETS: Mapping[str, str] = {
@@ -53,7 +57,7 @@ def render_card(
     found = config["nas_sens"]
     study, figures = found.get("study", {}), found.get("figures", {})
     data = study.get("data", {})
-    is_normed = bool(arguments.get("unit_norm"))  # the network does it itself
+    by_itself = next((text for key, text in _PER_INPUT.items() if arguments.get(key)), "")
     architecture = json.dumps(arguments["architecture"], sort_keys=True)
     lines = [
         "---",
@@ -69,8 +73,7 @@ def render_card(
         "",
         "## Inputs and outputs",
         "",
-        f"- Input: {_inputs(arguments['input_shape'], preparation)}"
-        f"{', which the network divides by the Euclidean norm of the whole input' if is_normed else ''}.",
+        f"- Input: {_inputs(arguments['input_shape'], preparation)}{by_itself}.",
         *_pictures(preparation, from_pixels=from_pixels),
         f"- Output: {arguments['num_classes']} values (logits in classification).",
         *_classes(preparation.get("label_names", [])),

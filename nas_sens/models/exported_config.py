@@ -17,6 +17,7 @@ from torch import nn
 from ..core.declarations import validate
 from ..core.errors import InvalidInputError
 from ..core.inputs import is_plain, parts_of_shape, shape_from_json, shape_text
+from ..data.per_input import PER_INPUT
 from .preprocessing import FromPixels, picture_size
 
 _MOST = 2**31  # numbers of one input
@@ -32,6 +33,7 @@ class ModelArguments:
         input_shape: Shape of one input, as :func:`nas_sens.core.inputs.shape_to_json` writes it.
         num_classes: Number of outputs.
         unit_norm: Whether each input is divided by its Euclidean norm.
+        unit_variance: Whether each input is brought to zero mean and unit variance by itself.
 
     Raises:
         ValueError: The shape is none, or an input is too large to be one, or has no norm.
@@ -41,6 +43,7 @@ class ModelArguments:
     input_shape: Any
     num_classes: Annotated[PositiveInt, Field(lt=_MOST)]
     unit_norm: bool = False
+    unit_variance: bool = False
 
     def __post_init__(self) -> None:
         """Check what is no check of one field.
@@ -50,8 +53,13 @@ class ModelArguments:
         """
         if any(math.prod(sides) >= _MOST for sides in parts_of_shape(self.shape)):
             raise ValueError(f"input_shape must be of fewer than {_MOST:,} numbers")
-        if self.unit_norm and not is_plain(self.shape):
-            raise ValueError("unit_norm needs inputs of one tensor of floating-point numbers")
+        if self.per_input and not is_plain(self.shape):
+            raise ValueError(f"{self.per_input} needs inputs of one tensor of floating-point numbers")
+
+    @property
+    def per_input(self) -> str:
+        """What the network does to each input first, a key of `PER_INPUT`; empty for nothing."""
+        return next((key for key in PER_INPUT if getattr(self, key)), "")
 
     @property
     def shape(self) -> Any:
@@ -135,7 +143,7 @@ def metadata_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a program says of itself: how inputs are prepared, and what outputs are called."""
     about = {key: config["pretrained_cfg"].get(key) for key in _TOLD}
     found = config.get("nas_sens", {})
-    more = {"unit_norm": arguments(config).unit_norm or None, "task": found.get("task")}
+    more = {**dict.fromkeys(filter(None, [arguments(config).per_input]), True), "task": found.get("task")}
     more["feature_names"] = found.get("feature_names") or None
     return {key: value for key, value in {**about, **more}.items() if value is not None}
 

@@ -19,7 +19,7 @@ from ..architectures import ArchitectureSpec, load_spec
 from ..core.errors import InvalidInputError, first_line
 from ..core.inputs import InputShape, shape_to_json
 from .exported_config import arguments, check_weights, read_config
-from .preprocessing import divide_by_norm, timm_keys
+from .preprocessing import prepare_each_input, timm_keys
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -34,7 +34,7 @@ def model_config(
     n_outputs: int,
     mean: Sequence[float] = (),
     std: Sequence[float] = (),
-    unit_norm: bool = False,
+    per_input: str = "",
     class_names: Sequence[str] = (),
     provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def model_config(
         n_outputs: Number of outputs.
         mean: What is subtracted from raw inputs per channel or feature; empty for nothing.
         std: What they are divided by then; empty for nothing.
-        unit_norm: Whether each input is divided by its Euclidean norm after that.
+        per_input: What is done to each input by itself after that (`nas_sens.data.per_input`); empty for nothing.
         class_names: Names of the classes, in the order of the outputs; empty where there are none.
         provenance: Study, data, protocol and figures, JSON-like.
     """
@@ -60,7 +60,7 @@ def model_config(
             "architecture": architecture.to_dict(),
             "input_shape": shape_to_json(input_shape),
             "num_classes": n_outputs,
-            **({"unit_norm": True} if unit_norm else {}),
+            **({per_input: True} if per_input else {}),
         },
         "pretrained_cfg": {
             "input_size": shape_to_json(input_shape),
@@ -139,7 +139,7 @@ def _read(folder: Path, device: torch.device | str) -> nn.Module:
     check_weights(state, model.state_dict())  # before there is memory for what they say they are
     model = model.to_empty(device=device)
     model.load_state_dict(state)
-    return (divide_by_norm(model) if given.unit_norm else model).eval()
+    return prepare_each_input(model, given.per_input).eval()
 
 
 def publish(source: Path, destination: Path) -> None:

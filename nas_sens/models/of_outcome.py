@@ -67,7 +67,7 @@ def export(
         n_outputs=data.n_outputs,
         mean=data.mean,
         std=data.std,
-        unit_norm=data_spec is not None and data_spec.unit_norm,
+        per_input="" if data_spec is None else data_spec.per_input,
         class_names=data.class_names,
         provenance=_provenance(outcome, architecture, data, data_spec, train_spec),
     )

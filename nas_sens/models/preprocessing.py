@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..core.inputs import InputShape, is_plain
+from ..data.per_input import PER_INPUT
 from ..data.resizing import CROP_MODE, CROP_PCT, INTERPOLATION, Mode, mode_of
 
 WHITE = 255.0  # of pictures with 8 bits a channel
@@ -49,18 +50,17 @@ def timm_keys(
     }
 
 
-def divide_by_norm(model: nn.Module) -> nn.Module:
-    """Return the same network, which divides each input by its Euclidean norm first, as ``[data] unit_norm`` does.
+def prepare_each_input(model: nn.Module, per_input: str) -> nn.Module:
+    """Return the same network, which does to each input first what a key of `PER_INPUT` in ``[data]`` does.
 
-    No transform of timm does that. Inputs that are divided already stay as they are, but for rounding.
+    No transform of timm does that. Inputs to which it was done already stay as they are, but for rounding.
+
+    Args:
+        model: The network.
+        per_input: The key; empty for nothing.
     """
-
-    def divided(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
-        x = inputs[0]
-        norms = torch.linalg.vector_norm(x.flatten(1), dim=1)
-        return (x / torch.where(norms > 0, norms, 1.0).view(-1, *[1] * (x.ndim - 1)),)
-
-    model.register_forward_pre_hook(divided)
+    if per_input:
+        model.register_forward_pre_hook(lambda _, inputs: (PER_INPUT[per_input](inputs[0]),))
     return model
 
 

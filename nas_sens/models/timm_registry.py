@@ -10,7 +10,7 @@ from torch import nn
 from ..architectures import load_spec
 from ..architectures.initialization import SelfInitialized
 from .exported_config import check_weights
-from .preprocessing import divide_by_norm
+from .preprocessing import prepare_each_input
 
 __all__ = ["nas_sens"]
 
@@ -20,7 +20,7 @@ def _make(
     input_shape: list[int],
     num_classes: int,
     in_chans: int | None = None,
-    unit_norm: bool = False,
+    **per_input: bool,
 ) -> nn.Module:
     shape = tuple(input_shape) if in_chans is None else (in_chans, *input_shape[1:])
     spec = load_spec(architecture)
@@ -30,7 +30,7 @@ def _make(
     else:
         model = spec.build(shape, num_classes)
     model.num_classes = num_classes  # type: ignore[assignment]  # timm reads it
-    return divide_by_norm(model) if unit_norm else model
+    return prepare_each_input(model, next((key for key, is_asked in per_input.items() if is_asked), ""))
 
 
 @register_model

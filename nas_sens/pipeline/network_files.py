@@ -40,7 +40,7 @@ def network_files(
         n_outputs=splits.n_outputs,
         mean=splits.mean,
         std=splits.std,
-        unit_norm=spec.data.unit_norm,
+        per_input=spec.data.per_input,
         class_names=splits.class_names,
         provenance=provenance(spec, record, splits),
     )

@@ -83,7 +83,8 @@ def _check_task(spec: StudySpec, splits: Splits) -> None:
             f"after_softmax = true in [score] needs classes, but data {spec.data.name!r} is for {splits.task}: a "
             "softmax has no meaning for its outputs; set it to false"
         )
-    if spec.final == "predicted_loss" and spec.train.loss == "mse" and splits.task == "classification":
+    if spec.final == "predicted_loss" and spec.train.loss != "cross_entropy" and splits.task == "classification":
         raise InvalidInputError(
-            '[select] final = "predicted_loss" is a cross-entropy, but [train] loss is "mse"; take another final'
+            '[select] final = "predicted_loss" is a cross-entropy, but [train] loss is '
+            f'"{spec.train.loss}"; take another final'
         )

@@ -118,7 +118,7 @@ def _predicted_loss(session: Session, sensitivity: float) -> float | None:
     scales = {"input_second_moment": splits.input_second_moment, "noise_std": score.noise_std}
     if splits.task == "regression":
         return predicted_mse(sensitivity, **scales)
-    if session.spec.train.loss == "mse":
+    if session.spec.train.loss != "cross_entropy":
         return None  # eq. 9 is of cross-entropies
     return predicted_loss(sensitivity, n_outputs=splits.n_outputs, **scales)
 

@@ -15,8 +15,7 @@ def points(model: nn.Module, recorded: Recorded) -> Arrays:
 
     Source: novak2018 (arXiv:1802.08760), sections 4.4 and A.3. Test inputs, evaluation mode. The fields:
 
-    - ``loss`` (n,): cross-entropy in nats, or with ``[train] loss = "mse"`` the mean over classes of the squared
-      distance to the one-hot target.
+    - ``loss`` (n,): cross-entropy in nats, or with ``[train] loss`` ``mse`` or ``brier`` that loss.
     - ``is_right`` (n,): 1 where the largest output is the label's, else 0.
     - ``jacobian_norm`` (n,): ‖J‖_F of the class probabilities, per unit of input.
     - ``class_norm`` (n,): ‖J_y‖₂, its row of the true class.
@@ -27,9 +26,11 @@ def points(model: nn.Module, recorded: Recorded) -> Arrays:
     found = jacobian_against_loss(model, x, y)
     with torch.no_grad(), evaluation_mode(model):
         outputs = model(x).double()
+    targets = nn.functional.one_hot(y.long(), outputs.shape[1]).to(outputs.dtype)
     if recorded.loss == "mse":
-        targets = nn.functional.one_hot(y.long(), outputs.shape[1]).to(outputs.dtype)
         loss = (outputs - targets).square().mean(dim=1)
+    elif recorded.loss == "brier":
+        loss = (outputs.softmax(dim=1) - targets).square().sum(dim=1)
     else:
         loss = found.losses
     return {

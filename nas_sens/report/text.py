@@ -68,6 +68,16 @@ ONE_HOT = replace(
 )
 
 
+BRIER = replace(
+    CLASSIFICATION,
+    loss_unit="Brier",
+    figures=(
+        "Losses are mean squared distances of the class probabilities to one-hot targets, summed over classes; errors "
+        "are shares of wrong predictions"
+    ),
+)
+
+
 OWN = replace(
     CLASSIFICATION,
     loss_unit="",
@@ -88,7 +98,8 @@ def wording_of(protocol: Mapping[str, Any], own: Iterable[str] = ()) -> Wording:
     task = data.get("task") if isinstance(data, Mapping) else None
     if task in ("regression", "multilabel"):
         return REGRESSION if task == "regression" else SEVERAL_LABELS
-    return ONE_HOT if isinstance(train, Mapping) and train.get("loss") == "mse" else CLASSIFICATION
+    losses = {"mse": ONE_HOT, "brier": BRIER}
+    return losses.get(str(train.get("loss")), CLASSIFICATION) if isinstance(train, Mapping) else CLASSIFICATION
 
 
 RANKED_BY = {name: BY_NAME[name].label for name in RANK_BY if name in BY_NAME}

@@ -19,7 +19,7 @@ Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 AboveZero = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Loss = Literal["cross_entropy", "mse"]
+Loss = Literal["cross_entropy", "mse", "brier"]
 # What a search space may search with the architecture: how weights are found, not for how long. Label noise,
 # augmentation and the number of samples are factors of experiments; what outcomes are compared by stays as it is.
 SEARCHABLE = (
@@ -68,9 +68,10 @@ class TrainSpec:
         batch_size: Samples of a pass through the network; ``full`` for the whole training set.
         accumulate: Passes whose gradients are added before a step, which is then that of so many times more samples;
             batch normalisation sees those of a pass.
-        loss: ``cross_entropy``, or ``mse``: mean over classes of the squared distance to one-hot targets. Regressions
-            have ``mse`` always, several labels at once ``cross_entropy``, which is binary then, its mean over labels.
-            All losses that are reported are of this kind.
+        loss: ``cross_entropy``; ``mse``: mean over classes of the squared distance of outputs to one-hot targets; or
+            ``brier``: sum over classes of that of class probabilities, the ℓ₂ loss of novak2018. Regressions have
+            ``mse`` always, several labels at once ``cross_entropy``, which is binary then, its mean over labels. All
+            losses that are reported are of this kind.
         class_weights: How much classes count in the training loss: ``none`` for every sample alike, ``balanced`` for
             every class alike, its samples by n / (K · n_class), or a list of a weight for each class, in their order.
             The weights of samples, with those of ``[data] weight``, are scaled to a mean of 1. With several labels at

@@ -46,7 +46,8 @@ def loss_of(
 ) -> torch.Tensor:
     """Return the loss of outputs (n, K), its mean or sum over samples, or of each of them (n,).
 
-    ``mse`` is a mean over the K outputs, as ``cross_entropy`` is with several labels at once, where it is binary.
+    ``mse`` is a mean over the K outputs, ``brier`` a sum over the K probabilities; the former is a mean as
+    ``cross_entropy`` is with several labels at once, where it is binary.
 
     Args:
         outputs: Logits, or predictions of a regression.
@@ -73,6 +74,9 @@ def loss_of(
         )
     if not y.is_floating_point():
         y = functional.one_hot(y, outputs.shape[1])
+    if loss == "brier":
+        distances = (outputs.softmax(dim=1) - y.to(outputs.dtype)).square().sum(dim=1)
+        return distances if reduction == "none" else distances.mean() if reduction == "mean" else distances.sum()
     squares = functional.mse_loss(outputs, y.to(outputs.dtype), reduction=reduction)
     return squares.mean(1) if reduction == "none" else squares if reduction == "mean" else squares / outputs.shape[1]
 

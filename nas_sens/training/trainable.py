@@ -92,8 +92,8 @@ def _check_mixing(spec: TrainSpec, splits: Splits) -> None:
     mixing = [key for key in asked if key != "label_smoothing"]
     if splits.task != "classification":
         problem = f"needs classes, but data {splits.name!r} is for {splits.task}"
-    elif asked[0] == "label_smoothing" and spec.loss == "mse":
-        problem = 'needs loss "cross_entropy"; given "mse"'
+    elif asked[0] == "label_smoothing" and spec.loss != "cross_entropy":
+        problem = f'needs loss "cross_entropy"; given "{spec.loss}"'
     elif mixing and (splits.w_train is not None or spec.class_weights != "none"):
         asked, problem = mixing, "cannot be had with weights of samples or classes"
     elif mixing and len(splits.input_shape) != 3:

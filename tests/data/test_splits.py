@@ -166,6 +166,30 @@ def test_inputs_of_unit_norm_are_those_without_it_divided_by_their_norms(standar
             np.testing.assert_allclose(after.numpy(), before.numpy() / (norm or 1.0), rtol=1e-6)
 
 
+@pytest.mark.parametrize("standardize", [False, True])
+def test_inputs_of_unit_variance_lie_on_the_sphere_whose_radius_is_the_root_of_their_numbers(standardize):
+    x = np.random.default_rng(0).random((60, 1, 3, 4)).astype(np.float32)
+    x[7] = 0.3
+    samples = make_samples(x, np.arange(60) % 2, source="mine")
+    plain, scaled = (split(samples, spec(standardize=standardize, unit_variance=u)) for u in (False, True))
+    assert (plain.mean, plain.std) == (scaled.mean, scaled.std)
+    for part in ("x_train", "x_val", "x_test"):
+        for before, after in zip(getattr(plain, part), getattr(scaled, part), strict=True):
+            numbers = before.flatten().tolist()
+            mean = math.fsum(numbers) / 12
+            sd = math.sqrt(math.fsum((v - mean) ** 2 for v in numbers) / 12)
+            if sd > 1e-6:
+                np.testing.assert_allclose(after.numpy(), (before.numpy() - mean) / sd, rtol=1e-4, atol=1e-5)
+                assert float(after.norm()) == pytest.approx(math.sqrt(12), rel=1e-5)
+            else:  # the constant one
+                assert float(after.abs().max()) < 1e-5
+
+
+def test_each_input_is_brought_to_one_scale_only():
+    with pytest.raises(ValueError, match="unit_norm and unit_variance do not go together"):
+        spec(unit_norm=True, unit_variance=True)
+
+
 def test_standardising_does_not_look_at_held_out_data():
     samples = make()
     before = split(samples, spec(standardize=True))

@@ -46,6 +46,7 @@ def as_bytes(splits: ns.Splits) -> ns.Splits:
         {},
         {"standardize": True},
         {"unit_norm": True},
+        {"unit_variance": True},
         {"standardize": True, "unit_norm": True, "seed": 4},
         {"image_size": (5, 9), "train_samples": 9, "val_samples": 4, "test_samples": 3},
     ],

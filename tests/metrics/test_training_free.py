@@ -142,7 +142,7 @@ def test_fisher_equals_differences_by_a_factor_on_each_channel(network, x, y, ba
                     hook = layer.register_forward_hook(scale)
                     sides.append(float(cross_entropies(twin, x, y).sum()))
                     hook.remove()
-                total += ((sides[0] - sides[1]) / (2 * STEP)) ** 2 / (2 * len(x))
+                total += layer.weight[channel].numel() * ((sides[0] - sides[1]) / (2 * STEP)) ** 2 / (2 * len(x))
     assert fisher(network, x, y, batch_statistics=batch_statistics) == pytest.approx(total, rel=1e-6)
 
 
@@ -168,7 +168,7 @@ def test_fisher_of_tokens_takes_the_last_dimension_for_channels():
     target = torch.zeros(1, 3, dtype=torch.float64)
     # L = mean over 3 outputs of m_c², m = mean of a over 4 tokens; Σ_t a_tc · (2/3) m_c / 4 = (2/3) m_c².
     m = layer(x).mean(dim=1).detach()
-    expected = float((2 / 3 * m**2).square().sum() / 2)
+    expected = 2 * float((2 / 3 * m**2).square().sum() / 2)  # two weights a channel
     assert fisher(nn.Sequential(layer, Mean()), x, target) == pytest.approx(expected, rel=1e-12)
 
 

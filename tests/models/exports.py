@@ -28,7 +28,7 @@ def exported(
         n_outputs=splits.n_outputs,
         mean=splits.mean,
         std=splits.std,
-        unit_norm=data.unit_norm,
+        per_input=data.per_input,
         class_names=splits.class_names,
         provenance=provenance,
     )

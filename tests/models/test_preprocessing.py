@@ -46,7 +46,9 @@ def opened(path: Path, mode: str) -> Image.Image:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-@pytest.mark.parametrize("keys", [{}, {"standardize": True}, {"standardize": True, "unit_norm": True}], ids=str)
+@pytest.mark.parametrize(
+    "keys", [{}, {"standardize": True}, {"standardize": True, "unit_norm": True}, {"unit_variance": True}], ids=str
+)
 def test_timms_transform_gives_what_training_saw(tmp_path: Path, mode: str, keys: dict[str, bool]) -> None:
     root = pictures(tmp_path / "pictures", mode)
     data = ns.DataSpec(name=f"folder:{root}", image_size=(12, 8), **keys)
@@ -57,10 +59,14 @@ def test_timms_transform_gives_what_training_saw(tmp_path: Path, mode: str, keys
     seen = torch.cat([splits.x_train, splits.x_val, splits.x_test])
     if data.unit_norm:
         given = given / torch.linalg.vector_norm(given.flatten(1), dim=1).view(-1, 1, 1, 1)
+    if data.unit_variance:
+        sd, mean = torch.std_mean(given, dim=(1, 2, 3), correction=0, keepdim=True)
+        given = (given - mean) / sd
     distance = torch.cdist(given.flatten(1), seen.flatten(1))
     matched = seen[distance.argmin(1)]
     assert len(set(distance.argmin(1).tolist())) == len(given)  # each picture is one of them
-    torch.testing.assert_close(given, matched, rtol=0, atol=0 if not data.unit_norm else 1e-7)
+    atol = 1e-7 if data.unit_norm else 5e-6 if data.unit_variance else 0
+    torch.testing.assert_close(given, matched, rtol=0, atol=atol)
     raw = torch.stack([transform(opened(p, mode)) for p in sorted(root.rglob("*.*"))])
     with torch.no_grad():
         torch.testing.assert_close(loaded(raw), model(matched))

@@ -13,7 +13,7 @@ from nas_sens.recordings import Recorded
 from nas_sens.recordings.points import points
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "brier"])
 def test_points_equal_the_slow_twin(digits, loss):
     model = ns.FCSpec(depth=2, width=6, init="he_normal", dropout=0.5).build(
         digits.input_shape, 10, generator=torch.Generator().manual_seed(3)
@@ -32,6 +32,8 @@ def test_points_equal_the_slow_twin(digits, loss):
         expected = -math.log(math.exp(logits[y]) / total)
         if loss == "mse":
             expected = math.fsum((v - (k == y)) ** 2 for k, v in enumerate(logits)) / 10
+        if loss == "brier":
+            expected = math.fsum((math.exp(v) / total - (k == y)) ** 2 for k, v in enumerate(logits))
         rows = torch.autograd.functional.jacobian(lambda z: model(z[None])[0].softmax(0), x).flatten(1)
         assert float(found["loss"][i]) == pytest.approx(expected, rel=1e-9)
         assert float(found["jacobian_norm"][i]) == pytest.approx(float(rows.norm()), rel=1e-9)

@@ -176,6 +176,20 @@ def test_mse_is_the_mean_over_classes_of_squared_distances_to_one_hot_targets(di
     assert outcome.val_error == pytest.approx(float((logits.argmax(1) != digits.y_val).double().mean()))
 
 
+def test_brier_is_the_sum_over_classes_of_squared_distances_of_probabilities(digits):
+    model = initial(digits)
+    outcome = train(FC, digits, dataclasses.replace(FULL, loss="brier"), seed=1)
+    loss = (model(digits.x_train).softmax(1) - torch.eye(10)[digits.y_train]).square().sum(1).mean()
+    loss.backward()
+    assert outcome.curves["train_loss"][0] == pytest.approx(float(loss.detach()), rel=1e-5)
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(outcome.state[name], p.detach() - 0.5 * p.grad, atol=1e-6, rtol=1e-5)
+    with torch.no_grad():
+        probabilities = model_of(outcome)(digits.x_val).double().softmax(1)
+    expected = (probabilities - torch.eye(10)[digits.y_val]).square().sum(1).mean()
+    assert outcome.val_loss == pytest.approx(float(expected), rel=1e-6)
+
+
 def test_training_stops_at_the_error_that_was_asked_for(digits):
     spec = TrainSpec(epochs=100, learning_rate=1e-2, batch_size=32, stop_train_error=0.0)
     outcome = train(FC, digits, spec, seed=0)
