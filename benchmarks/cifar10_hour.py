@@ -31,7 +31,7 @@ val_samples = 2000
 [train]
 epochs = {epochs}
 optimizer = "sgd"
-learning_rate = 0.1
+learning_rate = 0.05
 momentum = 0.9
 nesterov = true
 weight_decay = 5e-4
@@ -43,9 +43,8 @@ seeds = {seeds}
 SEARCHED = """
 name = "hour"
 [search_space.resnet]
-blocks = {{ type = "list", length = 3, of = {{ type = "int", low = 1, high = 5 }} }}
+blocks = {{ type = "list", length = 3, of = {{ type = "int", low = 1, high = 4 }} }}
 width = {{ type = "int", low = 8, high = 32, step = 4 }}
-block = ["basic", "bottleneck"]
 shortcut = "identity"
 pre_activation = [false, true]
 batch_norm = true
@@ -140,7 +139,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="as in [data] name, paths absolute")
     parser.add_argument("--folder", type=Path, help="keeps the studies, and goes on with them")
     for name, default in {
-        **{"candidates": 200, "samples": 8_000, "epochs": 5, "top-k": 8, "control": 2},
+        **{"candidates": 120, "samples": 8_000, "epochs": 5, "top-k": 8, "control": 2},
         **{"final-epochs": 6, "seeds": 2},
     }.items():
         parser.add_argument(f"--{name}", type=int, default=default)

@@ -95,7 +95,9 @@ def among_alike(
         is_constant = (of_x == 0) | (of_y == 0)
         return np.asarray(above / np.sqrt(np.where(is_constant, np.nan, of_x * of_y)))
 
-    (kendall,) = percentile_intervals(tau, x.size, n_resamples=n_resamples, seed=seed, confidence=confidence)
+    (kendall,) = percentile_intervals(
+        tau, x.size, n_resamples=n_resamples, seed=seed, confidence=confidence, are_ranks=(True,)
+    )
     return AmongAlike(n=n, n_pairs=n_pairs, kendall=kendall)
 
 

@@ -86,7 +86,12 @@ def beside(
     if np.isnan(_fits(np.ones((1, n)), x, y, z)).any():
         return Beside(n=n, reason=_ALIKE_REASON)
     pearson, spearman, slope = percentile_intervals(
-        lambda counts: _fits(counts, x, y, z), n, n_resamples=n_resamples, seed=seed, confidence=confidence
+        lambda counts: _fits(counts, x, y, z),
+        n,
+        n_resamples=n_resamples,
+        seed=seed,
+        confidence=confidence,
+        are_ranks=(False, True, False),
     )
     return Beside(n=n, pearson=pearson, spearman=spearman, slope=slope)
 

@@ -9,26 +9,29 @@ A resample *is* its counts, by which means, lines and rank correlations of all r
 `scipy.stats.bootstrap` gathers every resample instead, and ranks it anew: with its coefficients, the correlations of 60
 pairs take 300 times as long. It also gives NaN as soon as one resample has no value; here such resamples are dropped.
 
-Percentile intervals of few observations are too narrow, those of rank correlations excepted. On simulated normal data,
-95 % intervals of 2000 resamples held the truth in this share of 4000 samples (correlations 0.6, reliability 0.75):
+Percentile intervals of few observations are too narrow, those of rank correlations excepted: their ends are moved out
+to those of Student's interval of a mean (`expanded_tail`). On simulated normal data, 95 % intervals of 2000 resamples
+held the truth in this share of 2000 samples (correlations 0.6, reliability 0.75); before, of 5 to 12 observations, in
+0.82 to 0.92:
 
-    observations           8    20    60
-    mean                0.89  0.93  0.95
-    difference of means 0.90  0.94  0.94
-    ratio of means      0.89  0.93  0.95
-    slope of a line     0.91  0.92  0.94
-    pearson             0.91  0.93  0.94
-    spearman            0.96  0.97  0.95
-    kendall             0.96  0.96  0.95
-    reliability         0.84  0.90  0.94
+    observations               5     8    20    60
+    mean                    0.92  0.94  0.95  0.95
+    difference of means     0.93  0.93  0.94  0.95
+    ratio of means          0.93  0.94  0.95  0.95
+    slope of a line         0.98  0.97  0.95  0.94
+    pearson                 0.95  0.97  0.94  0.94
+    spearman                0.93  0.97  0.96  0.95
+    kendall                 0.93  0.97  0.96  0.95
+    reliability             0.83  0.90  0.93  0.94
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
 from .interval import Interval
 
@@ -41,9 +44,14 @@ _CELLS = 2**19  # counts at once, 4 MiB: statistics have a handful of arrays as 
 
 
 def percentile_intervals(
-    statistic: Statistic, *sizes: int, n_resamples: int = 2000, seed: int = 0, confidence: float = 0.95
+    statistic: Statistic,
+    *sizes: int,
+    n_resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+    are_ranks: Sequence[bool] = (),
 ) -> list[Interval]:
-    """Return each of k statistics with its percentile interval.
+    """Return each of k statistics with its percentile interval, expanded where few observations ask for it.
 
     Args:
         statistic: Takes the counts (B, n) of one sample or several; NaN where a resample has no value, such as the
@@ -52,12 +60,29 @@ def percentile_intervals(
         n_resamples: Number of resamples, B.
         seed: Seed of the resampling; the same input gives the same intervals.
         confidence: Confidence level of the intervals.
+        are_ranks: Which of the statistics are of ranks: their intervals are wide enough as they are. None, if empty.
     """
     estimates = np.atleast_2d(statistic(*(np.ones((1, n)) for n in sizes)))[:, 0]
     values = np.hstack([np.atleast_2d(statistic(*counts)) for counts in resamples(*sizes, n=n_resamples, seed=seed)])
-    tail = (1 - confidence) / 2
-    lows, highs = np.nanquantile(values, [tail, 1 - tail], axis=1)
-    return [Interval(*map(float, ends)) for ends in zip(estimates, lows, highs, strict=True)]
+    plain, expanded = (1 - confidence) / 2, expanded_tail(*sizes, confidence=confidence)
+    tails = [plain if is_rank else expanded for is_rank in are_ranks or [False] * len(values)]
+    ends = [np.nanquantile(row, [tail, 1 - tail]) for row, tail in zip(values, tails, strict=True)]
+    return [Interval(float(value), *map(float, pair)) for value, pair in zip(estimates, ends, strict=True)]
+
+
+def expanded_tail(*sizes: int, confidence: float = 0.95) -> float:
+    """Return the share of resamples beyond either end of an interval, Φ(−t √(n / (n − 1))).
+
+    Source: Hesterberg, What teachers should know about the bootstrap, arXiv:1411.5279, section 4.2 (eq. 13): of a mean
+    it makes about Student's interval. t has n − 1 degrees of freedom; those of several samples are added, and n is the
+    smallest of them.
+
+    Args:
+        sizes: Number of observations of each sample, at least two.
+        confidence: Confidence level of the interval.
+    """
+    n, freedom = min(sizes), sum(size - 1 for size in sizes)
+    return float(ndtr(stdtrit(freedom, (1 - confidence) / 2) * np.sqrt(n / (n - 1))))
 
 
 def mean_interval(values: Array, *, n_resamples: int = 2000, seed: int = 0) -> Interval:

@@ -45,7 +45,7 @@ def correlations(
     """Return Pearson's r, Spearman's rho and Kendall's tau-b of paired observations with bootstrap intervals.
 
     The intervals are percentile intervals over resampled pairs; resamples in which a variable is constant are dropped.
-    With fewer than about 20 pairs they are somewhat too narrow. Of more than ``bootstrap.MANY`` pairs they are what
+    How often they hold the truth for few pairs: see `bootstrap`. Of more than ``bootstrap.MANY`` pairs they are what
     these come to in large samples; time then grows as n log n.
 
     Args:
@@ -74,7 +74,12 @@ def correlations(
         pearson, spearman, kendall = (one.correlation_interval(confidence) for one in found)
     else:
         pearson, spearman, kendall = percentile_intervals(
-            lambda counts: _coefficients(counts, x, y), n, n_resamples=n_resamples, seed=seed, confidence=confidence
+            lambda counts: _coefficients(counts, x, y),
+            n,
+            n_resamples=n_resamples,
+            seed=seed,
+            confidence=confidence,
+            are_ranks=(False, True, True),
         )
     return Correlations(n=n, pearson=pearson, spearman=spearman, kendall=kendall)
 

@@ -94,7 +94,12 @@ def given_several(
         spearman = None
     else:
         (spearman,) = percentile_intervals(
-            lambda counts: _partial(counts, columns), n, n_resamples=n_resamples, seed=seed, confidence=confidence
+            lambda counts: _partial(counts, columns),
+            n,
+            n_resamples=n_resamples,
+            seed=seed,
+            confidence=confidence,
+            are_ranks=(True,),
         )
     reason = "what is held fixed tells x or y exactly" if spearman is None else None
     return GivenSeveral(n=n, spearman=spearman, reason=reason)

@@ -12,7 +12,7 @@ from scipy import stats
 from nas_sens.report.prediction import prediction
 from nas_sens.report.reliability import reliability
 from nas_sens.statistics.beside import MIN_TRIPLES, _fits, beside
-from nas_sens.statistics.bootstrap import resamples
+from nas_sens.statistics.bootstrap import expanded_tail, resamples
 from nas_sens.statistics.correlations import (
     MIN_POINTS,
     Correlations,
@@ -275,7 +275,8 @@ def test_only_resamples_of_four_different_triples_count():
     slopes = [_beside_twin(*(np.repeat(v, row) for v in (x, y, z)))[2] for row in counts if np.count_nonzero(row) > 3]
     assert 280 < len(slopes) < 300
     found = beside(x, y, z, n_resamples=300).slope
-    np.testing.assert_allclose([found.low, found.high], np.quantile(slopes, [0.025, 0.975]), atol=1e-9)
+    tail = expanded_tail(len(x))
+    np.testing.assert_allclose([found.low, found.high], np.quantile(slopes, [tail, 1 - tail]), atol=1e-9)
 
 
 def test_beside_sees_through_what_only_the_third_quantity_causes():
