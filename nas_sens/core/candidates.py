@@ -284,7 +284,7 @@ def family_of(architecture: str) -> str:
 _FAMILY = re.compile(r',"family":"(\w+)"')  # with a brace in the comma's place, searching takes three times as long
 
 # What tells networks of a family apart at first sight, in the order in which one says it.
-_SHAPE = (
+SHAPE = (
     *("model", "configuration", "depth", "stages", "depths", "blocks", "width", "widths", "width_factor", "channels"),
     *("embed_dim", "heads", "patch"),
 )
@@ -302,7 +302,7 @@ def describe(architecture: str, training: Mapping[str, Any] | None = None) -> st
     with reading(f"the architecture {shown(architecture)} cannot be read", kind=StorageError):
         values = json.loads(architecture)
     family = values.pop("family")
-    shape = [k for k in _SHAPE if k in values]
+    shape = [k for k in SHAPE if k in values]
     rest = sorted(k for k in values if k not in shape and k not in ("init_scale", "bias", "activation"))
     parts = [f"{k}={_short(values[k])}" for k in [*shape, *rest] if not _is_left_out(k, values[k])]
     if values.get("activation", "relu") != "relu":

@@ -11,6 +11,7 @@ from ..storage.attribute_types import PROSPECTS
 from ..storage.guard import StorageAwayError
 from ..storage.queue import Claim
 from ..training.trainable import check_own_trainer
+from .last_run import keep_last_run
 from .prepare import Prepared
 from .session import Session, describe_study
 from .stopping import as_attribute, from_attribute, in_words, stopped_in_words
@@ -44,6 +45,7 @@ def train_selected(session: Session) -> bool:
         is_done = _Training(session, queue, stage, n_epochs=n_epochs).run()
     if is_done:
         _tell_prospects(session, queue)
+        keep_last_run(session)
         describe_study(session)
     return is_done
 

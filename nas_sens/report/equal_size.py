@@ -61,6 +61,12 @@ def at_equal_size(data: Trained, trained: Sequence[TrainedCandidate], ranked_by:
     }
 
 
+def beyond_size(data: Trained, trained: Sequence[TrainedCandidate], ranked_by: Objective) -> AtEqualSize:
+    """Return what S before training says of the ranking beyond size; see :func:`at_equal_size`."""
+    y = as_floats([t.figure(ranked_by.name) for t in in_order(trained)])
+    return _at_equal_size(SENSITIVITY, data.measures[SENSITIVITY], y, data)
+
+
 def _at_equal_size(measure: str, x: Array, y: Array, data: Trained) -> AtEqualSize:
     measures = data.measures
     sizes = {name: z for name in (FLOPS, PARAMETERS) if name in measures and np.isfinite(z := measures[name]).any()}

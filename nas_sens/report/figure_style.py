@@ -96,18 +96,25 @@ def add_legend(figure: Figure, axes: Axes, *, max_columns: int = 4) -> None:
     )
 
 
-def render_svg(key: str, description: str, draw: Callable[[Figure, Axes], None]) -> str:
+def render_svg(
+    key: str,
+    description: str,
+    draw: Callable[[Figure, Axes], None],
+    *,
+    size: tuple[float, float] = _SIZE_INCHES,
+) -> str:
     """Return the SVG element that ``draw`` makes, with no id or style that leaks into its page.
 
     Args:
         key: Prefix of all ids, unique in the page.
         description: Alternative text for screen readers.
         draw: Draws into a figure and its axes.
+        size: Width and height in inches, to which its text is set.
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a user's own style must not change the report
         matplotlib.rcParams.update({**_STYLE, "svg.hashsalt": key})
-        figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         draw(figure, figure.add_subplot())
         buffer = io.StringIO()
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}

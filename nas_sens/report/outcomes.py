@@ -120,11 +120,14 @@ def group_differences(data: Trained, figures: Sequence[ShownFigure]) -> dict[str
 
     Less is better: a figure of which more is better has its sign turned.
     """
+    return {figure.label: group_difference(data, figure) for figure in figures}
+
+
+def group_difference(data: Trained, figure: ShownFigure) -> Difference:
+    """Return selected against control for one outcome; see :func:`group_differences`."""
     groups = np.array(data.groups, dtype=object)
-    is_selected, is_control = groups == "selected", groups == "control"
-    signs = {figure.label: -1.0 if figure.is_maximized else 1.0 for figure in figures}
-    losses = {name: signs[name] * values for name, values in data.outcomes.items()}
-    return {name: difference(values[is_selected], values[is_control]) for name, values in losses.items()}
+    losses = (-1.0 if figure.is_maximized else 1.0) * data.outcomes[figure.label]
+    return difference(losses[groups == "selected"], losses[groups == "control"])
 
 
 def intervals(*tables: Table | BesideTable) -> Iterator[Interval]:

@@ -1,5 +1,7 @@
 """The report of a study: one HTML file that needs nothing else, neither network nor scripts, to be read.
 
+The answer comes first, then the networks; all else is folded under "Evidence" and "Protocol".
+
 Selection saw validation figures only; test figures appear here for the first time. The page is a pure function of its
 input: the same records give the same bytes.
 """
@@ -10,6 +12,7 @@ import operator
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -26,9 +29,14 @@ from ..statistics.groups import N_PERMUTATIONS
 from ..statistics.interval import Interval
 from ..statistics.permutations import number_of_permutations
 from ..study.select_spec import ranking_figure
+from .answer import lights
+from .contents import contents, ran_text
 from .declared.figures import declared_panels
 from .equal_size import at_equal_size, equal_size_rows, equal_size_text, intervals_of
 from .figure_style import MOST_CURVES
+from .hero import hero
+from .hero_figure import hero_curve
+from .lights import WORDS, Trainings
 from .numbers_as_text import count
 from .outcomes import (
     SENSITIVITY,
@@ -47,10 +55,10 @@ from .refinement import optimism_text, refinement_lines
 from .reliability import reliabilities
 from .shown_figures import Shown, shown_figures
 from .statistics_tables import beside_rows, correlation_rows, difference_rows, reliability_rows
-from .tables import MAX_REASONS, protocol_rows, reason_groups, winner_rows
+from .tables import MAX_REASONS, protocol_groups, reason_groups, winner_rows
 from .text import best_text, counts_text, ranked, ranked_by_text, ranking_label, scored_text, wording_of
-from .verdict import directions_text, group_text, relation_texts, verdict_sentence
-from .worst_ranks import needs_ranks, rank_difference, rank_text
+from .verdict import directions_text, group_text, relation_texts
+from .worst_ranks import needs_ranks
 
 
 def write_report(
@@ -119,15 +127,19 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    shown, by = shown_figures(protocol, in_order(trained)), ranking_figure(protocol)
+    of = Trainings(name=name, protocol=protocol, trained=trained, by=by)
     page = {
         "name": printable(name),
         "mark": mark(name),
-        "protocol": protocol_rows({k: v for k, v in without_prospects(protocol).items() if k != "figures"}),
+        "ran": ran_text(protocol, trained),
+        "protocol": protocol_groups(without_prospects(protocol)),
+        "next_command": f"nas-sens train {quote(name)}" if of.is_ours and any(c.is_ok for c in candidates) else None,
+        "trade_off": "",  # what can be moved over and clicked, as HTML; "" for none
+        "further": "",  # so, under "Evidence"
     }
-    shown, by = shown_figures(protocol, in_order(trained)), ranking_figure(protocol)
-    page |= _study(candidates, trained, by, shown, scored=scored_text(protocol)) | _findings(
-        candidates, trained, protocol, shown
-    )
+    page |= _study(candidates, trained, by, shown, scored=scored_text(protocol)) | _findings(candidates, of, shown)
+    page["contents"] = contents(page)
     return environment.get_template("report.html.j2").render(page)
 
 
@@ -192,20 +204,14 @@ def _of_intervals(found: Sequence[Interval], data: Trained) -> dict[str, Any]:
 
 
 def _findings(
-    candidates: Sequence[ScoredCandidate],
-    trained: Sequence[TrainedCandidate],
-    protocol: Mapping[str, Any],
-    shown: Shown,
+    candidates: Sequence[ScoredCandidate], of: Trainings, shown: Shown
 ) -> dict[str, Any]:
-    """Return what the page says of the measures: statistics, sentences, figures."""
+    """Return what the page says of the measures: the answer, statistics, sentences, figures."""
+    protocol, trained, by = of.protocol, of.trained, of.by
     wording = wording_of(protocol, (name for t in trained for name in t.figures))
     figures, target, primary = shown.figures, shown.target, shown.primary
     data = columns(candidates, trained, figures, drops_empty=shown.is_own)
     table, fits, differences = correlation_table(data), beside_table(data), group_differences(data, figures)
-    decisive, found_by_ranks = differences[primary.label], None
-    if needs_ranks(trained):
-        decisive = rank_difference(trained, primary)
-        found_by_ranks = rank_text(trained, primary, decisive)
     reliable = reliabilities(candidates, trained, figures)
     loss, rule = loss_prediction(trained), rule_prediction(trained, target)
     after = (
@@ -213,21 +219,25 @@ def _findings(
         if shown.is_own
         else after_panels(trained, table, loss, wording)
     )
-    by = ranking_figure(protocol)
     beyond_size = at_equal_size(data, trained, by)
     found = [
         *intervals(table, fits),
         *intervals_of(beyond_size),
         *(d.interval for d in differences.values() if d.interval),
     ]
+    best = hero(of.name, protocol, trained, by, shown)
+    curve = hero_curve(best.network, shown.curve, wording, step=shown.step) if best else None
     return {
+        "hero": best,
+        "hero_curve": curve,
+        "lights": lights(of, data, shown, found=beyond_size[SENSITIVITY]),
+        "words": WORDS,
         "declared_panels": declared_panels(protocol, in_order(trained), wording),
         "wording": wording,
-        "verdict": verdict_sentence(primary, decisive, fits[SENSITIVITY][primary.label], trained, found=found_by_ranks),
         "refinement": refinement_lines(protocol, trained),
         "optimism": optimism_text(protocol, trained),
         "prospects": prospects_text(protocol, len(trained), target, wording.loss_unit),
-        "by_ranks": found_by_ranks is not None,
+        "by_ranks": needs_ranks(trained),
         "shown": shown,
         "has_losses": any(figure.kind == "loss" for figure in figures),
         "directions": directions_text(shown),

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..selection.prospects import AHEAD
-from ..storage.attribute_types import PROSPECTS
+from ..storage.attribute_types import LAST_RUN, PROSPECTS
 from .numbers_as_text import number
 from .shown_figures import ShownFigure
 
+_KEPT = (LAST_RUN, "latency_ms", "figures")
 _LEAST_POINTS = 0.01  # percentage points, which errors are printed in with two decimals
 
 
@@ -44,8 +45,9 @@ def _text(gain: float, target: ShownFigure, loss_unit: str) -> str:
 
 
 def without_prospects(protocol: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a protocol of what was declared: without what the study expects at its end."""
+    """Return a protocol of what was declared: without what the study expects at its end, and what it kept of itself."""
+    protocol = {key: value for key, value in protocol.items() if key not in _KEPT}
     select = protocol.get("select")
     if not isinstance(select, Mapping):
-        return dict(protocol)
+        return protocol
     return {**protocol, "select": {key: value for key, value in select.items() if key != PROSPECTS}}

@@ -90,19 +90,21 @@ def reliabilities(
 
     Losses are compared as log10 elsewhere, so their spread is carried over: sd(log10 L) ≈ sd(L) / (L ln 10).
     """
-    ok = in_order(trained)
-    found = {}
-    for figure in figures:
-        means = as_floats([t.figure(figure.key) for t in ok])
-        sds = as_floats([t.figure_sd(figure.key) for t in ok])
-        if figure.kind == "loss":
-            means, sds = _log10_with_sd(means, sds)
-        found[figure.scaled_label] = reliability(means, sds, [t.n_seeds for t in ok])
+    found = {figure.scaled_label: reliability_of(trained, figure) for figure in figures}
     scored = sorted((c for c in candidates if c.is_ok and c.stderr is not None), key=lambda c: c.digest)
     # A standard error is an sd over √k already, and says that there were several networks.
     scores, stderrs = as_floats([c.log10_sensitivity for c in scored]), as_floats([c.stderr for c in scored])
     found[SENSITIVITY] = reliability(scores, stderrs * math.sqrt(2), np.full(len(scored), 2))
     return found
+
+
+def reliability_of(trained: Sequence[TrainedCandidate], figure: ShownFigure) -> Reliability:
+    """Return the reliability of one outcome over the trained networks; see :func:`reliabilities`."""
+    ok = in_order(trained)
+    means, sds = as_floats([t.figure(figure.key) for t in ok]), as_floats([t.figure_sd(figure.key) for t in ok])
+    if figure.kind == "loss":
+        means, sds = _log10_with_sd(means, sds)
+    return reliability(means, sds, [t.n_seeds for t in ok])
 
 
 def _log10_with_sd(means: Array, sds: Array) -> tuple[Array, Array]:

@@ -11,12 +11,17 @@ from typing import Any
 
 from ..core.candidates import STATUS_OK, ScoredCandidate, TrainedCandidate, describe
 from ..core.figures import Objective
+from ..core.short_names import short_names
 from .numbers_as_text import MISSING, compact, count, plain, with_spread
 from .shown_figures import ShownFigure
 from .text import ranked
 
 MAX_WINNERS = 20
 MAX_REASONS = 30
+_TITLES = {
+    **{"search_space": "Search space", "data": "Data", "score": "Score", "search": "Search", "select": "Selection"},
+    **{"train": "Training", "refine": "Refinement", "optuna": "The Optuna study"},
+}
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,11 @@ def winner_rows(
 ) -> list[dict[str, Any]]:
     """Return the best trained candidates by a figure, at most ``MAX_WINNERS``, as texts by column."""
     stderrs = {c.digest: c.stderr for c in candidates}
+    best = ranked(trained, by)[:MAX_WINNERS]
     return [
         {
             "rank": rank,
+            "name": name,
             "architecture": t.description,
             "params": count(t.params),
             "flops": compact(t.flops),
@@ -56,7 +63,7 @@ def winner_rows(
             "figures": [figure.text_of(t) for figure in figures],
             "n_seeds": t.n_seeds,
         }
-        for rank, t in enumerate(ranked(trained, by)[:MAX_WINNERS], start=1)
+        for rank, (t, name) in enumerate(zip(best, short_names(best), strict=True), start=1)
     ]
 
 
@@ -80,6 +87,14 @@ def reason_groups(candidates: Sequence[ScoredCandidate], trained: Sequence[Train
         reason, architecture = members[0]
         rows.append(ReasonGroup(kind, reason if is_one_reason else pattern, len(members), describe(architecture)))
     return sorted(rows, key=lambda g: (-g.n, g.kind, g.reason))
+
+
+def protocol_groups(protocol: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return a protocol as rows under headings: one for each section of a study's file, the rest under "Study"."""
+    sections = {key: value for key, value in protocol.items() if isinstance(value, Mapping) and value}
+    rest = {key: value for key, value in protocol.items() if key not in sections}
+    groups = [("Study", protocol_rows(rest))] if rest else []
+    return groups + [(_TITLES.get(key, key), protocol_rows({key: value})) for key, value in sections.items()]
 
 
 def protocol_rows(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,50 +1,19 @@
-"""Whether the proxy helped, in words that claim no more than the intervals and the permutation test support.
+"""How selected networks and the control group differ, and what S had to do with it, in words.
 
-One outcome and one test are fixed beforehand, the mean of the test figure of the study's target (of the target itself
-where trainings have no such figure) of the selected group against the control group; whatever else the page shows
-changes no verdict. Differences are of losses (`outcomes.group_differences`) and are printed in the figure's own sign.
+They claim no more than the intervals support. Differences are of losses (`outcomes.group_differences`) and are printed
+in the figure's own sign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from ..core.candidates import REFINED, TrainedCandidate
 from ..statistics.beside import Beside
-from ..statistics.correlations import SIGNIFICANCE, Correlations
+from ..statistics.correlations import Correlations
 from ..statistics.groups import Difference
 from ..statistics.interval import Interval
 from .numbers_as_text import interval_text, number, number_interval_text, p_text, signed, signed_number
 from .shown_figures import Shown, ShownFigure
-
-RULES_WITHOUT_S = {"params", "random", REFINED}
-
-
-def verdict_sentence(
-    figure: ShownFigure, d: Difference, fit: Beside, trained: Sequence[TrainedCandidate], *, found: str | None = None
-) -> str:
-    """Return one sentence: the proxy helped here, did nothing that could be shown, hurt, or there are too few points.
-
-    Args:
-        figure: The outcome that decides.
-        d: Selected against control on that outcome, smaller being better; log10 for a loss.
-        fit: What log10 S before training says of that outcome beside the number of parameters.
-        trained: The trained candidates, which say what rule selected.
-        found: What the comparison shows, in words; the difference of means if None.
-    """
-    name = figure.label
-    rules = sorted({t.chosen_by for t in trained if t.group == "selected"})
-    if trained and all(t.group == "other" for t in trained):
-        why = "no trained network was selected by it, and none was drawn as a control group"
-        return f"Whether selecting by S helps cannot be said here: {why}{_carried(name, fit)}."
-    if rules and RULES_WITHOUT_S.issuperset(rules):
-        why = f"the rule {' and '.join(rules)} does not look at it"
-        return f"Whether S helped cannot be said here: {why}{_carried(name, fit)}."
-    rule = f"selecting by S (rule {' and '.join(rules)})" if rules else "selecting by S"
-    if d.verdict is None:
-        return f"Too few networks to say whether {rule} helped: {_why_too_few(d)}{_carried(name, fit)}."
-    verdict = {-1: "helped", 0: "did nothing that could be shown", 1: "hurt"}[d.verdict]
-    return f"{rule[0].upper() + rule[1:]} {verdict} here: {found or mean_text(figure, d)}{_carried(name, fit)}."
 
 
 def directions_text(shown: Shown) -> str:
@@ -62,13 +31,11 @@ def group_text(figure: ShownFigure, d: Difference) -> str:
     name = f"the {figure.label}" if figure.is_usual else figure.label
     if figure.better and not figure.is_usual:
         name = f"{name} ({figure.better})"
-    if d.interval is None:
+    if d.interval is None or d.verdict is None:
         return f"On {name}: too few networks to say ({d.reason})."
-    evidence = f"{mean_text(figure, d)}"
+    evidence = f"{shift_text(figure, d)}"
     if figure.is_maximized is not None:
         evidence += f"; {best_difference_text(figure, d)}"
-    if d.verdict is None:
-        return f"On {name}: too few networks to say ({_why_too_few(d)}); {evidence}."
     words = ("better than", "not shown to differ from", "worse than")
     if figure.is_maximized is None:  # nobody said which is better
         words = ("smaller than in", "not shown to differ from", "larger than in")
@@ -82,19 +49,37 @@ def in_own_sign(figure: ShownFigure, interval: Interval) -> Interval:
     return Interval(-interval.estimate, -interval.high, -interval.low)
 
 
-def mean_text(figure: ShownFigure, d: Difference) -> str:
-    """Return the difference of the means with its interval and p-value, in the unit of the outcome."""
+def amount_text(figure: ShownFigure, shift: float) -> str:
+    """Return a typical difference in plain words, such as ``6.0 percentage points less test error``.
+
+    Args:
+        figure: The outcome.
+        shift: Of losses, smaller being better; log10 of one that is a loss.
+    """
+    shift = figure.objective.as_loss(shift)
+    how = "less" if shift < 0 else "more"
+    if figure.kind == "error":
+        points = abs(100 * shift)
+        return f"{points:.2g} percentage point{'' if points == 1 else 's'} {how} {figure.label}"
+    if figure.kind == "loss":
+        return f"{abs(10**shift - 1) * 100:.2g} % {how} {figure.label}"
+    return f"{number(abs(shift), 3)} {how} {figure.label}"
+
+
+def shift_text(figure: ShownFigure, d: Difference) -> str:
+    """Return the typical difference with its interval and p-value, in the unit of the outcome."""
     if d.interval is None or d.p_value is None:
         return d.reason or "nothing to compare"
     name, interval = figure.label, in_own_sign(figure, d.interval)
     if figure.kind == "number":
-        found = f"the mean {name} of selected minus control is {number_interval_text(interval)}"
+        found = f"{name} of a selected one minus that of a random one is typically {number_interval_text(interval)}"
     elif figure.kind == "error":
-        found = f"the mean {name} of selected minus control is {interval_text(interval, 100)} percentage points"
+        text = interval_text(interval, 100)
+        found = f"{name} of a selected one minus that of a random one is typically {text} percentage points"
     else:
         low, middle, high = (number(10**v, 3) for v in (interval.low, interval.estimate, interval.high))
-        found = f"the geometric mean {name} of selected over control is {middle} [{low}, {high}]"
-    return f"{found} (permutation p = {p_text(d.p_value)}, {d.n_a} against {d.n_b} networks)"
+        found = f"{name} of a selected one over that of a random one is typically {middle} [{low}, {high}]"
+    return f"{found} (rank test p = {p_text(d.p_value)}, {d.n_a} against {d.n_b} networks)"
 
 
 def best_difference_text(figure: ShownFigure, d: Difference) -> str:
@@ -141,20 +126,3 @@ def _relation(name: str, c: Correlations) -> str:
     if not c.spearman.excludes_zero:
         return f"{head}, so no relation is shown."
     return f"{head}, larger S went with {'larger' if c.spearman.estimate > 0 else 'smaller'} {name}."
-
-
-def _carried(name: str, fit: Beside) -> str:
-    """Return the end of a sentence: whether S said anything of the outcome that the parameters do not say."""
-    if fit.slope is None:
-        return f"; whether S says more of it than the number of parameters cannot be said either ({fit.reason})"
-    if not fit.slope.excludes_zero:
-        return f"; beside the number of parameters, S is not shown to say anything of the {name}"
-    return (
-        f"; beside the number of parameters, S did carry information on the {name} (slope {interval_text(fit.slope)})"
-    )
-
-
-def _why_too_few(d: Difference) -> str:
-    if d.interval is None or d.smallest_p_value is None:
-        return d.reason or "nothing to compare"
-    return f"{d.n_a} against {d.n_b} networks cannot reach p ≤ {SIGNIFICANCE}, whatever they show; 4 against 4 can"

@@ -2,7 +2,7 @@
 
 Left out, they would flatter the group that lost more of them. A training that was pruned did worse than others by then,
 so that it counts as worse than every finished one: the analysis of worst-rank scores. Ranks are mid-ranks over both
-groups together, divided by their number; the permutation test of their means is the rank-sum test with ties.
+groups together, divided by their number.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def rank_text(trained: Sequence[TrainedCandidate], figure: ShownFigure, d: Diffe
         return d.reason or "nothing to compare"
     return (
         f"by {figure.label}, pruned trainings last ({_pruned(trained, 'selected')} selected, "
-        f"{_pruned(trained, 'control')} of the control group), the mean rank of selected minus control is "
-        f"{interval_text(d.interval, 100, 0)} % of all ranks (permutation p = {p_text(d.p_value)})"
+        f"{_pruned(trained, 'control')} of the control group), the rank of a selected one minus that of a random one is typically "
+        f"{interval_text(d.interval, 100, 0)} % of all ranks (rank test p = {p_text(d.p_value)})"
     )
 
 

@@ -11,7 +11,7 @@ from ..core.candidates import CURVES, TABLES, ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
 from ..core.figures import RANK_BY, Direction, Objective
 from ..core.messages import shown
-from ..storage.attribute_types import OWN_DRAWS, PROSPECTS, declared_in
+from ..storage.attribute_types import LAST_RUN, LATENCIES, OWN_DRAWS, PROSPECTS, declared_in
 from ..storage.study_storage import StudyStorage
 from ..study.select_spec import objective_of, ranking_figure
 from ..study.stored_names import with_present_names
@@ -26,7 +26,8 @@ class SearchResult:
 
     Attributes:
         name: Name of the study.
-        protocol: The study as declared, JSON-like; ``data.task`` is the one that "auto" came to.
+        protocol: The study as declared, JSON-like; ``data.task`` is the one that "auto" came to. ``last_run`` is what it
+            keeps of the last time it was trained, ``latency_ms`` what was measured, by digest.
         candidates: Every candidate, in the order in which they were stored.
         trials: Every trained candidate, the best first by ``ranked_by``, failed ones last.
         ranked_by: Figure of a trained candidate.
@@ -84,6 +85,10 @@ def read_result(
         protocol.setdefault("score", {})[OWN_DRAWS] = drawn
     if expected := attributes.get(PROSPECTS):
         protocol.setdefault("select", {})[PROSPECTS] = expected
+    if kept := attributes.get(LAST_RUN):
+        protocol[LAST_RUN] = kept | {"version": str(attributes.get("nas_sens_version", ""))}
+    if timed := attributes.get(LATENCIES):
+        protocol["latency_ms"] = {row["digest"]: row["ms"] for row in timed["rows"] if "digest" in row}
     found = storage.trained(name)
     ranking = ranking_figure(protocol) if by is None else _ranking_by(by, direction, protocol, found)
     trained = tuple(sorted(found, key=ranking_key(ranking)))

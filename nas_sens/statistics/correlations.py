@@ -23,7 +23,6 @@ from .bootstrap import MANY, Array, percentile_intervals
 from .interval import Interval
 
 MIN_POINTS = 5
-SIGNIFICANCE = 0.05
 
 Observations = ArrayLike | Sequence[float | None]
 

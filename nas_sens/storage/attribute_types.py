@@ -27,6 +27,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 OWN_DRAWS = "layers_drawn_by_networks"  # of a study: kinds of layers that no scheme has a rule for
 LATENCIES = "latencies"  # of a study: what was measured of networks, and what it is made of
+LAST_RUN = "last_run"  # of a study: when and where it was trained, and what its best network is made of
 PROSPECTS = "prospects"  # of a study: what further trainings are expected to gain, and after how many
 _OF_STUDY: dict[str, tuple[type, ...]] = {
     "study": (str,),
@@ -42,6 +43,7 @@ _OF_STUDY: dict[str, tuple[type, ...]] = {
     "table_fingerprint": (str,),
     "score_inputs": (str,),
     PROSPECTS: (dict,),
+    LAST_RUN: (dict,),
     LATENCIES: (dict,),
     "score_weights": (str,),
 }
@@ -156,8 +158,26 @@ def check_study(name: str, attributes: Mapping[str, Any]) -> None:
     if expected is not None and any(type(expected.get(key)) not in (int, float) for key in _EXPECTED):
         what = f"{PROSPECTS} of study {shown(name)} must have numbers {', '.join(_EXPECTED)}"
         raise StorageError(f"{what}; found {shown(expected)}; {ADVICE}")
+    if not _is_last_run(attributes.get(LAST_RUN, {})):
+        found = shown(attributes[LAST_RUN])
+        raise StorageError(f"{LAST_RUN} of study {shown(name)} must be what nas_sens writes; found {found}; {ADVICE}")
     if "study" in attributes:
         declared_in(name, attributes)
+
+
+def _is_last_run(kept: Mapping[str, Any]) -> bool:
+    """Return whether it is made of texts, and of parts with a kind, a shape and a number of parameters."""
+    parts = kept.get("outline", [])
+    return (
+        all(type(kept.get(key, "")) is str for key in ("finished", "machine", "device", "digest"))
+        and type(parts) is list
+        and all(
+            type(part) is list
+            and [type(x) for x in part] == [str, list, int]
+            and all(type(side) is int for side in part[1])
+            for part in parts
+        )
+    )
 
 
 def of_study(name: str, attributes: Mapping[str, Any], key: str) -> Any:

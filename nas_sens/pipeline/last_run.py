@@ -1,0 +1,45 @@
+"""What a study keeps of the last time it was trained: when, where, and what its best network is made of."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from typing import Any
+
+from ..architectures import load_spec
+from ..architectures.outline import outline
+from ..core.errors import first_line
+from ..core.inputs import device_of
+from ..results.search_result import read_result
+from ..storage.attribute_types import LAST_RUN
+from .session import Session
+
+
+def keep_last_run(session: Session) -> None:
+    """Keep it, unless nothing has been trained since."""
+    name, storage = session.spec.name, session.storage
+    result = read_result(storage, name)
+    ok = [t for t in result.trials if t.is_ok]
+    known = storage.attributes(name).get(LAST_RUN) or {}
+    if not ok or known.get("n_trained") == len(result.trials):
+        return
+    kept: dict[str, Any] = {
+        "n_trained": len(result.trials),
+        "finished": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "device": str(device_of(session.probe.x)),
+        "digest": ok[0].digest,
+        "outline": _outline(session, ok[0].architecture),
+    }
+    storage.create(name, {LAST_RUN: kept}, objective=session.spec.select.target)
+
+
+def _outline(session: Session, architecture: str) -> list[list[Any]]:
+    splits = session.splits
+    try:
+        parts = outline(load_spec(architecture), splits.input_shape, splits.n_outputs)
+    except Exception as error:  # a module of the user's own may do anything; the report then has no drawing
+        session.progress.detail(f"the best network cannot be drawn: {first_line(error)}")
+        return []
+    return [list(part) for part in parts]
