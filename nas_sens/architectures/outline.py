@@ -62,4 +62,3 @@ def _kind(module: nn.Module) -> str:
 def _shape(output: Any) -> list[int]:
     tensor = output[0] if isinstance(output, (tuple, list)) and output else output
     return list(tensor.shape[1:]) if isinstance(tensor, torch.Tensor) else []
-

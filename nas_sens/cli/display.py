@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichBars
@@ -100,7 +101,14 @@ class _PlainStage:
         self._progress.message(f"{self._name}: {self._done}/{self._total} done in {seconds:.1f} s")
 
 
-def show_rows(rows: Iterable[dict[str, Any]], *, form: str, title: str = "", wide: Sequence[str] = ()) -> None:
+def show_rows(
+    rows: Iterable[dict[str, Any]],
+    *,
+    form: str,
+    title: str = "",
+    wide: Sequence[str] = (),
+    right: Sequence[str] = (),
+) -> None:
     """Print rows on stdout as a table, as JSON or as CSV.
 
     Args:
@@ -108,6 +116,7 @@ def show_rows(rows: Iterable[dict[str, Any]], *, form: str, title: str = "", wid
         form: ``table``, ``json`` or ``csv``.
         title: Title of the table.
         wide: Columns that may be folded in a table; the others keep their width.
+        right: Columns of texts that are numbers, such as ``128k``.
     """
     if form == "json":
         print_out(json.dumps(list(rows), indent=2))
@@ -121,14 +130,16 @@ def show_rows(rows: Iterable[dict[str, Any]], *, form: str, title: str = "", wid
         writer.writerow(first)
         writer.writerows(remaining)
     else:
-        _show_table(list(rows), title, wide)
+        _show_table(list(rows), title, wide, right)
 
 
-def _show_table(rows: Sequence[dict[str, Any]], title: str, wide: Sequence[str]) -> None:
+def _show_table(rows: Sequence[dict[str, Any]], title: str, wide: Sequence[str], right: Sequence[str]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     names = list(rows[0]) if rows else []
-    are_numbers = {name: all(isinstance(r[name], (int, float)) or r[name] is None for r in rows) for name in names}
-    texts = [[_cell(name, v) for name, v in row.items()] for row in rows]
+    are_numbers = {
+        name: name in right or all(isinstance(r[name], (int, float)) or r[name] is None for r in rows) for name in names
+    }
+    texts = [[cell(name, v) for name, v in row.items()] for row in rows]
     if len(rows) >= LONG:
         is_right, is_wide = [are_numbers[name] for name in names], [name in wide for name in names]
         lines = long_table(
@@ -136,10 +147,18 @@ def _show_table(rows: Sequence[dict[str, Any]], title: str, wide: Sequence[str])
         )
         print_out("\n".join(lines))
         return
-    table = Table(title=Text(printable(title)) if title else None, title_justify="left")
+    table = Table(
+        title=Text(printable(title)) if title else None,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        show_edge=False,
+    )
     for name in names:
         justify: Literal["left", "right"] = "right" if are_numbers[name] else "left"
-        table.add_column(name, justify=justify, no_wrap=name not in wide, overflow="fold")
+        head = Text(name, justify=justify)
+        table.add_column(head, justify=justify, no_wrap=name not in wide, overflow="fold", vertical="top")
     for row in texts:
         table.add_row(*map(Text, row))
     console.print(table, markup=False)
@@ -150,7 +169,8 @@ def print_out(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def _cell(name: str, value: Any) -> str:
+def cell(name: str, value: Any) -> str:
+    """Return a value of a column as it is printed in a table."""
     if value is None:
         return "–"
     if isinstance(value, float):

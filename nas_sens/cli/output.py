@@ -9,15 +9,26 @@ from typing import Any
 import click
 
 from ..core.candidates import STATUS_OK, TrainedCandidate
+from ..core.compact import compact
 from ..core.figures import HEADLINES, Direction
+from ..core.short_names import short_names
 from ..core.text import printable
 from ..results.report_file import report_path
 from ..results.search_result import SearchResult
 from ..storage.study_storage import StudyStorage
 from ..storage.url import storage_url
-from .display import show_rows
+from .display import cell, print_out, show_rows
+from .long_table import GAP
 
-WIDE = ("architecture",)
+ARCHITECTURE = "architecture"
+WIDE = (ARCHITECTURE,)
+WIDTH = 100  # characters: what tables of networks have
+_FEWEST = 5  # columns that are shown in any case
+_HEADS = {
+    **{name: name.replace("_", "\n") for name in ("val_loss", "val_error", "test_loss", "test_error")},
+    "log10_sensitivity_before": "log10 S\nbefore",
+    "log10_sensitivity_after": "log10 S\nafter",
+}
 MOST_OWN = 8  # columns of figures of a trainer of the user's own, in a table
 
 
@@ -54,38 +65,85 @@ def title_of(result: SearchResult) -> str:
     return f"Trained candidates of {result.name!r} by {result.ranked_by}, best first"
 
 
-def show_trained(trials: Sequence[TrainedCandidate], form: str, title: str, *, by: str) -> None:
+def show_trained(
+    trials: Sequence[TrainedCandidate], form: str, title: str, *, by: str, full_names: bool = False
+) -> None:
     """Print trained candidates in their ranking on stdout, own figure ``by`` first; what failed is said on stderr."""
     if form != "table":
         flat = [t.flat() for t in trials]
         columns = dict.fromkeys(k for row in flat for k in row)
         show_rows([{k: row.get(k) for k in columns} for row in flat], form=form)
         return
+    ok = [t for t in trials if t.is_ok]
     own = sorted(dict.fromkeys(name for t in trials for name in t.figures), key=lambda name: name != by)
     usual = [f.name for f in HEADLINES if not own or any(t.figure(f.name) is not None for t in trials)]
-    shown = [*own[:MOST_OWN], *usual]
-    rows = [
-        {"rank": i, "architecture": t.description, "params": t.params, "chosen_by": t.chosen_by}
-        | {name.replace("log10_sensitivity", "log10 S"): t.figure(name) for name in shown}
-        for i, t in enumerate((t for t in trials if t.is_ok), 1)
+    named = [(_HEADS.get(name, name), name) for name in [*own[:MOST_OWN], *usual]]
+    names = [t.description for t in ok] if full_names else short_names(ok)
+    rows: list[dict[str, Any]] = [
+        {"#": i, ARCHITECTURE: name, "params": compact(t.params), "chosen by": t.chosen_by}
+        | {head: cell(key, t.figure(key)) for head, key in named}
+        for i, (t, name) in enumerate(zip(ok, names, strict=True), 1)
     ]
-    show_rows(rows, form=form, title=title, wide=WIDE)
-    if len(own) > MOST_OWN:
-        click.echo(f"{len(own) - MOST_OWN} more figures are in --format csv and json", err=True)
+    n_left_out = max(0, len(own) - MOST_OWN)
+    if not full_names:
+        rows, n_dropped = _fitting(rows)
+        n_left_out += n_dropped if own else 0
+    show_rows(rows, form=form, title=title, wide=WIDE, right=[head for head, _ in named] + ["params"])
+    if n_left_out:
+        click.echo(f"{n_left_out} more figures are in --format csv and json", err=True)
     for t in trials:
         if not t.is_ok:
             click.echo(printable(f"{'' if t.is_pruned else 'failed: '}{t.description}: {t.status}"), err=True)
 
 
-def show_scored(result: SearchResult, form: str, n: int | None = None) -> None:
+def _fitting(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """Return rows without the last columns, as far as they do not fit beside the others, and how many these are."""
+    if not rows:
+        return [], 0
+    kept: list[str] = []
+    used = -len(GAP)
+    for name in rows[0]:
+        head = max(map(len, name.split("\n")))
+        used += len(GAP) + max(head, *(len(cell(name, row[name])) for row in rows))
+        if used > WIDTH and len(kept) > _FEWEST:
+            break
+        kept.append(name)
+    return [{name: row[name] for name in kept} for row in rows], len(rows[0]) - len(kept)
+
+
+def show_scored(result: SearchResult, form: str, n: int | None = None, *, full_names: bool = False) -> None:
     """Print scored candidates on stdout, smallest sensitivity first."""
     ok = sorted((c for c in result.candidates if c.is_ok), key=lambda c: (c.log10_sensitivity, c.digest))[:n]
     columns = ("architecture", "params", "flops", "log10_sensitivity", "stderr", "estimator", "digest")
     rows: Iterable[dict[str, Any]] = ({k: getattr(c, k) for k in columns} for c in ok)
+    right: list[str] = []
     if form == "table":
-        rows = [{**r, "architecture": c.description} for r, c in zip(rows, ok, strict=True)]
+        names = [c.description for c in ok] if full_names else short_names(ok)
+        right = ["params", "flops"]
+        rows = [
+            {
+                ARCHITECTURE: name,
+                "params": compact(c.params),
+                "flops": compact(c.flops),
+                "log10 S": c.log10_sensitivity,
+                "stderr": c.stderr,
+                "estimator": c.estimator,
+                "digest": c.digest,
+            }
+            for c, name in zip(ok, names, strict=True)
+        ]
     left_out = sum(c.status != STATUS_OK for c in result.candidates)
-    show_rows(rows, form=form, title=f"Candidates of {result.name!r} by sensitivity, smallest first", wide=WIDE)
+    title = f"Candidates of {result.name!r} by sensitivity, smallest first"
+    show_rows(rows, form=form, title=title, wide=WIDE, right=right)
     n_grown = sum(c.grown_for is not None for c in ok)
     grown = f", {n_grown} of them proposed between trainings, half or more near good ones" if n_grown else ""
     click.echo(f"{len(ok)} candidates shown{grown}; {left_out} infeasible or failed ones are not ranked", err=True)
+
+
+def show_answer(result: SearchResult, form: str, *, more: str = "") -> None:
+    """Print what a study came to in a few lines, beside a table; JSON and CSV are for programs."""
+    from ..report import answer  # see `write_report_of`
+
+    if form == "table":
+        found = answer(result.name, result.protocol, result.candidates, result.trials)
+        print_out("\n".join(["", *found.lines(more=more), ""]))

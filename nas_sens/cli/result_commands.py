@@ -25,20 +25,21 @@ from .output import open_storage, result_of_optuna, show_scored, show_trained, t
               help="Which way a figure of the study's own trainer or objective goes.")  # fmt: skip
 @click.option("--scored", is_flag=True, help="Show the scored candidates instead of the trained ones.")
 @click.option("-n", type=click.IntRange(min=1), help="Show only the first so many.")
+@click.option("--full-names", is_flag=True, help="Show what architectures are in full, however wide.")
 @optuna_option
 @storage_options
 @format_option
-def rank(name: str, by: str | None, direction: Direction | None, scored: bool, n: int | None, is_optuna: bool,
-         storage: str | None, artifacts: str | None, form: str) -> None:  # fmt: skip
+def rank(name: str, by: str | None, direction: Direction | None, scored: bool, n: int | None, full_names: bool,
+         is_optuna: bool, storage: str | None, artifacts: str | None, form: str) -> None:  # fmt: skip
     """Show the trained candidates of the study NAME, best first, or the scored ones if none is trained."""
     if is_optuna:
         result = result_of_optuna(name, storage, by=by, direction=direction)
     else:
         result = read_result(open_storage(storage, artifacts), name, by=by, direction=direction)
     if scored or not result.trials:
-        show_scored(result, form, n)
+        show_scored(result, form, n, full_names=full_names)
     else:
-        show_trained(result.trials[:n], form, title_of(result), by=result.ranked_by)
+        show_trained(result.trials[:n], form, title_of(result), by=result.ranked_by, full_names=full_names)
 
 
 @click.command()

@@ -24,7 +24,7 @@ from .options import (
     study_options,
     workers_options,
 )
-from .output import open_storage, show_scored, show_trained, title_of, write_report_of
+from .output import open_storage, show_answer, show_scored, show_trained, title_of, write_report_of
 
 if TYPE_CHECKING:
     from ..pipeline.workers import Workers
@@ -65,6 +65,7 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
     result = read_result(session.storage, spec.name)
     path = write_report_of(result, report)
     show_trained(result.trials, form, title_of(result), by=result.ranked_by)
+    show_answer(result, form, more=storage_again(storage))
     progress.message(f"report written to {path}")
     rest, shown_name, size = storage_again(storage), quote(spec.name), ["--full"] if full else []
     renamed = [] if name is None else ["--name", name]
@@ -164,6 +165,7 @@ def train(name: str, top_k: int | None, control: int | None, storage: str | None
     train_all(session, workers, device=device, artifacts=artifacts)
     result = read_result(session.storage, name)
     show_trained(result.trials, form, title_of(result), by=result.ranked_by)
+    show_answer(result, form, more=storage_again(storage))
 
 
 @click.command()

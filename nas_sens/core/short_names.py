@@ -20,7 +20,15 @@ _MATTER = (*SHAPE, "kernel", "max_pool")  # always said, if there
 _ABBREVIATED = {
     **{"kernel": "k", "padding": "p", "stride": "s", "hidden_units": "h", "max_pool": "pool", "batch_norm": "bn"},
     **{"dropout": "drop", "learning_rate": "lr", "weight_decay": "wd", "batch_size": "b", "width_factor": "w"},
-    **{"embed_dim": "d", "heads": "h", "patch": "p", "depth": "d", "width": "w", "channels": "c", "init_scale": "scale"},
+    **{
+        "embed_dim": "d",
+        "heads": "h",
+        "patch": "p",
+        "depth": "d",
+        "width": "w",
+        "channels": "c",
+        "init_scale": "scale",
+    },
 }
 _SELF_EXPLAINING = ("model", "configuration", "init", "activation", "optimizer")  # whose values need no key
 
@@ -115,7 +123,9 @@ def _told_apart(names: Sequence[str], identities: Sequence[str]) -> list[str]:
     of_name: dict[str, set[str]] = defaultdict(set)
     for name, identity in zip(names, identities, strict=True):
         of_name[name].add(identity)
-    digests = {identity: hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest() for identity in identities}
+    digests = {
+        identity: hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest() for identity in identities
+    }
     n_digits = 4
     while len({digest[:n_digits] for digest in digests.values()}) < len(digests):
         n_digits += 2

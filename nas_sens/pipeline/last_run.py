@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from ..architectures import load_spec
@@ -26,7 +26,7 @@ def keep_last_run(session: Session) -> None:
         return
     kept: dict[str, Any] = {
         "n_trained": len(result.trials),
-        "finished": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "finished": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "device": str(device_of(session.probe.x)),
         "digest": ok[0].digest,

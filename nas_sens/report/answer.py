@@ -40,18 +40,10 @@ class Answer:
         """
         lines = [] if self.hero is None else [" · ".join((self.hero.figure, *self.hero.facts)) + f" — {self.hero.name}"]
         for light in self.lights:
-            lines.append(f"{light.question} {WORDS[light.colour]}. {_rest(light)}")
+            lines.append(f"{light.question} {WORDS[light.colour].capitalize()}. {light.answer}")
             if light.command:
                 lines.append(f"  nas-sens {light.command}{more}")
         return [printable(line) for line in lines]
-
-
-def _rest(light: Light) -> str:
-    """Return the answer without the words that the light has said."""
-    head, colon, rest = light.answer.partition(": ")
-    if light.colour == "grey" and colon and head == "Not enough to tell":
-        return rest[0].upper() + rest[1:]
-    return light.answer
 
 
 def answer(
@@ -64,7 +56,9 @@ def answer(
     shown, by = shown_figures(protocol, in_order(trained)), ranking_figure(protocol)
     data = columns(candidates, trained, shown.figures, drops_empty=shown.is_own)
     best = hero(name, protocol, trained, by, shown)
-    return Answer(hero=best, lights=lights(Trainings(name=name, protocol=protocol, trained=trained, by=by), data, shown))
+    return Answer(
+        hero=best, lights=lights(Trainings(name=name, protocol=protocol, trained=trained, by=by), data, shown)
+    )
 
 
 def lights(of: Trainings, data: Trained, shown: Shown, *, found: AtEqualSize | None = None) -> tuple[Light, ...]:

@@ -6,13 +6,25 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from .numbers_as_text import compact
+from ..core.compact import compact
 
 MOST_BLOCKS = 14  # fit the first screen
 _LONGEST_REPEAT = 40  # parts
 # What is written beside the part before it, as it only changes its values, and what is not written.
 _BESIDE = (
-    *("ReLU", "ReLU6", "SiLU", "GELU", "Tanh", "Sigmoid", "Hardswish", "Hardsigmoid", "HardSigmoid", "LeakyReLU", "ELU"),
+    *(
+        "ReLU",
+        "ReLU6",
+        "SiLU",
+        "GELU",
+        "Tanh",
+        "Sigmoid",
+        "Hardswish",
+        "Hardsigmoid",
+        "HardSigmoid",
+        "LeakyReLU",
+        "ELU",
+    ),
     *("BatchNorm1d", "BatchNorm2d", "LayerNorm", "GroupNorm", "BatchNormAct2d", "Hardtanh", "Softmax"),
 )
 _LEFT_OUT = ("Identity", "Flatten", "Dropout")

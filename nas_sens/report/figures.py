@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..core.candidates import Group, ScoredCandidate, TrainedCandidate, family_of
+from ..core.compact import compact
 from ..core.figures import BY_NAME, sd_name
 from .figure_style import (
     GROUP_STYLES,
@@ -29,7 +30,7 @@ from .figure_style import (
     set_log_axis,
     thinned,
 )
-from .numbers_as_text import compact, number
+from .numbers_as_text import number
 from .shown_figures import ShownFigure
 from .text import Wording
 

@@ -8,11 +8,12 @@ from shlex import quote
 from typing import Any
 
 from ..core.candidates import TrainedCandidate
+from ..core.compact import compact
 from ..core.figures import BY_NAME, Objective
 from ..core.short_names import short_names
 from ..storage.attribute_types import LAST_RUN
 from .drawing import Block, blocks
-from .numbers_as_text import compact, number
+from .numbers_as_text import number
 from .shown_figures import Shown
 from .text import ranked, ranking_label
 
@@ -84,9 +85,7 @@ def hero(
     )
 
 
-def _reached(
-    best: TrainedCandidate, protocol: Mapping[str, Any], by: Objective, shown: Shown
-) -> tuple[str, str]:
+def _reached(best: TrainedCandidate, protocol: Mapping[str, Any], by: Objective, shown: Shown) -> tuple[str, str]:
     """Return what the network reaches, in the words of the task, and of which inputs that is."""
     if shown.is_own:
         figure = shown.primary

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..core.candidates import TrainedCandidate
-from .figure_style import CONTROL_COLOUR, SELECTED_COLOUR, add_legend, render_svg
+from .figure_style import CONTROL_COLOUR, SELECTED_COLOUR, add_legend, render_svg, set_log_axis
 from .shown_figures import ShownFigure
 from .text import Wording
 
@@ -43,13 +43,13 @@ def hero_curve(best: TrainedCandidate, figure: ShownFigure, wording: Wording, *,
                 label=figure.label.replace("validation", "training"),
             )  # fmt: skip
         if is_log and not (beside <= 0).any():
-            axes.set_yscale("log")
-            axes.yaxis.set_major_locator(MaxNLocator(4))
-            axes.yaxis.set_minor_locator(MaxNLocator(1))
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+            both = np.concatenate([values, beside])
+            set_log_axis(axes, "y", both[np.isfinite(both)])
         axes.set_xlabel(step)
         axes.set_ylabel(unit)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         add_legend(picture, axes)
 
-    return render_svg("hero", f"{figure.label.capitalize()} of the best network while it was trained.", draw, size=_SIZE)
+    return render_svg(
+        "hero", f"{figure.label.capitalize()} of the best network while it was trained.", draw, size=_SIZE
+    )

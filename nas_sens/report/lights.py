@@ -17,12 +17,12 @@ from ..core.candidates import REFINED, TrainedCandidate
 from ..core.figures import Objective
 from ..statistics.groups import Difference
 from ..statistics.power import (
+    POWER,
     networks_for_reliability,
     power_of_ranks,
     power_of_reliability,
     size_for_correlation,
     sizes_for_ranks,
-    POWER,
 )
 from .equal_size import AtEqualSize, equal_size_text
 from .numbers_as_text import count, interval_text
@@ -32,11 +32,12 @@ from .text import ranking_label
 from .verdict import amount_text, group_text
 
 Colour = Literal["green", "amber", "red", "grey"]
-WORDS: dict[Colour, str] = {"green": "yes", "amber": "no sign of it", "red": "no", "grey": "not enough to tell"}
+WORDS: dict[Colour, str] = {"green": "very likely", "amber": "no sign of it", "red": "no", "grey": "not enough to tell"}
 # Effects that are called large: of two groups 0.8 standard deviations (Cohen), as a share of pairs; a correlation; a
 # reliability on either side of its mark.
 LARGE_SHARE, LARGE_CORRELATION, LARGE_RELIABILITY, SMALL_RELIABILITY = 0.714, 0.5, 0.8, 0.2
 MARK = 0.5  # of a reliability: seeds explain as much as networks do
+_MANY = 40  # networks, which nobody calls few
 _FEWEST = 4  # of either group, with which something can be shown
 
 
@@ -101,7 +102,7 @@ class Trainings:
 
 
 def better_light(of: Trainings, figure: ShownFigure, d: Difference, *, by_ranks: str | None = None) -> Light:
-    """Answer whether what was selected is better than what was drawn at random.
+    """Return whether what was selected is better than what was drawn at random.
 
     Args:
         of: The study.
@@ -115,25 +116,22 @@ def better_light(of: Trainings, figure: ShownFigure, d: Difference, *, by_ranks:
     if d.shift is None:
         selected, control = (max(0, _FEWEST - n) for n in (d.n_a, d.n_b))
         answer = (
-            f"Not enough to tell: {_groups(d)}. To see anything, {_FEWEST} of each are needed at least: "
-            f"train {selected + control} more."
+            f"{_groups(d)}. To see anything, {_FEWEST} of each are needed at least: train {selected + control} more."
         )
         command = of.command(selected=selected, control=control)
         return Light(question=BETTER, colour="grey", answer=answer, evidence=evidence, command=command)
     seen = f"{_pairs(d)}, typically with {amount_text(figure, d.shift)}" if not by_ranks else _pairs(d)
     if d.verdict:
-        head = "Very likely" if d.verdict < 0 else "No, it is worse"
-        answer = f"{head}: a selected network is better than a random one in {seen}."
-        return Light(
-            question=BETTER, colour="green" if d.verdict < 0 else "red", answer=answer, evidence=evidence
-        )
+        worse = "" if d.verdict < 0 else "It is worse: "
+        answer = f"{worse}A selected network is better than a random one in {seen}."
+        return Light(question=BETTER, colour="green" if d.verdict < 0 else "red", answer=answer, evidence=evidence)
     if d.verdict == 0 and power_of_ranks(d.n_a, d.n_b, LARGE_SHARE) >= POWER:
-        answer = f"No sign of it: {_groups(d)}, by which a large difference would have shown. Better in {seen}."
+        answer = f"{_groups(d)}, by which a large difference would have shown: the selected one is better in {seen}."
         return Light(question=BETTER, colour="amber", answer=answer, evidence=evidence)
     wanted = sizes_for_ranks(d.n_a, d.n_b, 0.5 + max(abs((d.smaller or 0.5) - 0.5), LARGE_SHARE - 0.5))
     selected, control = (0, 1) if wanted in (None, (d.n_a, d.n_b)) else (wanted[0] - d.n_a, wanted[1] - d.n_b)
     answer = (
-        f"Not enough to tell: so far a selected network is better than a random one in {seen}, but {_groups(d)}. "
+        f"So far a selected network is better than a random one in {seen}, but {_groups(d, small=True)}. "
         f"{count(selected + control)} more would tell."
     )
     command = of.command(selected=selected, control=control)
@@ -141,7 +139,7 @@ def better_light(of: Trainings, figure: ShownFigure, d: Difference, *, by_ranks:
 
 
 def beyond_light(of: Trainings, found: AtEqualSize) -> Light:
-    """Answer whether S says anything of the ranking that the size of networks does not say.
+    """Return whether S says anything of the ranking that the size of networks does not say.
 
     Args:
         of: The study.
@@ -154,25 +152,25 @@ def beyond_light(of: Trainings, found: AtEqualSize) -> Light:
         is_larger = rho.estimate > 0
         judged = "better" if is_larger == of.by.is_maximized else "worse"
         answer = (
-            f"Yes: among networks of equal size, a larger S goes with a {'larger' if is_larger else 'smaller'} {name}, "
+            f"Among networks of equal size, a larger S goes with a {'larger' if is_larger else 'smaller'} {name}, "
             f"which is {judged}. S says it before anything is trained."
         )
         return Light(question=BEYOND, colour="green", answer=answer, evidence=evidence)
     large = size_for_correlation(LARGE_CORRELATION, 2) or 0
     if rho is not None and given.n >= large:
-        answer = f"No sign of it among {given.n} networks, by which a large effect would have shown."
+        answer = f"None among {given.n} networks, by which a large effect would have shown."
         return Light(question=BEYOND, colour="amber", answer=answer, evidence=evidence)
     seen = 0.0 if rho is None else abs(rho.estimate)
     wanted = size_for_correlation(max(seen, LARGE_CORRELATION), 2) or large
     more = max(1, wanted - given.n)
-    answer = f"Not enough to tell from {given.n} networks: {count(more)} more would tell."
+    answer = f"{given.n} networks are few to hold size fixed: {count(more)} more would tell."
     if rho is None and given.n >= large:  # there are enough, but something is the same in all
         return Light(question=BEYOND, colour="grey", answer=f"It cannot be told: {given.reason}.", evidence=evidence)
     return Light(question=BEYOND, colour="grey", answer=answer, evidence=evidence, command=of.command(control=more))
 
 
 def agree_light(of: Trainings, found: Reliability, more_evidence: Sequence[str] = ()) -> Light:
-    """Answer whether trainings with other seeds would put the networks in the same order.
+    """Return whether trainings with other seeds would put the networks in the same order.
 
     Args:
         of: The study.
@@ -182,10 +180,10 @@ def agree_light(of: Trainings, found: Reliability, more_evidence: Sequence[str] 
     n_seeds = min((t.n_seeds for t in of.trained if t.is_ok), default=1)
     refine = f"refine {quote(of.name)} --finalists 3" if of.is_ours and not of.has_table else None
     if n_seeds < 2:
-        answer = "Not enough to tell: each network was trained with one seed. Training the best three again would tell."
+        answer = "Each network was trained with one seed. Training the best three again would tell."
         return Light(question=AGREE, colour="grey", answer=answer, evidence=tuple(more_evidence), command=refine)
     if found.value is None or found.swapped is None:
-        answer = f"Not enough to tell: {found.reason}."
+        answer = f"{found.reason[:1].upper()}{found.reason[1:]}." if found.reason else ""
         more = max(0, 5 - found.n)
         command = of.command(control=more) if more else None
         return Light(question=AGREE, colour="grey", answer=answer, evidence=tuple(more_evidence), command=command)
@@ -196,20 +194,20 @@ def agree_light(of: Trainings, found: Reliability, more_evidence: Sequence[str] 
         *more_evidence,
     )
     if value.low > MARK:
-        answer = f"Mostly: trained again with other seeds, {swapped} would change places."
+        answer = f"Trained again with other seeds, {swapped} would change places."
         return Light(question=AGREE, colour="green", answer=answer, evidence=evidence)
     if value.high < MARK:
-        answer = f"No: seeds make more of a difference than networks do; {swapped} would change places."
+        answer = f"Seeds make more of a difference than networks do; {swapped} would change places."
         return Light(question=AGREE, colour="red", answer=answer, evidence=evidence, command=refine)
     assumed = LARGE_RELIABILITY if value.estimate >= MARK else SMALL_RELIABILITY
     seen = max(value.estimate, assumed) if value.estimate >= MARK else min(value.estimate, assumed)
     if power_of_reliability(found.n, n_seeds, assumed, MARK) >= POWER:
-        answer = f"About half: {swapped} would change places with other seeds."
+        answer = f"Seeds make about as much of a difference as networks do: {swapped} would change places."
         return Light(question=AGREE, colour="amber", answer=answer, evidence=evidence, command=refine)
     wanted = networks_for_reliability(found.n, n_seeds, min(seen, 0.999), MARK) or found.n
     more = max(1, wanted - found.n)
     answer = (
-        f"Not enough to tell: it looks as if {swapped} would change places. {count(more)} more networks would tell, or "
+        f"It looks as if {swapped} would change places. {count(more)} more networks would tell, or "
         "the best ones trained again."
     )
     return Light(question=AGREE, colour="grey", answer=answer, evidence=evidence, command=of.command(control=more))
@@ -229,10 +227,10 @@ def _not_asked(trained: Sequence[TrainedCandidate]) -> str:
     return ""
 
 
-def _groups(d: Difference) -> str:
-    return f"{d.n_a} selected and {d.n_b} random networks are few" if d.n_a + d.n_b < 40 else (
-        f"there are {d.n_a} selected and {d.n_b} random networks"
-    )
+def _groups(d: Difference, *, small: bool = False) -> str:
+    text = f"{d.n_a} selected and {d.n_b} random network{'' if d.n_b == 1 else 's'}"
+    few = " are few" if d.n_a + d.n_b < _MANY else ""
+    return f"{text}{few}" if small or few else f"There are {text}"
 
 
 def _pairs(d: Difference) -> str:

@@ -22,17 +22,6 @@ def number(value: float | None, digits: int = 4) -> str:
     return power if mantissa == "1" else f"{mantissa}×{power}".replace("-", "−")
 
 
-def compact(value: float | None) -> str:
-    """Return a large number with three significant digits and k, M, G or T, such as ``11.8k``; a dash for none."""
-    if value is None or not math.isfinite(value):
-        return MISSING
-    for suffix in ("", "k", "M", "G"):
-        if abs(value) < 999.5:
-            return f"{value:.3g}{suffix}"
-        value /= 1000
-    return f"{value:.3g}T"
-
-
 def count(value: int | None) -> str:
     """Return a whole number with thin spaces between thousands; a dash for none."""
     return MISSING if value is None else f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")

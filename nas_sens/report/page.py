@@ -129,7 +129,7 @@ def render_report(
     )
     shown, by = shown_figures(protocol, in_order(trained)), ranking_figure(protocol)
     of = Trainings(name=name, protocol=protocol, trained=trained, by=by)
-    page = {
+    page: dict[str, Any] = {
         "name": printable(name),
         "mark": mark(name),
         "ran": ran_text(protocol, trained),
@@ -203,9 +203,7 @@ def _of_intervals(found: Sequence[Interval], data: Trained) -> dict[str, Any]:
     }
 
 
-def _findings(
-    candidates: Sequence[ScoredCandidate], of: Trainings, shown: Shown
-) -> dict[str, Any]:
+def _findings(candidates: Sequence[ScoredCandidate], of: Trainings, shown: Shown) -> dict[str, Any]:
     """Return what the page says of the measures: the answer, statistics, sentences, figures."""
     protocol, trained, by = of.protocol, of.trained, of.by
     wording = wording_of(protocol, (name for t in trained for name in t.figures))

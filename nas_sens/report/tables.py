@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.candidates import STATUS_OK, ScoredCandidate, TrainedCandidate, describe
+from ..core.compact import compact
 from ..core.figures import Objective
 from ..core.short_names import short_names
-from .numbers_as_text import MISSING, compact, count, plain, with_spread
+from .numbers_as_text import MISSING, count, plain, with_spread
 from .shown_figures import ShownFigure
 from .text import ranked
 

@@ -26,8 +26,8 @@ class SearchResult:
 
     Attributes:
         name: Name of the study.
-        protocol: The study as declared, JSON-like; ``data.task`` is the one that "auto" came to. ``last_run`` is what it
-            keeps of the last time it was trained, ``latency_ms`` what was measured, by digest.
+        protocol: The study as declared, JSON-like; ``data.task`` is the one that "auto" came to. ``last_run`` is what
+            it keeps of the last time it was trained, ``latency_ms`` what was measured, by digest.
         candidates: Every candidate, in the order in which they were stored.
         trials: Every trained candidate, the best first by ``ranked_by``, failed ones last.
         ranked_by: Figure of a trained candidate.

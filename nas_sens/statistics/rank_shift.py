@@ -13,8 +13,8 @@ one. If both are drawn alike it is exact, of whatever distribution and however f
 does not decide. Ties count against every direction, so that they make nothing surer than it is.
 
 Selected networks are alike, random ones are not, and some are very bad. On log-normal data of such groups, a with a
-third of the spread of b and the same centre, 95 % intervals held zero in this share of 4000 samples (bootstrap of means:
-of 600):
+third of the spread of b and the same centre, 95 % intervals held zero in this share of 4000 samples (bootstrap of
+means: of 600):
 
     n against m               6, 4   8, 8   8, 16   24, 12
     shift                     0.92   0.93    0.97     0.90

@@ -16,17 +16,18 @@ import numpy as np
 import pytest
 
 from nas_sens.core.candidates import ScoredCandidate, TrainedCandidate, describe
+from nas_sens.core.compact import compact
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.core.figures import Objective
 from nas_sens.report import render_report, write_report
-from nas_sens.report.numbers_as_text import compact, number, percent, plain, signed
+from nas_sens.report.numbers_as_text import number, percent, plain, signed
 from nas_sens.report.outcomes import SENSITIVITY, columns, correlation_table, group_differences
 from nas_sens.report.prediction import rule_prediction, rule_text
 from nas_sens.report.reliability import reliabilities
 from nas_sens.report.shown_figures import shown_figures
 from nas_sens.report.tables import protocol_rows, reason_groups
 from nas_sens.report.text import best_text, counts_text, ranked
-from nas_sens.report.verdict import group_text, relation_texts, slope_text, verdict_sentence
+from nas_sens.report.verdict import group_text, relation_texts, slope_text
 from nas_sens.statistics.beside import Beside, beside
 from nas_sens.statistics.correlations import correlations
 from nas_sens.statistics.groups import difference

@@ -16,7 +16,7 @@ from nas_sens.statistics.correlations import _coefficients, correlations
 from nas_sens.statistics.groups import difference, expected_best
 from nas_sens.statistics.large_samples import kendall, mean_difference, partial, pearson, slope, spearman
 from nas_sens.statistics.line_fit import line_fit
-from nas_sens.statistics.permutations import _gaps_of_best, number_of_permutations, p_values
+from nas_sens.statistics.permutations import _gaps_of_best, number_of_permutations, p_value_of_best
 
 STEP = 1e-4  # of a count, for derivatives
 
