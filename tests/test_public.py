@@ -92,4 +92,4 @@ def test_reading_commands_do_without_pytorch(tmp_path: Path, command: list[str])
         [sys.executable, "-c", WITHOUT_TORCH, *command], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert found.returncode == 0, found.stderr
-    assert {"rank": "fc depth=1", "report": "small_report.html"}[command[0]] in found.stdout
+    assert {"rank": "fc-1x4", "report": "small_report.html"}[command[0]] in found.stdout

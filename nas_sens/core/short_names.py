@@ -71,7 +71,6 @@ def short_names(items: Sequence[Named]) -> list[str]:
 def _values(item: Named) -> dict[str, Any]:
     with reading(f"the architecture {shown(item.architecture)} cannot be read", kind=StorageError):
         values = dict(json.loads(item.architecture))
-        values["family"]  # must be there
     return values | {f"{key} " if key in values else key: value for key, value in item.training.items()}
 
 

@@ -40,8 +40,8 @@ def rank_text(trained: Sequence[TrainedCandidate], figure: ShownFigure, d: Diffe
         return d.reason or "nothing to compare"
     return (
         f"by {figure.label}, pruned trainings last ({_pruned(trained, 'selected')} selected, "
-        f"{_pruned(trained, 'control')} of the control group), the rank of a selected one minus that of a random one is "
-        f"typically {interval_text(d.interval, 100, 0)} % of all ranks (rank test p = {p_text(d.p_value)})"
+        f"{_pruned(trained, 'control')} of the control group), the rank of a selected one minus that of a random "
+        f"one is typically {interval_text(d.interval, 100, 0)} % of all ranks (rank test p = {p_text(d.p_value)})"
     )
 
 

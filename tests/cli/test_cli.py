@@ -16,6 +16,8 @@ import pytest
 import torch
 
 from nas_sens.cli.main import main
+from nas_sens.core.candidates import describe
+from nas_sens.core.compact import compact
 
 STUDY = """
 name = "mini"
@@ -187,7 +189,8 @@ def test_reading_commands(
     best = json.loads(searched.stdout)[0]
     rows = list(csv.DictReader(io.StringIO(out("rank", "mini", "--format", "csv"))))
     assert [r["digest"] for r in rows] == [r["digest"] for r in json.loads(searched.stdout)]
-    assert f"{best['params']:,}" in out("rank", "mini", "-n", "1")
+    assert compact(best["params"]) in out("rank", "mini", "-n", "1")
+    assert describe(best["architecture"]) in out("rank", "mini", "-n", "1", "--full-names")
     by_error = json.loads(out("rank", "mini", "--by", "val_error", "--format", "json"))
     assert [r["val_error"] for r in by_error] == sorted(r["val_error"] for r in by_error)
     scored = json.loads(out("rank", "mini", "--scored", "--format", "json"))

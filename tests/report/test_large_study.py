@@ -53,7 +53,7 @@ def test_the_page_says_what_it_leaves_out(study, page):
     assert f"the best 20 of {n_ok} (all of them: nas-sens rank large --format csv)" in text
     assert text.count("Without bars, which would hide so many networks.") == 2
     assert "of more than 512 networks that of the infinitesimal jackknife" in text
-    assert "permutation tests, 9 999 random permutations each" in text
+    assert "a permutation test of 9 999 random permutations" in text
     assert "trained networks are dark dots" in text
     assert "intervals of more than 512 networks are those described under" in text
 

@@ -53,32 +53,30 @@ HIGH, LOW = [0.90, 0.91, 0.92, 0.93, 0.94], [0.10, 0.11, 0.12, 0.13, 0.14]
 
 
 @pytest.mark.parametrize(
-    ("protocol", "values", "verdict", "comparison"),
+    ("protocol", "values", "comparison"),
     [
-        (MAXIMIZED, HIGH + LOW, "helped here", "better than"),
-        (MAXIMIZED, LOW + HIGH, "hurt here", "worse than"),
-        (MINIMIZED, LOW + HIGH, "helped here", "better than"),
-        (MINIMIZED, HIGH + LOW, "hurt here", "worse than"),
-        (MAXIMIZED, [v - 5 for v in HIGH + LOW], "helped here", "better than"),  # all are negative
+        (MAXIMIZED, HIGH + LOW, "better than"),
+        (MAXIMIZED, LOW + HIGH, "worse than"),
+        (MINIMIZED, LOW + HIGH, "better than"),
+        (MINIMIZED, HIGH + LOW, "worse than"),
+        (MAXIMIZED, [v - 5 for v in HIGH + LOW], "better than"),  # all are negative
         (
             MAXIMIZED,
             [0.1, 0.9, 0.2, 0.8, 0.5, 0.5, 0.2, 0.8, 0.1, 0.9],
-            "did nothing that could be shown here",
             "not shown",
         ),
     ],
 )
-def test_the_verdict_goes_by_the_direction_of_the_figure(protocol, values, verdict, comparison):
+def test_the_verdict_goes_by_the_direction_of_the_figure(protocol, values, comparison):
     text = _text(_page(protocol, _trained(values, n_selected=5)))
-    assert f"Selecting by S (rule calibrated) {verdict}: the mean test_f1 of selected minus control is" in text
     way = "more" if protocol is MAXIMIZED else "less"
     assert f"On test_f1 ({way} is better): selected networks were {comparison}" in text
-    assert "rests on one comparison fixed beforehand, the mean test_f1." in text
+    assert "rests on one comparison fixed beforehand, the test_f1." in text
 
 
 def test_numbers_are_printed_in_the_figures_own_sign():
     text = _text(_page(MAXIMIZED, _trained(HIGH + LOW, n_selected=5)))
-    assert "the mean test_f1 of selected minus control is +0.8 [" in text
+    assert "test_f1 of a selected one minus that of a random one is typically +0.8 [" in text
     assert "best of 5 minus best of 5 is +0.8" in text  # 0.93 against 0.13
     control = _text(_page(MAXIMIZED, _trained(HIGH + LOW, n_selected=5)).split('id="control"')[1])
     assert "Mean test_f1 0.91 (n = 5) 0.11 (n = 5) +0.8 [" in control
@@ -88,7 +86,7 @@ def test_numbers_are_printed_in_the_figures_own_sign():
 def test_the_best_is_the_largest_where_more_is_better():
     page = _page(MAXIMIZED, _trained(LOW + HIGH, n_selected=5))
     assert "Ranked by val_f1, the largest first" in _text(page)
-    rows = re.findall(r"<tr>\s*<td.*?</tr>", page.split('id="winners"')[1].split("</section>")[0], flags=re.DOTALL)
+    rows = re.findall(r"<tr[^>]*>\s*<td.*?</tr>", page.split('id="winners"')[1].split("</section>")[0], flags=re.DOTALL)
     assert [re.search(r"0\.\d+ ± 0\.02", _text(row))[0] for row in rows[:3]] == [
         "0.94 ± 0.02",
         "0.93 ± 0.02",
@@ -102,7 +100,7 @@ def test_the_best_is_the_largest_where_more_is_better():
 def test_without_a_figure_of_the_test_set_for_all_the_target_decides():
     trained = _trained(HIGH + LOW, n_selected=5, twin=False)
     text = _text(_page(MAXIMIZED, trained))
-    assert "the mean val_f1, by which the study decides, as not every training has a figure of the test set" in text
+    assert "the val_f1, by which the study decides, as not every training has a figure of the test set" in text
     trained[0] = replace(trained[0], figures={"val_f1": 0.9, "test_f1": 0.9})
     shown = shown_figures(MAXIMIZED, trained)
     assert shown.primary == shown.target
@@ -128,7 +126,7 @@ def test_the_figure_of_the_test_set_is_that_of_the_same_name(name, twin):
 def test_negative_figures_are_drawn_with_their_bars_and_curves():
     values = list(np.linspace(-3.0, 0.5, 10))
     page = _page(MINIMIZED, _trained(values, n_selected=5))
-    assert page.count("<svg") == 7  # S and size against two figures, candidates, curves, best so far
+    assert page.count("<svg") == 8  # the best network, S and size against two figures, candidates, curves, best so far
     assert "log axis" not in page.split('id="training"')[1].split("</section>")[0]
 
 
@@ -184,7 +182,7 @@ def test_names_are_escaped_whatever_they_are():
         replace(t, figures={evil: v}, figure_sds={}, curve_of=evil) for v, t in enumerate(_trained(HIGH, n_selected=3))
     ]
     page = _page({"select": {"target": evil, "direction": "maximize"}, "train": {"trainer": evil}}, trained)
-    assert "<script" not in page.lower()
+    assert page.lower().count("<script") == 1  # our own
 
 
 def test_nothing_trained_yet_renders():

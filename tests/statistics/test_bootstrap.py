@@ -13,7 +13,6 @@ from nas_sens.report.reliability import reliability
 from nas_sens.statistics import bootstrap
 from nas_sens.statistics.bootstrap import mean_interval, percentile_intervals, resamples
 from nas_sens.statistics.correlations import correlations
-from nas_sens.statistics.groups import difference
 from nas_sens.statistics.line_fit import line_fit
 
 RHO = 0.6
@@ -75,9 +74,6 @@ def test_every_interval_is_that_of_a_plain_loop_over_the_same_draws(n):
         assert ends(interval) == pytest.approx(twin)
     slope = loop(lambda s: np.polyfit(*s.T, 1)[0] if np.ptp(s[:, 0]) else math.nan, xy, **many)
     assert ends(line_fit(x, y, **many).slope) == pytest.approx(slope)
-    a, b = np.sort(x), np.sort(y[: n - 2])
-    twin = loop(lambda a, b: a.mean() - b.mean(), a, b, **many)
-    assert ends(difference(a, b, **many).interval) == pytest.approx(twin)
 
 
 def test_the_interval_of_a_reliability_is_that_of_a_plain_loop():

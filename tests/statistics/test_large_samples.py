@@ -149,12 +149,9 @@ def test_p_values_of_many_are_those_of_scipy(n_a, n_b, gap):
     rng = np.random.default_rng(n_a)
     a, b = rng.normal(size=n_a) - gap, np.round(rng.normal(size=n_b), 1)
     found = difference(a, b)
-    for statistic, p in (
-        (lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis), found.p_value),
-        (_best_gap, found.best_p_value),
-    ):
-        twin = stats.permutation_test((a, b), statistic, n_resamples=3000, vectorized=True, random_state=rng).pvalue
-        assert p == pytest.approx(twin, abs=4 * np.sqrt(max(0.001, twin * (2 - twin)) / 3000))
+    twin = stats.permutation_test((a, b), _best_gap, n_resamples=3000, vectorized=True, random_state=rng).pvalue
+    assert found.best_p_value == pytest.approx(twin, abs=4 * np.sqrt(max(0.001, twin * (2 - twin)) / 3000))
+    assert found.p_value == pytest.approx(stats.mannwhitneyu(a, b).pvalue, rel=0.02)
     assert difference(a, b) == found
 
 
@@ -173,4 +170,4 @@ def test_very_many_observations_get_fewer_permutations():
     assert number_of_permutations(50_000, 9999) == 2000
     assert number_of_permutations(10**7, 9999) == 999
     ones = np.ones(300)
-    assert p_values(ones, ones, np.append(1.0, np.zeros(299)), n_permutations=20, seed=0) == (1.0, 1.0)
+    assert p_value_of_best(ones, ones, np.append(1.0, np.zeros(299)), n_permutations=20, seed=0) == 1.0
