@@ -4,7 +4,9 @@
 
 With ``--before``, a checkout of another revision does the same with the same records. Each step is a process of its
 own; seconds are of its processor, without making the records, megabytes the most that it held, with them. A step that
-takes longer than ``--limit`` seconds has neither.
+takes longer than ``--limit`` seconds has neither. The step ``browser`` looks at the page in headless Chromium at two
+widths, in light and dark: seconds until it is loaded and until its figures answer, what its console and axe-core
+(serious findings) say, and how often it asked somebody for something.
 """
 
 from __future__ import annotations
@@ -26,16 +28,32 @@ from pathlib import Path
 from made_up_study import made_up_study
 step, n, n_candidates, seed = sys.argv[1], *map(int, sys.argv[2:])
 study = made_up_study(n, n_candidates, seed=seed)
-size = None
-if step not in ("report", "rank"):
+size, looks = None, {}
+if step not in ("report", "rank", "browser"):
     import nas_sens as ns
     from nas_sens.pipeline.plan import plan_training
     from nas_sens.pipeline.pool import Pool
     space = ns.SearchSpace(name="made up", families={"fc": {"depth": 1, "width": [4, 5]}})
     spec = ns.StudySpec(name="made-up", search_space=space, data=ns.DataSpec(name="digits"),
                         select=ns.SelectSpec(rule=step, top_k=n + 1, control=n // 10))
+if step == "browser":
+    from nas_sens.report import write_report
+    path = write_report("report.html", name=study.name, protocol=study.protocol, candidates=study.candidates,
+                        trained=study.trials)
 began = time.process_time()
-if step == "report":
+if step == "browser":
+    from tests.browser import listening
+    for width, dark in ((1400, False), (1400, True), (400, False), (400, True)):
+        with listening(width=width, dark=dark) as heard:
+            start = time.perf_counter()
+            heard.page.goto(path.absolute().as_uri())
+            loaded = time.perf_counter() - start
+            heard.page.wait_for_selector("html[data-explored]")
+            key = f"{width}_{'dark' if dark else 'light'}"
+            looks[key] = {"load_seconds": round(loaded, 2), "figures_seconds": round(time.perf_counter() - start, 2),
+                          "console": heard.errors, "requests": len(heard.asked) - 1, "axe_serious": heard.serious()}
+    size = path.stat().st_size / 1e6
+elif step == "report":
     from nas_sens.report import write_report
     path = write_report("report.html", name=study.name, protocol=study.protocol, candidates=study.candidates,
                         trained=study.trials)
@@ -51,6 +69,7 @@ else:
     plan_training(spec, Pool(study.candidates), study.trials)
 seconds = time.process_time() - began
 found = {"seconds": round(seconds, 2)} | ({"page_megabytes": round(size, 2)} if size else {})
+found |= {"looks": looks} if looks else {}
 status = Path("/proc/self/status")  # getrusage has that of the process that began this one, if that is more
 if status.exists():
     found["peak_megabytes"] = round(int(re.search(r"VmHWM:\\s*(\\d+)", status.read_text())[1]) / 1024)
@@ -93,6 +112,7 @@ if __name__ == "__main__":
     parser = harness.Parser(__file__, __doc__)
     parser.add_argument("--n", type=int, nargs="+", default=[500, 1500, 5000, 10000], help="trained networks")
     parser.add_argument("--before", type=harness.checkout, metavar="FOLDER", help="a checkout of another revision")
+    parser.add_argument("--steps", nargs="+", default=["rank", "report", "random", "calibrated", "browser"])
     parser.add_argument("--limit", type=float, default=300.0, help="seconds after which a step is given up")
-    parser.set_defaults(steps=["rank", "report", "random", "calibrated"], more=300, few=60, scored=100_000)
+    parser.set_defaults(more=300, few=60, scored=100_000)
     harness.run(parser, measure, quick={"n": [20], "more": 5, "few": 3, "scored": 20, "steps": ["rank", "report"]})

@@ -13,6 +13,7 @@ from ..core.compact import compact
 from ..core.figures import HEADLINES, Direction
 from ..core.short_names import short_names
 from ..core.text import printable
+from ..results.mistakes import read_mistakes
 from ..results.report_file import report_path
 from ..results.search_result import SearchResult
 from ..storage.study_storage import StudyStorage
@@ -46,8 +47,13 @@ def result_of_optuna(
     return read_optuna_study(storage_url(storage), name, by=by, direction=direction)
 
 
-def write_report_of(result: SearchResult, path: Path | None) -> Path:
-    """Write the report of a study to a file; None for the one that is named after it.
+def write_report_of(result: SearchResult, path: Path | None, storage: StudyStorage | None = None) -> Path:
+    """Write the report of a study to a file.
+
+    Args:
+        result: What the study found.
+        path: The file; None for the one that is named after the study.
+        storage: Where its networks are, of which the best one's mistakes are shown; None where they are not ours.
 
     Returns:
         The path of the file.
@@ -56,7 +62,12 @@ def write_report_of(result: SearchResult, path: Path | None) -> Path:
 
     target = report_path(result.name) if path is None else path
     return write_report(
-        target, name=result.name, protocol=result.protocol, candidates=result.candidates, trained=result.trials
+        target,
+        name=result.name,
+        protocol=result.protocol,
+        candidates=result.candidates,
+        trained=result.trials,
+        mistakes="" if storage is None else read_mistakes(storage, result),
     )
 
 

@@ -65,7 +65,7 @@ def refine(source: str, rank_: int, finalists: int, start: str, epochs: int | No
                          settings=Settings(grace_seconds=grace), will_train=True)  # fmt: skip
     complete(session, None, device=device, artifacts=artifacts)
     result = read_result(session.storage, spec.name)
-    path = write_report_of(result, report)
+    path = write_report_of(result, report, session.storage)
     show_trained(result.trials, form, title_of(result), by=result.ranked_by)
     progress.lines(refinement_lines(result.protocol, result.trials))
     progress.message(f"report written to {path}")

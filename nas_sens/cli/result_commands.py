@@ -59,7 +59,7 @@ def report(name: str, output: Path | None, by: str | None, is_optuna: bool, stor
         raise InvalidInputError("--by needs --optuna: what a study is ranked by in its report is its [select] final")
     database = open_storage(storage, artifacts)
     with no_collection():  # of a large study there are a million objects to look through, and none is garbage
-        print_out(str(write_report_of(read_result(database, name), output)))
+        print_out(str(write_report_of(read_result(database, name), output, database)))
 
 
 @click.command()

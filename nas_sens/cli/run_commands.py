@@ -63,7 +63,7 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
                          will_train=True)  # fmt: skip
     complete(session, workers, device=device, artifacts=artifacts)
     result = read_result(session.storage, spec.name)
-    path = write_report_of(result, report)
+    path = write_report_of(result, report, session.storage)
     show_trained(result.trials, form, title_of(result), by=result.ranked_by)
     show_answer(result, form, more=storage_again(storage))
     progress.message(f"report written to {path}")

@@ -23,6 +23,7 @@ from ..training.checkpoint import Checkpoint
 from ..training.job import TrainingStopped
 from ..training.user_trainer import Following, Goal, train_by
 from .failures import stop_if_hopeless
+from .mistakes_file import mistakes_file
 from .network_files import network_files
 from .pruning import make_judge
 from .session import Session
@@ -230,6 +231,7 @@ def _store(
             artifacts = network_files(
                 Path(folder), architecture, best.state, spec=spec, record=record, splits=session.splits
             )
+            artifacts |= mistakes_file(Path(folder), best, spec=spec, splits=session.splits)
         artifacts[FILENAME] = Path(folder) / FILENAME
         artifacts[FILENAME].write_text(log.text(), encoding="utf-8")
         return session.storage.finish(spec.name, claim, record, artifacts)

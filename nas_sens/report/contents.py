@@ -14,6 +14,8 @@ _SECTIONS = (
     ("winners", "Best networks", ""),
     ("summary", "In words", ""),
     ("declared", "Figures of this study", "declared_panels"),
+    ("searched", "What was searched", "searched"),
+    ("mistakes", "What is taken for what", "mistakes"),
     ("outcomes", "S and size against outcomes", ""),
     ("candidates", "All candidates", ""),
     ("training", "Training", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import re
@@ -14,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from PIL import Image
 
 from ..core.candidates import Group
 from .numbers_as_text import number
@@ -121,7 +123,15 @@ def render_svg(
         figure.savefig(buffer, format="svg", dpi=180, metadata=nothing)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].rstrip()
+    svg = re.sub(r"(?<=data:image/png;base64,)[^\"]+", lambda found: _fewer_colours(found[0]), svg)
     svg = re.sub(r"\s*<style.*?</style>", "", svg, count=1, flags=re.DOTALL)  # would apply to the whole page
     svg = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{key}-", svg)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)
+
+
+def _fewer_colours(png: str) -> str:
+    """Return a picture of points in base64 with 64 colours, a third of its size, as no eye can tell."""
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).quantize(64, method=Image.Quantize.FASTOCTREE)
+    picture.save(buffer := io.BytesIO(), format="png", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")

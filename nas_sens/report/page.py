@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ..core.candidates import ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
 from ..core.figures import Objective
+from ..core.mistakes import Mistakes
 from ..core.text import printable
 from ..results.report_file import check_report_file, mark
 from ..statistics.alike_pairs import MOST_PARTNERS
@@ -36,7 +37,9 @@ from .equal_size import at_equal_size, equal_size_rows, equal_size_text, interva
 from .figure_style import MOST_CURVES
 from .hero import hero
 from .hero_figure import hero_curve
+from .interactive.section import explore_parts
 from .lights import WORDS, Trainings
+from .mistakes_section import mistakes_section
 from .numbers_as_text import count
 from .outcomes import (
     SENSITIVITY,
@@ -68,6 +71,7 @@ def write_report(
     protocol: Mapping[str, Any],
     candidates: Sequence[ScoredCandidate],
     trained: Sequence[TrainedCandidate],
+    mistakes: Mistakes | str = "",
 ) -> Path:
     """Write the report of a study; an earlier report of the study is replaced as a whole or not at all.
 
@@ -78,6 +82,7 @@ def write_report(
             are called.
         candidates: All unique candidates of the study, scored or not.
         trained: All candidates that were trained, successfully or not.
+        mistakes: What the best network takes for what, or why nobody knows; "" to say nothing of it.
 
     Returns:
         The path of the file.
@@ -86,7 +91,7 @@ def write_report(
         InvalidInputError: The file cannot be written, or is somebody else's.
     """
     check_report_file(path, name)
-    page = render_report(name=name, protocol=protocol, candidates=candidates, trained=trained)
+    page = render_report(name=name, protocol=protocol, candidates=candidates, trained=trained, mistakes=mistakes)
     target = check_report_file(path, name)  # it may have come meanwhile
     if str(target) == os.devnull:
         return Path(path)
@@ -111,6 +116,7 @@ def render_report(
     protocol: Mapping[str, Any],
     candidates: Sequence[ScoredCandidate],
     trained: Sequence[TrainedCandidate],
+    mistakes: Mistakes | str = "",
 ) -> str:
     """Return the report of a study as one HTML page; arguments as in :func:`write_report`.
 
@@ -135,8 +141,7 @@ def render_report(
         "ran": ran_text(protocol, trained),
         "protocol": protocol_groups(without_prospects(protocol)),
         "next_command": f"nas-sens train {quote(name)}" if of.is_ours and any(c.is_ok for c in candidates) else None,
-        "trade_off": "",  # what can be moved over and clicked, as HTML; "" for none
-        "further": "",  # so, under "Evidence"
+        "mistakes": mistakes_section(mistakes),
     }
     page |= _study(candidates, trained, by, shown, scored=scored_text(protocol)) | _findings(candidates, of, shown)
     page["contents"] = contents(page)
@@ -225,7 +230,10 @@ def _findings(candidates: Sequence[ScoredCandidate], of: Trainings, shown: Shown
     ]
     best = hero(of.name, protocol, trained, by, shown)
     curve = hero_curve(best.network, shown.curve, wording, step=shown.step) if best else None
+    trade_off, searched = explore_parts(candidates, trained, protocol, shown, wording)
     return {
+        "trade_off": trade_off,
+        "searched": searched,
         "hero": best,
         "hero_curve": curve,
         "lights": lights(of, data, shown, found=beyond_size[SENSITIVITY]),

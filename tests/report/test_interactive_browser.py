@@ -1,0 +1,77 @@
+"""The interactive figures in a real browser: they say what is under the pointer, and ask nobody for anything."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.made_up_study import made_up_study
+from nas_sens.report import write_report
+from tests.browser import CHROMIUM, listening
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")]
+POINT = """key => {
+  const doc = Bokeh.documents.find(d => d.get_model_by_name("front"));
+  const plot = doc.roots()[0], view = Bokeh.index.get_one(plot);
+  const points = [...doc._all_models.values()].filter(m => m.name === "points").at(-1);  // the chosen one
+  const place = view.canvas_view.el.getBoundingClientRect();
+  const [x, y] = [view.frame.x_scale.compute(points.data.x[0]), view.frame.y_scale.compute(points.data.y[0])];
+  return [place.x + x, place.y + y, plot.below[0].axis_label, points.data.x[0], points.data.flops[0]];
+}"""
+COLOURS = """() => {
+  const axis = Bokeh.documents[0].roots()[0].below[0];
+  return [axis.major_label_text_color, getComputedStyle(document.body).getPropertyValue("--ink").trim()];
+}"""
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> Path:
+    study = made_up_study(30, 60)
+    return write_report(
+        tmp_path_factory.mktemp("report") / "report.html",
+        name="made up",
+        protocol=study.protocol,
+        candidates=study.candidates,
+        trained=study.trials,
+    )
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1400, False), (400, True)])
+def test_figures_answer_ask_nobody_and_can_be_read_by_everybody(path, width, dark):
+    with listening(width=width, dark=dark) as heard:
+        page = heard.page
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-explored]", timeout=60_000)
+        assert page.locator(".explore .still:visible").count() == 0
+        assert page.locator(".explore .live:visible").count() == 4
+        ink, wanted = page.evaluate(COLOURS)
+        assert ink == wanted
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        page.get_by_label("FLOPs of one input").check()
+        page.locator("#live-costs").scroll_into_view_if_needed()
+        x, y, label, shown, flops = page.evaluate(POINT)
+        assert label == "FLOPs of one input"
+        assert shown == flops
+        page.mouse.move(x + 1, y + 1)
+        page.get_by_text(re.compile(r"^1\. (fc|cnn) .*")).wait_for()  # in the box beside the pointer
+        page.mouse.click(x, y)
+        page.wait_for_function("location.hash !== ''")
+        assert page.evaluate("location.hash") == "#rank-1"
+        assert heard.serious() == []
+        assert heard.errors == []
+        assert heard.asked == [path.as_uri()]
+
+
+def test_without_scripts_and_on_paper_the_still_figures_are_there(path):
+    with listening(java_script_enabled=False) as heard:
+        heard.page.goto(path.as_uri())
+        assert heard.page.locator(".explore .still:visible").count() == 4
+        assert heard.page.locator(".explore .live:visible, .explore .choice:visible").count() == 0
+    with listening() as heard:
+        heard.page.goto(path.as_uri())
+        heard.page.wait_for_selector("html[data-explored]", timeout=60_000)
+        heard.page.emulate_media(media="print")
+        assert heard.page.locator(".explore .still:visible").count() == 4
+        assert heard.page.locator(".explore .live:visible").count() == 0
