@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 from docstring_text import plain, without_sections
-from key_tables import cell, key_table
+from keys_of_classes import cell, key_sections
 
 import nas_sens as ns
 from nas_sens.architectures import families
@@ -32,7 +32,7 @@ def metric_pages() -> Pages:
         rows.append(f"| [{name}]({name}.md) | " + " | ".join(cell(plain(t)) for t in terms) + " |")
     text = (
         "# Metrics\n\nOne number of one network, for `nas-sens measure`, `[score] metrics` and `[train] metrics`. "
-        "Which direction is better is what its source expects; whether it holds for a space and data, a search measures. "
+        "Which direction is better is what its source expects; whether it holds, a search measures. "
         "Those without a direction are no number of one network and its inputs alone, and are called from Python.\n\n"
     )
     pages["reference/metrics/index.md"] = text + "\n".join(rows) + "\n"
@@ -100,7 +100,8 @@ def family_pages() -> Pages:
         pages[f"reference/families/{name}.md"] = (
             f"# {name}\n\n{text}\n\n*{plain((getattr(source, '__doc__', '') or '').partition(chr(10))[0])}*\n\n"
             f"In a space: a table `[{name}]`, in Python `{family.__module__}.{family.__name__}`. Every key may "
-            f"be fixed, a choice, or a range ([search spaces](../../guides/search_spaces.md)).\n\n{key_table(family)}\n"
+            f"be fixed, a choice, or a range ([search spaces](../../guides/search_spaces.md)).\n\n"
+            f"{key_sections(family)}\n"
         )
     pages["reference/families/index.md"] = (
         "# Families\n\nA family is a table of a search space.\n\n" + "\n".join(rows) + "\n"
@@ -118,7 +119,8 @@ def data_pages() -> Pages:
         text = plain(inspect.getmodule(dataset.load).__doc__ or dataset.description)
         pages[f"reference/data/{name}.md"] = (
             f'# {name}\n\n{text}\n\n```toml\n[data]\nname = "{full}"\n```\n\nKeys of `[data]` that it takes '
-            f"beside those of all data: {keys} ([all keys](../study/data.md)). What is read of it: `nas-sens data {full}`.\n"
+            f"beside those of all data: {keys} ([all keys](../study/data.md)). "
+            f"What is read of it: `nas-sens data {full}`.\n"
         )
     pages["reference/data/index.md"] = "# Data\n\nWhat `[data] name` may be.\n\n" + "\n".join(rows) + "\n"
     return pages

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import nbformat
-from key_tables import cell
+from keys_of_classes import cell
 from reference_pages import Pages
 
 import nas_sens as ns

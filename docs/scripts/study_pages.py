@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import click
 from docstring_text import plain, without_sections
-from key_tables import cell, key_table
+from keys_of_classes import cell, key_sections
 from reference_pages import Pages
 
 import nas_sens as ns
@@ -48,13 +48,14 @@ def key_pages() -> Pages:
     links = []
     for name, cls in TABLES.items():
         title = {"study": "Top of the file", "figures": "[[figures]]"}.get(name, f"[{name}]")
-        pages[f"reference/study/{name}.md"] = f"# {title}\n\n{without_sections(cls.__doc__)}\n\n{key_table(cls)}\n"
+        pages[f"reference/study/{name}.md"] = f"# {title}\n\n{without_sections(cls.__doc__)}\n\n{key_sections(cls)}\n"
         links.append(
             f"- [{title.replace('[', chr(92) + '[')}]({name}.md): {without_sections(cls.__doc__).partition(chr(10))[0]}"
         )
     text = (
         "# The study's file\n\nEvery key, its type, its default and its meaning, as the program reads them. "
-        "`[search_space]` holds a table [a family](../families/index.md), `[full]` any of these tables again, for the larger size.\n\n"
+        "`[search_space]` holds a table [a family](../families/index.md), `[full]` any of these tables again, "
+        "for the larger size.\n\n"
     )
     return {"reference/study/index.md": text + "\n".join(links) + "\n", **pages}
 
@@ -69,7 +70,11 @@ def command_pages() -> Pages:
         own = click.Context(command, info_name=name, parent=context)
         usage = command.get_usage(own).removeprefix("Usage: ")
         help_text = inspect.cleandoc(command.help or "").replace("\b\n", "")
-        options = [record for p in command.params if (record := p.get_help_record(own)) is not None]
+        options = [
+            record
+            for p in command.params
+            if isinstance(p, click.Option) and (record := p.get_help_record(own)) is not None
+        ]
         table = "\n".join(f"| `{cell(o)}` | {cell(_as_text(text))} |" for o, text in options)
         table = f"\n\n| option | |\n|---|---|\n{table}" if table else ""
         pages[f"reference/commands/{name}.md"] = (

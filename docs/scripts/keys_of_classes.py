@@ -1,4 +1,4 @@
-"""Tables of keys with type, default and meaning, from pydantic's schema and the docstring of a class."""
+"""Keys with type, default and meaning, from pydantic's schema and the docstring of a class."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _WORDS = {
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
-def key_table(cls: type) -> str:
-    """Return the table of a declared class: a row a key.
+def key_sections(cls: type) -> str:
+    """Return a section a key of a declared class: each may be linked to, and fits on a phone.
 
     Raises:
         ValueError: The docstring leaves out a key: the reference would be silent about it.
@@ -29,11 +29,11 @@ def key_table(cls: type) -> str:
     if missing := [name for name in properties if name not in meanings]:
         raise ValueError(f"the docstring of {cls.__name__} must say what {', '.join(missing)} are")
     required = schema.get("required", [])
-    lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    parts = []
     for name, declared in properties.items():
-        default = "required" if name in required else default_of(declared)
-        lines.append(f"| `{name}` | {cell(kind(declared))} | {default} | {cell(meanings[name])} |")
-    return "\n".join(lines)
+        default = "required" if name in required else f"default {default_of(declared)}"
+        parts.append(f"### `{name}` {{ #{name} }}\n\n{kind(declared)} · {default}\n{{ .key-type }}\n\n{meanings[name]}")
+    return "\n\n".join(parts)
 
 
 def every_argument(cls: type) -> dict[str, str]:
