@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 FLOORS := .venv-floors
 
-.PHONY: search test test-all test-processors floors lint house bench servers
+.PHONY: search test test-all test-processors floors lint house docs docs-version screenshots notebooks bench servers
 
 search: $(VENV)/.installed
 	$(BIN)/nas-sens search studies/quickstart.toml
@@ -39,6 +39,26 @@ lint: $(VENV)/.installed-dev
 house: $(VENV)/.installed-dev
 	$(BIN)/python docs/house.py
 
+# Strict: broken links, anchors and references fail. Material tells of a fork of MkDocs on stderr, which is no warning of
+# these pages, unless it is asked not to.
+MKDOCS := env NO_MKDOCS_2_WARNING=1
+
+docs: $(VENV)/.installed-docs
+	$(MKDOCS) $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
+# One more version beside those in the branch gh-pages: make docs-version VERSION=0.1
+docs-version: $(VENV)/.installed-docs
+	$(MKDOCS) PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mike deploy --update-aliases $(VERSION) latest
+
+# Report, dashboard and pages as a headless Chromium shows them, into docs/assets/screenshots.
+screenshots: docs
+	$(BIN)/python docs/scripts/screenshots.py
+
+# The notebooks of examples/ with their outputs.
+notebooks: $(VENV)/.installed-docs
+	$(BIN)/python docs/scripts/notebooks.py
+
 bench: $(VENV)/.installed
 	for script in benchmarks/*.py; do $(BIN)/python $$script || [ $$? = 2 ] || exit 1; done  # 2: data are missing
 
@@ -58,6 +78,10 @@ $(VENV)/.installed: pyproject.toml nas_sens/__init__.py | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+$(VENV)/.installed-docs: pyproject.toml $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
 	touch $@
 
 $(VENV)/.installed-all: $(VENV)/.installed-dev

@@ -92,8 +92,8 @@ class ArchitectureSpec(ABC):
         if not self.takes_any_input and not is_plain(input_shape):
             raise InfeasibleArchitectureError(
                 f"the family {self.family} needs one tensor of floating-point numbers as input, but inputs are "
-                f"{shape_text(input_shape)}; take a function of your own as family (docs/own_code.md), or convert "
-                "whole numbers that are no tokens to floating-point ones"
+                f"{shape_text(input_shape)}; take a function of your own as family (docs/guides/own_code.md), or "
+                "convert whole numbers that are no tokens to floating-point ones"
             )
 
     def blank(self, input_shape: InputShape, n_outputs: int, *, device: torch.device | str) -> nn.Module:

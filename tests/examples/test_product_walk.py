@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-PAGE = Path(__file__).parents[2] / "docs" / "from_pictures_to_product.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "from_pictures_to_product.md"
 
 
 def draw(path: Path, label: int, rng: np.random.Generator) -> None:
@@ -35,8 +35,8 @@ def test_the_walk_from_pictures_to_predictions(tmp_path: Path) -> None:
         draw(tmp_path / "inbox" / f"{i}_{('above', 'below')[i % 2]}.jpg", i % 2, rng)
     draw(tmp_path / "new.jpg", 1, rng)
     page = PAGE.read_text(encoding="utf-8")
-    (toml,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
-    (lines,) = re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)
+    (toml,) = re.findall(r"```toml title=\"photos.toml\"\n(.*?)```", page, flags=re.DOTALL)
+    (lines,) = re.findall(r"```sh\n(nas-sens search photos.*?)```", page, flags=re.DOTALL)
     small = "\n[search]\nn_candidates = 8\n[select]\ntop_k = 3\ncontrol = 1\n[train]\nseeds = 1\nepochs = 4"
     (tmp_path / "photos.toml").write_text(toml.replace("\n[train]\nepochs = 20", small))
     shown = ""

@@ -1,0 +1,90 @@
+"""Pages of what lies elsewhere in the repository: results of papers' studies, decisions, notebooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+from keys_of_classes import cell
+from reference_pages import Pages
+
+import nas_sens as ns
+
+ROOT = Path(__file__).parents[2]
+PAPERS = {  # folder of studies/ to what it is of
+    "forouzesh2020": "Forouzesh et al.: Generalization Comparison of Deep Neural Networks via Output Sensitivity, 2020",
+    "novak2018": "Novak et al.: Sensitivity and Generalization in Neural Networks: an Empirical Study, 2018",
+    "fort2019": "Fort et al.: Stiffness: A New Perspective on Generalization in Neural Networks, 2019",
+    "liao2019": "Liao et al.: A Surprising Linear Relationship Predicts Test Performance in Deep Networks, 2018",
+}
+
+
+def paper_pages() -> tuple[Pages, dict[str, Path]]:
+    """Return a page a paper with its studies, figures and what came out, their list, and the figures' files.
+
+    Raises:
+        ValueError: A folder of studies has no title here.
+    """
+    folders = sorted(path.parent for path in (ROOT / "studies").glob("*/RESULTS.md"))
+    if missing := {f.name for f in folders} ^ set(PAPERS):
+        raise ValueError(
+            f"PAPERS must name exactly the folders of studies/ with a RESULTS.md; look at {', '.join(missing)}"
+        )
+    text = (
+        "# Papers\n\nExperiments of four papers, small enough for two cores; `nas-sens search forouzesh2020/fig2b` "
+        "runs one, `--full` at the paper's size or near it. Each page says what came out, and what did not agree.\n\n"
+    )
+    links = "".join(f"- [{PAPERS[f.name]}]({f.name}/index.md)\n" for f in folders)
+    pages, files = {"papers/index.md": text + links}, {}
+    for folder in folders:
+        results = (folder / "RESULTS.md").read_text(encoding="utf-8")
+        studies = [f"{folder.name}/{p.stem}" for p in sorted(folder.glob("*.toml")) if "[data]" in p.read_text("utf-8")]
+        rows = "".join(f"| `nas-sens search {s}` | {cell(ns.load_study(s).description)} |\n" for s in studies)
+        listed = f"\n## Its studies\n\n| command | |\n|---|---|\n{rows}"
+        pages[f"papers/{folder.name}/index.md"] = f"{results}\n*{PAPERS[folder.name]}*\n{listed}"
+        files |= {f"papers/{folder.name}/{path.name}": path for path in folder.glob("*.svg")}
+    return pages, files
+
+
+def decision_pages() -> tuple[Pages, list[str]]:
+    """Return the list of decisions, and the paths of their pages, which lie in ``docs/``."""
+    paths = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    titles = [path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") for path in paths]
+    links = "".join(f"- [{t.replace('. ', ' · ', 1)}]({p.name})\n" for t, p in zip(titles, paths, strict=True))
+    text = "# Decisions\n\nWhy things are as they are, and what was tried and not taken.\n\n"
+    return {"decisions/index.md": text + links}, [f"decisions/{path.name}" for path in paths]
+
+
+def notebook_pages() -> tuple[Pages, dict[str, bytes]]:
+    """Return a page a notebook of ``examples/notebooks``, their list, and their pictures."""
+    pages: Pages = {"notebooks/index.md": ""}
+    pictures: dict[str, bytes] = {}
+    links = ""
+    for path in sorted((ROOT / "examples" / "notebooks").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        parts = []
+        for cell_ in notebook.cells:
+            parts.append(cell_.source if cell_.cell_type == "markdown" else f"```python\n{cell_.source}\n```")
+            parts += [f"```text\n{text}\n```" for text in _texts(cell_) if text]
+            for index, svg in enumerate(_svgs(cell_)):
+                name = f"{path.stem}_{len(pictures)}_{index}.svg"
+                pictures[f"notebooks/{name}"] = svg.encode()
+                parts.append(f"![Output]({name})")
+        title = parts[0].partition("\n")[0].lstrip("# ")
+        links += f"- [{title}]({path.stem}.md): `examples/notebooks/{path.name}`\n"
+        pages[f"notebooks/{path.stem}.md"] = "\n\n".join(parts) + "\n"
+    text = "# Notebooks\n\nThe notebooks of `examples/notebooks`, as tests run them.\n\n"
+    pages["notebooks/index.md"] = text + links
+    return pages, pictures
+
+
+def _texts(cell_: nbformat.NotebookNode) -> list[str]:
+    outputs = cell_.get("outputs", [])
+    streams = [o.text.rstrip() for o in outputs if o.output_type == "stream" and o.name == "stdout"]
+    values = [o.data for o in outputs if o.output_type in ("execute_result", "display_data")]
+    return [*streams, *(d["text/plain"] for d in values if "text/plain" in d and "image/svg+xml" not in d)]
+
+
+def _svgs(cell_: nbformat.NotebookNode) -> list[str]:
+    outputs = [o.data for o in cell_.get("outputs", []) if "data" in o]
+    return ["".join(d["image/svg+xml"]) for d in outputs if "image/svg+xml" in d]
