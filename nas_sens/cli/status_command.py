@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ..core.text import printable
 from .display import show_rows
-from .options import format_option, seconds_type, storage_options
+from .options import format_option, name_argument, seconds_type, storage_options
 from .output import open_storage
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@name_argument
 @click.option("--watch", is_flag=True, help="Show it again and again, until nothing is left or Ctrl-C.")
 @click.option("--seconds", type=seconds_type(0.1), default=2.0, show_default=True, help="Between two looks.")
 @storage_options
