@@ -26,6 +26,7 @@ _COMMANDS = {
     "doctor": ("doctor_command:doctor", "Check device, database, artifacts and versions here."),
     "export": ("result_commands:export", "Write a trained network to a folder, ready for use."),
     "help": ("help_command:help_", "Show what there is to know of a key, metric, family, …"),
+    "init": ("init_command:init", "Write a study for your data and the time that you have."),
     "list": ("inspect_commands:list_", "Show what there is: studies, spaces, metrics, data, …"),
     "measure": ("inspect_commands:measure", "Measure any network by any metric."),
     "migrate": ("migrate_command:migrate", "Make one study of the two of an earlier version."),
@@ -73,6 +74,7 @@ def cli(debug: bool) -> None:
     """Neural architecture search by pre-training output sensitivity.
 
     Start with:  nas-sens search quickstart
+    or, for your data:  nas-sens init --data csv:FILE --target COLUMN --minutes 10
 
     A STUDY is a TOML file or a bundled name (nas-sens list studies). It is kept in a database under its NAME, where
     every command finds it again. Data go to stdout, progress and messages to stderr.
@@ -130,7 +132,7 @@ def _fail(text: str, code: int, *, is_debug: bool) -> int:
 
 
 def _reading(error: NasSensError, given: Sequence[str]) -> str:
-    """Return where to read more, in brackets behind a message; "" where nothing is known to help, or no room is left."""
+    """Return where to read more, in brackets behind a message; "" where nothing helps, or no room is left."""
     from .topics import where_to_read
 
     if len(str(error)) > _LONGEST_WITH_HINT:
