@@ -10,9 +10,10 @@ from ..core.errors import InvalidInputError
 _START_SECONDS = 10.0  # importing libraries, reading data and writing the report
 _SCORING = 0.2  # share of the time that scoring may have
 _ROUND_SECONDS = 0.5  # in which the rule chooses
-_EPOCHS_A_TRAINING = 1.5  # this many times as many epochs as trainings, where there is time
-_MOST_TRAININGS, _MOST_EPOCHS, _MOST_CANDIDATES, _MOST_GROWN = 60, 100, 500, 64
+_EPOCHS_A_TRAINING = 1.5  # so many times as many epochs as trainings at least, where there is time
+_MOST_TRAININGS, _MOST_EPOCHS, _MOST_CANDIDATES, _MOST_GROWN = 100, 100, 500, 64
 _LEAST_TRAININGS, _LEAST_EPOCHS, _LEAST_CANDIDATES = 6, 3, 24
+_LEAST_SAMPLES = 200  # for which training on fewer is worth it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,37 +64,52 @@ def sizes_for(
         InvalidInputError: It is too short for anything.
     """
     usable = seconds - _START_SECONDS
-    for seeds, samples in ((2, 1.0), (1, 1.0), *((1, 0.5**i) for i in range(1, 12))):
-        if samples < 1.0 and samples * n_train < 200:
+    timed = {"score_seconds": score_seconds, "fixed_seconds": fixed_seconds}
+    for seeds, share in ((2, 1.0), *((1, 0.5**i) for i in range(12))):
+        if share < 1.0 and share * n_train < _LEAST_SAMPLES:
             break
-        epoch = epoch_seconds * samples
-        n_epochs = (1.0 - _SCORING) * usable / seeds / max(epoch, 1e-9)  # of all trainings together
-        n = round(min(_MOST_TRAININGS, max(_LEAST_TRAININGS, math.sqrt(max(0.0, n_epochs) / _EPOCHS_A_TRAINING))))
-        control = min(10, max(3, round(n / 4)))
-        rounds = math.ceil((n - control) / 2)
-        scores = _SCORING * usable / score_seconds
-        n_candidates = int(min(_MOST_CANDIDATES, max(_LEAST_CANDIDATES, scores * 0.6)))
-        grow = int(min(_MOST_GROWN, max(0.0, scores - n_candidates) / max(1, rounds - 1)) // 8) * 8
-        scoring = score_seconds * (n_candidates + grow * (rounds - 1)) + _ROUND_SECONDS * rounds
-        left = usable - scoring - n * seeds * fixed_seconds
-        epochs = min(_MOST_EPOCHS, math.floor(left / (n * seeds * max(epoch, 1e-9))))
-        if epochs >= _LEAST_EPOCHS:
-            return Sizes(
-                n_candidates=n_candidates,
-                grow=grow,
-                top_k=n - control,
-                control=control,
-                epochs=epochs,
-                seeds=seeds,
-                train_samples=None if samples == 1.0 else int(samples * n_train),
-                score_seconds=scoring,
-                train_seconds=n * seeds * (fixed_seconds + epochs * epoch),
-            )
-    least = _START_SECONDS + 1.3 * (
-        _LEAST_CANDIDATES * score_seconds
-        + _LEAST_TRAININGS * (fixed_seconds + _LEAST_EPOCHS * min(1.0, 200 / n_train) * epoch_seconds)
-    )
+        samples = None if share == 1.0 else int(share * n_train)
+        for n in range(_MOST_TRAININGS, _LEAST_TRAININGS - 1, -1):
+            sizes = _sizes(n, usable, seeds=seeds, epoch_seconds=share * epoch_seconds, samples=samples, **timed)
+            wanted = min(_MOST_EPOCHS, _EPOCHS_A_TRAINING * n) if n > _LEAST_TRAININGS else _LEAST_EPOCHS
+            if sizes.epochs >= wanted:
+                return sizes
+    smallest = min(1.0, 2 * _LEAST_SAMPLES / n_train) * epoch_seconds
+    training = _LEAST_TRAININGS * (fixed_seconds + _LEAST_EPOCHS * smallest)
+    least = _START_SECONDS + max(training / (1 - _SCORING), training + _LEAST_CANDIDATES * score_seconds) + 5.0
     raise InvalidInputError(
         f"the time must be enough for {_LEAST_TRAININGS} trainings of {_LEAST_EPOCHS} epochs, on this machine about "
         f"{least / 60:.3g} minutes; given {seconds / 60:.3g}; give more, a smaller --search-space or a faster --device"
+    )
+
+
+def _sizes(
+    n: int,
+    usable: float,
+    *,
+    seeds: int,
+    epoch_seconds: float,
+    samples: int | None,
+    score_seconds: float,
+    fixed_seconds: float,
+) -> Sizes:
+    """Return the sizes of a study of ``n`` trainings in so many seconds; 0 epochs or fewer if there is no time."""
+    control = min(10, max(3, round(n / 4)))
+    rounds = math.ceil((n - control) / 2)
+    scores = _SCORING * usable / score_seconds
+    n_candidates = int(min(_MOST_CANDIDATES, max(_LEAST_CANDIDATES, 0.6 * scores)))
+    grow = int(min(_MOST_GROWN, max(0.0, scores - n_candidates) / max(1, rounds - 1)) // 8) * 8
+    scoring = score_seconds * (n_candidates + grow * (rounds - 1)) + _ROUND_SECONDS * rounds
+    for_epochs = usable - scoring - n * seeds * fixed_seconds
+    epochs = min(_MOST_EPOCHS, math.floor(for_epochs / (n * seeds * epoch_seconds)))
+    return Sizes(
+        n_candidates=n_candidates,
+        grow=grow,
+        top_k=n - control,
+        control=control,
+        epochs=epochs,
+        seeds=seeds,
+        train_samples=samples,
+        score_seconds=scoring,
+        train_seconds=n * seeds * (fixed_seconds + epochs * epoch_seconds),
     )

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from ..architectures import families
 from ..core.text import without_roles
 from ..data import DataSpec
+from ..data.csv_spec import CsvSpec
 from .constraints import COUNTED, LATENCY, MEMORY, LatencySpec
 from .figure_spec import FigureSpec
 from .full_size import KEYS as FULL_KEYS
@@ -119,6 +120,7 @@ def _definitions() -> dict[str, Any]:
     nested: dict[str, Any] = {"parameter": _PARAMETER, "search_space": _search_space()}
     for name, cls in SECTIONS.items():
         nested[name] = _of_class(cls, nested)
+    nested["CsvSpec"] = _of_class(CsvSpec, nested)
     one_kind = nested["train"]["properties"]["augmentation"]
     nested["train"]["properties"]["augmentation"] = {"anyOf": [one_kind["items"], one_kind]} | {
         "description": one_kind.pop("description")
