@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "import torch, nas_sens as ns\n"
         "def circles():\n"
         "    x = torch.randn(120, 4, generator=torch.Generator().manual_seed(0))\n"
-        "    return ns.Data(x=x, y=(x.norm(dim=1) > 1.8).long())\n"
+        "    return ns.Data(train=(x, (x.norm(dim=1) > 1.8).long()))\n"
     )
     (tmp_path / "studies here").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -62,7 +62,7 @@ def test_a_study_for_any_data_is_written_once_and_runs(
     folder: Path, capsys: pytest.CaptureFixture[str], data: str, options: list[str], expected: dict[str, object]
 ) -> None:
     path = folder / "studies here" / "first.toml"
-    given = ["init", "--data", data, "--minutes", "1", "--device", "cpu", "-o", str(path), *options]
+    given = ["init", "--data", data, "--minutes", "5", "--device", "cpu", "-o", str(path), *options]
     code, out, err = run(capsys, *given)
     assert (code, out) == (0, f"{path}\n"), err
     spec = load_study(path)
