@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import nnls
 
 _USUAL_POWER = 0.7  # of the FLOPs, before anything is known: small networks wait for the machine, large ones compute
-_POWER_WEIGHT = 0.3  # of that belief, in trainings whose FLOPs lie a factor of e from the mean
-_FAMILY_WEIGHT = 1.0  # of the belief that families cost alike for their FLOPs, in trainings
+_BELIEVED_AT = (0.1, 1.0, 10.0)  # times the usual FLOPs
+_BELIEF = 0.3  # how much that counts, in trainings
 _FADE = 0.9  # a training counts so much of the next one: machines become busy, and idle again
 
 
@@ -38,7 +39,7 @@ class Timed(Job):
     """A training that ended, or runs.
 
     Attributes:
-        done: Epochs that it had.
+        done: Epochs that it had; 0 where only the time is known for which it runs.
         seconds: How long these took.
         is_over: Whether it ended.
     """
@@ -49,9 +50,10 @@ class Timed(Job):
 
 
 class Pace:
-    """Seconds an epoch by FLOPs and family: a power of the FLOPs, times a factor for the family, fitted to logarithms.
+    """Seconds an epoch by FLOPs and family: the same for all, plus so many a FLOP for the family.
 
-    With few trainings the fit stays near what is usual. It is scaled so that all timed ones together come out right.
+    With few trainings that cannot be told, and what is usual stands in for it: a power of the FLOPs through what was
+    timed, alike for all families. All is scaled so that the timed trainings together come out right.
 
     Args:
         timed: At least one training that had an epoch, in the order in which they ran.
@@ -59,28 +61,39 @@ class Pace:
 
     def __init__(self, timed: Sequence[Timed]) -> None:
         seen = [t for t in timed if t.done > 0 and t.seconds > 0]
-        fading = np.array([_FADE ** (len(seen) - 1 - i) * (1.0 if t.is_over else t.done / t.epochs)
-                           for i, t in enumerate(seen)])  # fmt: skip
-        known = [math.log(t.flops) for t in seen if t.flops]
-        self._centre = float(np.mean(known)) if known else 0.0
+        weights = np.array([_FADE ** (len(seen) - 1 - i) * _share_run(t) for i, t in enumerate(seen)])
+        each = np.array([t.seconds / t.done for t in seen])
+        known = [t.flops for t in seen if t.flops]
+        self._usual_flops = math.exp(float(np.mean(np.log(known)))) if known else 1.0
+        usual_each = math.exp(float(np.average(np.log(each), weights=weights)))
         self._families = sorted({t.family for t in seen})
-        design = np.array([self._features(t) for t in seen])
-        y = np.array([math.log(t.seconds / t.done) for t in seen])
-        belief = np.array([0.0, _POWER_WEIGHT, *[_FAMILY_WEIGHT] * len(self._families)])
-        usual = np.array([0.0, _USUAL_POWER, *[0.0] * len(self._families)])
-        left = design.T @ (fading[:, None] * design) + np.diag(belief)
-        self._coefficients = np.linalg.solve(left, design.T @ (fading * y) + belief * usual)
+        believed = [
+            (Job(flops=times * self._usual_flops, family=family, epochs=1), usual_each * times**_USUAL_POWER)
+            for times in _BELIEVED_AT
+            for family in (*self._families, "")
+        ]
+        jobs = [*seen, *(job for job, _ in believed)]
+        seconds = np.array([*each, *(s for _, s in believed)])
+        trust = np.sqrt([*weights, *[_BELIEF / len(believed)] * len(believed)])
+        design = np.array([self._features(job) for job in jobs])
+        # Of relative errors, as a network of a tenth of the time is to be judged as well as a large one.
+        self._coefficients, _ = nnls(design * (trust / seconds)[:, None], trust)
         self._scale = 1.0
-        guessed = sum(w * t.done * self.seconds(t) for w, t in zip(fading, seen, strict=True))
-        self._scale = float(sum(w * t.seconds for w, t in zip(fading, seen, strict=True)) / guessed)
+        guessed = sum(w * t.done * self.seconds(t) for w, t in zip(weights, seen, strict=True))
+        self._scale = float(sum(w * t.seconds for w, t in zip(weights, seen, strict=True)) / guessed)
 
     def _features(self, job: Job) -> list[float]:
-        size = math.log(job.flops) - self._centre if job.flops else 0.0
-        return [1.0, size, *(float(job.family == f) for f in self._families)]
+        size = (job.flops or self._usual_flops) / self._usual_flops
+        # A part of what a FLOP costs is common to all families, so that one that is new has it.
+        return [1.0, size, *(size * (job.family == family) for family in self._families)]
 
     def seconds(self, job: Job) -> float:
         """Return what an epoch of a training takes."""
-        return self._scale * math.exp(float(np.dot(self._coefficients, self._features(job))))
+        return self._scale * float(np.dot(self._coefficients, self._features(job)))
+
+
+def _share_run(timed: Timed) -> float:
+    return 1.0 if timed.is_over else min(1.0, timed.done / timed.epochs)
 
 
 def seconds_left(
@@ -108,7 +121,7 @@ def seconds_left(
         return None
     pace, share = Pace(timed), _share_of_epochs(timed)
     running = [t for t in timed if not t.is_over]
-    rest = sum(max(0.0, t.epochs * share - t.done) * _own_pace(pace, t) for t in running)
+    rest = sum(_rest_of(t, pace, share) for t in running)
     rest += sum(j.epochs * share * pace.seconds(j) + seconds_between for j in known)
     if n_unknown:
         costs = [j.epochs * pace.seconds(j) for j in pool] or [t.epochs * pace.seconds(t) for t in timed]
@@ -127,7 +140,10 @@ def _share_of_epochs(timed: Sequence[Timed]) -> float:
     return (usual + sum(t.done / t.epochs for t in over)) / (1 + len(over))
 
 
-def _own_pace(pace: Pace, running: Timed) -> float:
-    """Return seconds an epoch of a training that runs: by its own epochs as soon as it has some."""
-    own = running.seconds / running.done if running.done else 0.0
-    return (2 * pace.seconds(running) + running.done * own) / (2 + running.done)
+def _rest_of(running: Timed, pace: Pace, share: float) -> float:
+    """Return how long a training still runs: by its own epochs as soon as it has some."""
+    usual = pace.seconds(running)
+    if not running.done:
+        return max(0.0, running.epochs * share * usual - running.seconds)
+    each = (2 * usual + running.seconds) / (2 + running.done)
+    return max(0.0, running.epochs * share - running.done) * each
