@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completion import data_sets
 from .display import print_out, show_rows
 from .options import format_option
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=data_sets)
 @click.option("--target", help="Column to predict, for csv: and hf: data.")
 @click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto", show_default=True,
               help="What is to be learnt.")  # fmt: skip

@@ -5,24 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as RichBars
 from rich.table import Table
 from rich.text import Text
 
 from ..core.figures import ERRORS
 from ..core.messages import one_line
 from ..core.text import printable
+from .live_stage import PlainStage, rich_stage
 from .long_table import LONG, long_table
-
-_PLAIN_SECONDS = 10.0
 
 
 class TerminalProgress:
@@ -60,45 +56,12 @@ class TerminalProgress:
             The stage, which shows its steps and notes.
         """
         if self._is_plain:
-            stage = _PlainStage(self, name, total)
+            stage = PlainStage(self.message, name, total)
             yield stage
             stage.close()
             return
-        columns = (
-            TextColumn("{task.description:<6}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="dim", markup=False),
-        )
-        with RichBars(*columns, console=self._console) as bars:
-            yield _RichStage(bars, bars.add_task(name, total=total, note=""))
-
-
-class _RichStage:
-    def __init__(self, bars: RichBars, task: Any) -> None:
-        self._bars, self._task = bars, task
-
-    def advance(self, n: int = 1, note: str = "") -> None:
-        self._bars.update(self._task, advance=n, note=printable(note))
-
-
-class _PlainStage:
-    def __init__(self, progress: TerminalProgress, name: str, total: int) -> None:
-        self._progress, self._name, self._total = progress, name, total
-        self._done = 0
-        self._start = self._shown = time.monotonic()
-
-    def advance(self, n: int = 1, note: str = "") -> None:
-        self._done += n
-        if time.monotonic() - self._shown > _PLAIN_SECONDS:
-            self._shown = time.monotonic()
-            self._progress.message(f"{self._name}: {self._done}/{self._total} {note}".rstrip())
-
-    def close(self) -> None:
-        seconds = time.monotonic() - self._start
-        self._progress.message(f"{self._name}: {self._done}/{self._total} done in {seconds:.1f} s")
+        with rich_stage(self._console, name, total) as drawn:
+            yield drawn
 
 
 def show_rows(

@@ -18,16 +18,18 @@ from ..selection.replay import replay as replay_rules
 from ..storage.study_storage import StudyStorage
 from ..storage.url import storage_url
 from ..study.select_spec import objective_of
+from . import completion
 from .display import show_rows
 from .options import DEVICE_HELP, Range, format_option, optuna_option, storage_options
 from .output import open_storage
 
 
 @click.command()
-@click.argument("model")
-@click.option("--data", "data_name", required=True, metavar="NAME",
+@click.argument("model", shell_complete=completion.networks)
+@click.option("--data", "data_name", required=True, metavar="NAME", shell_complete=completion.data_sets,
               help="A data set (nas-sens list data), such as mnist5k, npz:PATH or folder:PATH.")  # fmt: skip
 @click.option("--metrics", default="all", show_default=True, metavar="NAMES",
+              shell_complete=completion.metrics,
               help="Comma-separated names (nas-sens list metrics).")  # fmt: skip
 @click.option("--init", type=click.Choice(INIT_SCHEMES),
               help="Draw the weights anew by this scheme.  [default: keep its weights]")  # fmt: skip
@@ -94,8 +96,9 @@ def measure(model: str, data_name: str, metrics: str, init: InitScheme | None, s
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", shell_complete=completion.stored_studies)
 @click.option("--rules", default=",".join(DEFAULT_RULES), show_default=True, metavar="NAMES",
+              shell_complete=completion.rules,
               help="Rules, or features with a sign: +log10_flops trains the largest first.")  # fmt: skip
 @click.option("--budgets", default="5,10,20", show_default=True, metavar="NUMBERS", help="Numbers of trainings.")
 @click.option("--repeats", type=click.IntRange(min=2), default=200, show_default=True, help="Random pools.")

@@ -23,7 +23,10 @@ _COMMANDS = {
     "cache": ("cache_command:cache", "Show or clear what is kept of pictures on this machine."),
     "data": ("data_command:data", "Show what is read of data: columns, classes, parts."),
     "dashboard": ("result_commands:dashboard", "Show all studies in optuna-dashboard, until Ctrl-C."),
+    "doctor": ("doctor_command:doctor", "Check device, database, artifacts and versions here."),
     "export": ("result_commands:export", "Write a trained network to a folder, ready for use."),
+    "help": ("help_command:help_", "Show what there is to know of a key, metric, family, …"),
+    "init": ("init_command:init", "Write a study for your data and the time that you have."),
     "list": ("inspect_commands:list_", "Show what there is: studies, spaces, metrics, data, …"),
     "measure": ("inspect_commands:measure", "Measure any network by any metric."),
     "migrate": ("migrate_command:migrate", "Make one study of the two of an earlier version."),
@@ -32,12 +35,15 @@ _COMMANDS = {
     "refine": ("refine_command:refine", "Train the best networks of a study on, with fresh seeds."),
     "replay": ("inspect_commands:replay", "Replay selection rules where outcomes are known."),
     "report": ("result_commands:report", "Write the report of a study: one HTML file."),
+    "schema": ("schema_command:schema", "Print the JSON schema of study files, for editors."),
     "score": ("run_commands:score", "Sample and score candidates without training any."),
     "search": ("run_commands:search", "Sample, score, select, train and report a study."),
     "status": ("status_command:status", "Show how far a study is: scored, waiting, running, done."),
     "train": ("run_commands:train", "Train the next selected candidates of a study."),
     "worker": ("run_commands:worker", "Join the work on a study from any machine."),
 }
+
+_LONGEST_WITH_HINT = 900  # characters; a message is one line that can be read
 
 
 class Commands(click.Group):
@@ -68,6 +74,7 @@ def cli(debug: bool) -> None:
     """Neural architecture search by pre-training output sensitivity.
 
     Start with:  nas-sens search quickstart
+    or, for your data:  nas-sens init --data csv:FILE --target COLUMN --minutes 10
 
     A STUDY is a TOML file or a bundled name (nas-sens list studies). It is kept in a database under its NAME, where
     every command finds it again. Data go to stdout, progress and messages to stderr.
@@ -106,7 +113,8 @@ def _run(given: list[str]) -> int:
     except NasSensError as error:
         if isinstance(error, UserCodeError) and not is_debug:
             click.echo(error.traceback, err=True)
-        return _fail(f"nas-sens: error: {error}", 2 if isinstance(error, InvalidInputError) else 1, is_debug=is_debug)
+        code = 2 if isinstance(error, InvalidInputError) else 1
+        return _fail(f"nas-sens: error: {error}{_reading(error, given)}", code, is_debug=is_debug)
     except (OSError, MemoryError) as error:  # a full disk, say, which is nobody's fault
         where = getattr(error, "filename", None)
         text = reason(error) if where is None else f"{reason(error)}: {shown(where)}"
@@ -121,6 +129,18 @@ def _fail(text: str, code: int, *, is_debug: bool) -> int:
     """Return an exit code, having told why; with the traceback of the present exception if that is wanted."""
     click.echo(traceback.format_exc() + text if is_debug else text, err=True)
     return code
+
+
+def _reading(error: NasSensError, given: Sequence[str]) -> str:
+    """Return where to read more, in brackets behind a message; "" where nothing helps, or no room is left."""
+    from .topics import where_to_read
+
+    if len(str(error)) > _LONGEST_WITH_HINT:
+        return ""
+
+    command = next((a for a in given if a in _COMMANDS), None)
+    where = where_to_read(error, None if command == "help" else command)
+    return f" ({where})" if where else ""
 
 
 def _check_text(given: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..storage.leases import GRACE_SECONDS
+from .completion import declared_studies, stored_studies
 
 _LONGEST_SECONDS = 1e9  # 30 years; what is longer is no time that a clock can add
 
@@ -37,6 +38,8 @@ def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
     return lambda command: functools.reduce(lambda c, option: option(c), reversed(options), command)
 
 
+name_argument = click.argument("name", shell_complete=stored_studies)
+study_argument = click.argument("study", shell_complete=declared_studies)
 storage_option = click.option(
     "--storage",
     envvar="OPTUNA_STORAGE",

@@ -12,6 +12,7 @@ from ..core.errors import InvalidInputError
 from ..core.toml_reader import toml_value
 from ..results.report_file import check_report_file, report_path
 from ..results.search_result import read_result
+from .completion import stored_studies
 from .display import TerminalProgress
 from .options import format_option, grace_option, run_options, storage_options
 from .output import open_storage, show_trained, title_of, write_report_of
@@ -19,7 +20,7 @@ from .run_commands import show_next, storage_again
 
 
 @click.command()
-@click.argument("source", metavar="NAME")
+@click.argument("source", metavar="NAME", shell_complete=stored_studies)
 @click.option("--rank", "rank_", type=click.IntRange(min=1), default=1, show_default=True,
               help="Place in the study's ranking of the first finalist.")  # fmt: skip
 @click.option("--finalists", type=click.IntRange(min=1), default=1, show_default=True,

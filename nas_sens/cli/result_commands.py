@@ -11,13 +11,14 @@ from ..core.errors import InvalidInputError
 from ..core.figures import RANK_BY, Direction
 from ..results.search_result import read_result
 from ..storage.bulk_read import no_collection
+from .completion import data_sets
 from .display import print_out
-from .options import format_option, optuna_option, storage_options
+from .options import format_option, name_argument, optuna_option, storage_options
 from .output import open_storage, result_of_optuna, show_scored, show_trained, title_of, write_report_of
 
 
 @click.command()
-@click.argument("name")
+@name_argument
 @click.option("--by", metavar="FIGURE",
               help=f"Figure to rank by: {', '.join(RANK_BY)}, or one of the study's own trainer.  "
                    "[default: the study's [select] final]")  # fmt: skip
@@ -43,7 +44,7 @@ def rank(name: str, by: str | None, direction: Direction | None, scored: bool, n
 
 
 @click.command()
-@click.argument("name")
+@name_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path),
               help="The HTML file to write: new, or the study's earlier one.  [default: NAME_report.html]")  # fmt: skip
 @click.option("--by", metavar="OBJECTIVE", help="With --optuna: which of several objectives decides.")
@@ -63,7 +64,7 @@ def report(name: str, output: Path | None, by: str | None, is_optuna: bool, stor
 
 
 @click.command()
-@click.argument("name")
+@name_argument
 @click.option("--rank", "rank_", type=click.IntRange(min=1), default=1, show_default=True,
               help="Place in the study's ranking.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A new or empty folder.")
@@ -76,7 +77,8 @@ def report(name: str, output: Path | None, by: str | None, is_optuna: bool, stor
 )
 @click.option("--int8", is_flag=True, help="Write model_int8.onnx, too, by ONNX Runtime's quantiser, and say what it"
               " loses on the study's validation and test set.")  # fmt: skip
-@click.option("--data", metavar="NAME", help="For --int8: where the study's data lie on this machine, if not where it"
+@click.option("--data", metavar="NAME", shell_complete=data_sets,
+              help="For --int8: where the study's data lie on this machine, if not where it"
               " says; such as folder:/data/photos.")  # fmt: skip
 @click.option("--license", "licence", default="unknown", show_default=True, help="Licence field of the model card.")
 @storage_options

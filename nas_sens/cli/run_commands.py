@@ -14,13 +14,16 @@ from ..core.secrets import hide_password
 from ..results.report_file import check_report_file, report_path
 from ..results.search_result import read_result
 from ..storage.url import storage_url
+from .completion import data_sets
 from .display import TerminalProgress
 from .options import (
     format_option,
     grace_option,
     max_trials_option,
+    name_argument,
     run_options,
     storage_options,
+    study_argument,
     study_options,
     workers_options,
 )
@@ -33,7 +36,7 @@ MORE = 75  # the exit code of a worker that ended as it was told to, though some
 
 
 @click.command()
-@click.argument("study")
+@study_argument
 @study_options
 @click.option("--top-k", type=click.IntRange(min=1), help="Override [select] top_k.")
 @click.option("-o", "--report", type=click.Path(path_type=Path), help="The report's file: a new one, or an earlier"
@@ -119,7 +122,7 @@ def _workers(
 
 
 @click.command()
-@click.argument("study")
+@study_argument
 @study_options
 @storage_options
 @run_options
@@ -141,7 +144,7 @@ def score(study: str, n_candidates: int | None, seed: int | None, name: str | No
 
 
 @click.command()
-@click.argument("name")
+@name_argument
 @click.option("--top-k", type=click.IntRange(min=1), help="Train until so many are selected by the rule.")
 @click.option("--control", type=click.IntRange(min=0), help="Train until so many random ones are trained.")
 @workers_options
@@ -169,8 +172,9 @@ def train(name: str, top_k: int | None, control: int | None, storage: str | None
 
 
 @click.command()
-@click.argument("name")
-@click.option("--data", metavar="NAME", help="Where the study's data lie on this machine, if not where it says; such as"
+@name_argument
+@click.option("--data", metavar="NAME", shell_complete=data_sets,
+              help="Where the study's data lie on this machine, if not where it says; such as"
               " folder:/data/photos.")  # fmt: skip
 @max_trials_option
 @grace_option

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from ..core.text import printable
 from .display import show_rows
-from .options import format_option, seconds_type, storage_options
+from .live_stage import duration
+from .options import format_option, name_argument, seconds_type, storage_options
 from .output import open_storage
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@name_argument
 @click.option("--watch", is_flag=True, help="Show it again and again, until nothing is left or Ctrl-C.")
 @click.option("--seconds", type=seconds_type(0.1), default=2.0, show_default=True, help="Between two looks.")
 @storage_options
@@ -77,28 +78,23 @@ def _running(underway: Underway, figure: str) -> dict[str, Any]:
 
 def _page(overview: Overview) -> Group:
     o = overview
-    left = "" if o.seconds_left is None or not (o.n_left or o.running) else f", about {_duration(o.seconds_left)} left"
+    left = "" if o.seconds_left is None or not (o.n_left or o.running) else f", about {duration(o.seconds_left)} left"
     grown = f", {o.n_grown:,} more between trainings" if o.n_grown else ""
     head = (
         f"{o.name}: {o.n_scored:,} of {o.n_wanted:,} candidates scored{grown}; trainings: {o.n_done:,} done, "
         f"{len(o.running)} running, {len(o.waiting)} waiting, {o.n_left:,} left, {o.n_pruned:,} pruned, "
         f"{o.n_failed:,} failed{left}"
     )
+    best = [Text(printable(f"best so far: {o.best}"))] if o.best else []
     if not o.running:
-        return Group(Text(printable(head)))
+        return Group(Text(printable(head)), *best)
     table = Table()
     for column in ("trial", "architecture", "chosen_by", "worker", "since", "epoch", o.curve_of):
         table.add_column(column, overflow="fold")
     now = datetime.now()
     for u in o.running:
         row = _running(u, o.curve_of)
-        row["since"] = "–" if u.started is None else _duration((now - u.started).total_seconds())
+        row["since"] = "–" if u.started is None else duration((now - u.started).total_seconds())
         row[o.curve_of] = "–" if row[o.curve_of] is None else f"{row[o.curve_of]:.4g}"
         table.add_row(*(Text(printable(str(v))) for v in row.values()))
-    return Group(Text(printable(head)), table)
-
-
-def _duration(seconds: float) -> str:
-    minutes, s = divmod(round(max(0.0, seconds)), 60)
-    hours, m = divmod(minutes, 60)
-    return f"{hours} h {m:02d} min" if hours else f"{m} min {s:02d} s" if m else f"{s} s"
+    return Group(Text(printable(head)), *best, table)

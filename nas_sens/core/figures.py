@@ -107,6 +107,13 @@ class Objective:
         return "maximize" if self.is_maximized else "minimize"
 
 
+def in_words(name: str, value: float) -> str:
+    """Return a figure's value with its name as people say it: errors in per cent."""
+    if name in ERRORS and 0 <= value < 10:
+        return f"{name} {100 * value:.2f} %"
+    return f"{name} {value:.4g}"
+
+
 def sd_name(name: str) -> str:
     """Return the name under which a figure's standard deviation over seeds is kept."""
     return f"{name}_sd"

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TextIO
 
 from .messages import one_line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What goes on in a stage, for those who watch.
+
+    Attributes:
+        best: The best so far, in words; "" before there is one.
+        running: What runs, in words.
+        step: How far that is, in words.
+        curve: Values of its figure so far, one an epoch.
+        seconds_left: How long the stage will take from now on; None where that cannot be told yet.
+    """
+
+    best: str = ""
+    running: str = ""
+    step: str = ""
+    curve: tuple[float, ...] = ()
+    seconds_left: float | None = None
 
 
 class Stage(Protocol):
@@ -15,6 +35,9 @@ class Stage(Protocol):
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """Count ``n`` more steps as done and show a short note."""
+
+    def show(self, live: Live) -> None:
+        """Show what goes on."""
 
 
 class Progress(Protocol):
@@ -49,6 +72,9 @@ class SilentProgress:
         yield self
 
     def advance(self, n: int = 1, note: str = "") -> None:
+        """Show nothing."""
+
+    def show(self, live: Live) -> None:
         """Show nothing."""
 
 

@@ -34,3 +34,9 @@ def markdown_code(text: str) -> str:
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     space = " " if text.startswith("`") or text.endswith("`") or not text.strip() else ""
     return f"{fence}{space}{text}{space}{fence}"
+
+
+def without_roles(text: str) -> str:
+    """Return a docstring's text as it is read by people: ``code`` in single quotes, references by their last name."""
+    text = re.sub(r":\w+:`(?:~[\w.]*\.)?([^`~]+)`", r"`\1`", text)
+    return text.replace("``", "`")

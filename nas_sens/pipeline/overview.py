@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..core.candidates import USUAL_CURVE, TrainedCandidate, Underway
+from ..core.candidates import USUAL_CURVE, ScoredCandidate, TrainedCandidate, Underway
 from ..storage.attribute_types import PROSPECTS
-from ..storage.study_storage import StudyStorage
+from ..storage.study_storage import StudyStorage, Trainings
 from ..study.study_spec import StudySpec
+from .live import best_in_words, job_of, time_left
 from .plan import count_left
 from .stopping import from_attribute, is_enough
-
-_RECENT = 50  # finished trainings by which the rest is judged
+from .time_left import Timed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +34,7 @@ class Overview:
         seconds_left: What the rest takes with as many workers as run now; None where that cannot be told.
         curve_of: The figure that curves of running trainings show: what finished ones reported where the trainer is
             the user's own, "reported" before one is finished.
+        best: The best trained candidate so far, in words; "" before there is one.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Overview:
     n_left: int
     seconds_left: float | None
     curve_of: str = USUAL_CURVE
+    best: str = ""
 
 
 def overview_of(storage: StudyStorage, spec: StudySpec, *, now: datetime | None = None) -> Overview:
@@ -77,7 +78,8 @@ def overview_of(storage: StudyStorage, spec: StudySpec, *, now: datetime | None 
         n_pruned=sum(t.is_pruned for t in seen.trained),
         n_failed=sum(not t.is_ok and not t.is_pruned for t in seen.trained),
         n_left=n_left,
-        seconds_left=_seconds_left(seen.trained, running, n_left, now or datetime.now()),
+        seconds_left=_seconds_left(spec, candidates, seen, n_left, now or datetime.now()),
+        best=best_in_words(spec, seen.trained),
         curve_of=USUAL_CURVE if spec.train.trainer is None else _reported(seen.trained),
     )
 
@@ -87,13 +89,22 @@ def _reported(trained: Sequence[TrainedCandidate]) -> str:
 
 
 def _seconds_left(
-    trained: Sequence[TrainedCandidate], running: Sequence[Underway], n_left: int, now: datetime
+    spec: StudySpec, candidates: Sequence[ScoredCandidate], seen: Trainings, n_left: int, now: datetime
 ) -> float | None:
-    if not running and not n_left:
-        return 0.0
-    seconds = [t.seconds for t in trained[-_RECENT:] if t.seconds is not None]
-    if not seconds or not running:
-        return None
-    each = statistics.fmean(seconds)
-    begun = (max(0.0, each - (now - u.started).total_seconds()) for u in running if u.started is not None)
-    return (each * n_left + sum(begun)) / len(running)
+    running = [u for u in seen.underway if u.is_running]
+    if not running:
+        return None if n_left else 0.0
+    # Of several seeds the curve does not say which one runs.
+    timed = [
+        Timed(
+            **vars(job_of(spec, u.training)),
+            done=len(u.curve) if spec.train.seeds == 1 and spec.train.trainer is None else 0,
+            seconds=max(0.0, (now - u.started).total_seconds()) if u.started is not None else 0.0,
+            is_over=False,
+        )
+        for u in running
+    ]
+    waiting = [u.training for u in seen.underway if not u.is_running]
+    return time_left(
+        spec, candidates, seen.trained, running=timed, waiting=waiting, n_left=n_left, n_workers=len(running)
+    )

@@ -12,6 +12,7 @@ from ..storage.guard import StorageAwayError
 from ..storage.queue import Claim
 from ..training.trainable import check_own_trainer
 from .last_run import keep_last_run
+from .live import Watch
 from .prepare import Prepared
 from .session import Session, describe_study
 from .stopping import as_attribute, from_attribute, in_words, stopped_in_words
@@ -39,10 +40,11 @@ def train_selected(session: Session) -> bool:
     Raises:
         InvalidInputError: No candidate can be trained.
     """
-    spec, queue = session.spec, TrainingQueue(session, trainable(session))
+    candidates = trainable(session)
+    spec, queue = session.spec, TrainingQueue(session, candidates)
     n_epochs = spec.train.seeds * spec.train.n_epochs if session.table is None else 1
     with session.progress.stage("train", queue.n_left * n_epochs) as stage:
-        is_done = _Training(session, queue, stage, n_epochs=n_epochs).run()
+        is_done = _Training(session, queue, stage, Watch(spec, candidates), n_epochs=n_epochs).run()
     if is_done:
         _tell_prospects(session, queue)
         keep_last_run(session)
@@ -67,8 +69,9 @@ def _tell_prospects(session: Session, queue: TrainingQueue) -> None:
 class _Training:
     """The loop of one worker: take what waits, or plan, or wait."""
 
-    def __init__(self, session: Session, queue: TrainingQueue, stage: Stage, *, n_epochs: int) -> None:
+    def __init__(self, session: Session, queue: TrainingQueue, stage: Stage, watch: Watch, *, n_epochs: int) -> None:
         self._session, self._queue, self._stage, self._n_epochs = session, queue, stage, n_epochs
+        self._watch = watch
         self._waiting = Waiting(session.progress, poll_seconds=session.settings.poll_seconds)
         self._n_seen = len(queue.seen.trained)
         self._n_here = 0  # trainings that ended here
@@ -93,15 +96,30 @@ class _Training:
         return False
 
     def _train(self, claim: Claim) -> None:
+        self._watch.begin(claim.training)
+        self._queue.look()
+        self._show()
         try:
-            train_one(self._session, claim, advance=self._stage.advance)
+            train_one(self._session, claim, advance=self._advance, on_curve=self._watch.curve)
         except StorageAwayError:
             self._session.storage.abandon(claim)
             raise
         except BaseException:  # another worker, or the next run, shall do it
             self._session.storage.put_back(claim)
             raise
+        self._watch.end()
         self._n_here += 1
+
+    def _advance(self, n: int, note: str) -> None:
+        self._watch.advance(n)
+        self._stage.advance(n, note)
+        self._show()
+
+    def _show(self) -> None:
+        """Show what goes on, by the trainings that were stored when this one began."""
+        seen = self._queue.seen
+        waiting = [u.training for u in seen.underway if not u.is_running]
+        self._stage.show(self._watch.live(seen.trained, waiting, self._queue.n_left))
 
     def _show_others(self) -> None:
         """Count what others have finished meanwhile."""

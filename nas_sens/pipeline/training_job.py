@@ -37,7 +37,13 @@ Advance = Callable[[int, str], None]  # a number of epochs, and what is trained
 Judge = Callable[[Sequence[float]], bool]
 
 
-def train_one(session: Session, claim: Claim, *, advance: Advance) -> None:
+def train_one(
+    session: Session,
+    claim: Claim,
+    *,
+    advance: Advance,
+    on_curve: Callable[[Sequence[float]], None] = lambda values: None,
+) -> None:
     """Train a candidate with all its seeds, and store what it came to with the best weights.
 
     Nothing is stored if the training was given up meanwhile, as this worker gave no sign of life.
@@ -46,6 +52,7 @@ def train_one(session: Session, claim: Claim, *, advance: Advance) -> None:
         session: The study.
         claim: What to train.
         advance: Called with the number of epochs that are done or saved.
+        on_curve: Called with the curve of the present seed so far, before its epoch is counted.
 
     Raises:
         InvalidInputError: The study's own trainer has failed in the same way whenever it was called.
@@ -61,7 +68,9 @@ def train_one(session: Session, claim: Claim, *, advance: Advance) -> None:
         for i, checkpoint in enumerate(checkpoints):
             seed = derive_seed("training", spec.search.seed, i)
             log.begin(what := f"training {i + 1} of {spec.train.seeds} (seed {seed})")
-            epochs = _Epochs(claim, [o.curve for o in outcomes], advance, log, n_units=spec.train.n_epochs)
+            epochs = _Epochs(
+                claim, [o.curve for o in outcomes], advance, log, n_units=spec.train.n_epochs, tell=on_curve
+            )
             judged = planned if i == 0 else None
             outcome = _train(session, spec, architecture, seed, epochs, checkpoint, planned.digest, judged)
             log.end(what, outcome)
@@ -100,12 +109,21 @@ class _Epochs:
         advance: Called with the number of epochs that are done, of ``n_units`` in all.
         log: Its log.
         n_units: See ``advance``.
+        tell: Called with the curve so far.
     """
 
     def __init__(
-        self, claim: Claim, earlier: Sequence[Sequence[float]], advance: Advance, log: TrainingLog, *, n_units: int
+        self,
+        claim: Claim,
+        earlier: Sequence[Sequence[float]],
+        advance: Advance,
+        log: TrainingLog,
+        *,
+        n_units: int,
+        tell: Callable[[Sequence[float]], None],
     ) -> None:
         self._claim, self._earlier, self._advance, self.log = claim, earlier, advance, log
+        self._tell = tell
         self._n_units, self._n_advanced, self._n_reported = n_units, 0, 0
 
     def of_own(self, curve: Sequence[float]) -> None:
@@ -126,6 +144,7 @@ class _Epochs:
             earlier = [c[min(i, len(c) - 1)] for c in self._earlier if c]  # one that stopped early keeps its last value
             self._claim.report(i + 1, math.fsum([*earlier, values[i]]) / (len(earlier) + 1))
         self._n_reported = len(values)
+        self._tell(values)
 
     def finish(self) -> None:
         """Count the epochs that the training saved by stopping early."""

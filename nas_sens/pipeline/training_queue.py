@@ -79,6 +79,10 @@ class TrainingQueue:
                 self._planned_by = is_ahead, self._state()
         return Filled.WAIT if self.seen.underway else Filled.DONE
 
+    def look(self) -> None:
+        """See what is stored now."""
+        self.seen = self._look()
+
     def _look(self) -> Trainings:
         """Return the trainings that are stored now, without those that are done again."""
         found, again = self._session.storage.trainings(self._session.spec.name), self._session.tried_again

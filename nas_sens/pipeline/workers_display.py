@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from ..core.progress import Stage
+from ..core.progress import Live, Stage
 from .overview import Overview, overview_of
 from .session import Session
 
@@ -34,6 +34,17 @@ class WorkersDisplay:
             done = self._n_epochs * (now.n_done + now.n_pruned + now.n_failed) + sum(len(u.curve) for u in now.running)
             total = self._n_epochs * (now.n_done + now.n_pruned + now.n_failed + now.n_left + len(now.running))
             self._advance("train", done, total, _note(now))
+            assert self._stage is not None
+            first = now.running[0] if now.running else None
+            self._stage.show(
+                Live(
+                    best=now.best,
+                    running="" if first is None else first.training.description,
+                    step=_note(now),
+                    curve=() if first is None else first.curve,
+                    seconds_left=now.seconds_left,
+                )
+            )
         else:
             self._advance("score", now.n_scored, now.n_wanted, "")
 

@@ -10,7 +10,7 @@ from ..core.errors import InvalidInputError
 from ..core.messages import shown
 
 SECTIONS = ("data", "score", "search", "select", "train")
-_KEYS = ("name", "description", "search_space", *SECTIONS)
+KEYS = ("name", "description", "search_space", *SECTIONS)
 
 
 def full_table(table: Mapping[str, Any], full: Any, *, source: str) -> dict[str, Any]:
@@ -28,8 +28,8 @@ def full_table(table: Mapping[str, Any], full: Any, *, source: str) -> dict[str,
         raise InvalidInputError(f"{source}: full must be a table of keys and values; given {shown(full)}")
     result: dict[str, Any] = {**table, "name": f"{table['name']}-full"}
     for key, value in full.items():
-        if key not in _KEYS:
-            raise InvalidInputError(f"{source}: unknown key {f'full.{key}'!r}; {nearest(key, _KEYS)}")
+        if key not in KEYS:
+            raise InvalidInputError(f"{source}: unknown key {f'full.{key}'!r}; {nearest(key, KEYS)}")
         before = table.get(key, {})
         if key in SECTIONS and not isinstance(value, Mapping):
             raise InvalidInputError(f"{source}: full.{key} must be a table of keys and values; given {shown(value)}")
