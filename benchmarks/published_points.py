@@ -1,4 +1,4 @@
-"""The published points of forouzesh2020: S after training and test loss of FC 4×200, 4×300 and 4×500 on 1,000 CIFAR-10 images.
+"""The published points of forouzesh2020: S after training and loss of FC 4×200, 300 and 500 on 1,000 CIFAR-10 images.
 
     python benchmarks/published_points.py --data npz:cifar10.npz
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -16,6 +18,13 @@ PAPERS = {  # folder of studies/ to what it is of
     "novak2018": "Novak et al.: Sensitivity and Generalization in Neural Networks: an Empirical Study, 2018",
     "fort2019": "Fort et al.: Stiffness: A New Perspective on Generalization in Neural Networks, 2019",
     "liao2019": "Liao et al.: A Surprising Linear Relationship Predicts Test Performance in Deep Networks, 2018",
+}
+STATUSES = {  # of an experiment, as rows.csv has them, to what is meant
+    "faithful": "by the paper's definition or protocol",
+    "smaller": "by its protocol in kind, with fewer or smaller networks, less data or another data set",
+    "differs": "by another protocol, in a way that may change the outcome",
+    "missing": "not there",
+    "nothing to measure": "a bound, a slip or a drawing",
 }
 
 
@@ -35,15 +44,45 @@ def paper_pages() -> tuple[Pages, dict[str, Path]]:
         "runs one, `--full` at the paper's size or near it. Each page says what came out, and what did not agree.\n\n"
     )
     links = "".join(f"- [{PAPERS[f.name]}]({f.name}/index.md)\n" for f in folders)
-    pages, files = {"papers/index.md": text + links}, {}
+    with (ROOT / "studies" / "rows.csv").open(encoding="utf-8", newline="") as file:
+        rows_of_papers = list(csv.DictReader(file))
+    pages, files = {"papers/index.md": f"{text}{links}\n{_counts(rows_of_papers)}"}, {}
     for folder in folders:
         results = (folder / "RESULTS.md").read_text(encoding="utf-8")
         studies = [f"{folder.name}/{p.stem}" for p in sorted(folder.glob("*.toml")) if "[data]" in p.read_text("utf-8")]
         rows = "".join(f"| `nas-sens search {s}` | {cell(ns.load_study(s).description)} |\n" for s in studies)
         listed = f"\n## Its studies\n\n| command | |\n|---|---|\n{rows}"
-        pages[f"papers/{folder.name}/index.md"] = f"{results}\n*{PAPERS[folder.name]}*\n{listed}"
+        every = _items([row for row in rows_of_papers if row["paper"] == folder.name])
+        pages[f"papers/{folder.name}/index.md"] = f"{results}\n*{PAPERS[folder.name]}*\n{listed}\n{every}"
         files |= {f"papers/{folder.name}/{path.name}": path for path in folder.glob("*.svg")}
     return pages, files
+
+
+def _counts(rows: list[dict[str, str]]) -> str:
+    """Return how many figures, tables, equations and experiments of each paper have which status.
+
+    Raises:
+        ValueError: A row has another status, paper or study than there are.
+    """
+    for row in rows:
+        if row["status"] not in STATUSES or row["paper"] not in PAPERS:
+            raise ValueError(f"studies/rows.csv: a status of {', '.join(STATUSES)} and a paper are needed; given {row}")
+        if row["study"] and not (ROOT / "studies" / f"{row['study']}.toml").is_file():
+            raise ValueError(f"studies/rows.csv: there is no study {row['study']}")
+    found = Counter((row["status"], row["paper"]) for row in rows)
+    head = "".join(f" {paper} |" for paper in PAPERS)
+    lines = [
+        f"| **{status}**: {meaning} |" + "".join(f" {found[status, paper]} |" for paper in PAPERS)
+        for status, meaning in STATUSES.items()
+    ]
+    table = "\n".join([f"| what is done |{head}", "|---|" + "---|" * len(PAPERS), *lines])
+    return f"## Every figure, table, equation and experiment\n\n{table}\n"
+
+
+def _items(rows: list[dict[str, str]]) -> str:
+    lines = [f"| {cell(r['item'])} | {r['status']} | {r['study']} | {cell(r['remark'])} |" for r in rows]
+    head = "## Every figure, table, equation and experiment\n\n| of the paper | here | study | |\n|---|---|---|---|\n"
+    return head + "\n".join(lines) + "\n"
 
 
 def decision_pages() -> tuple[Pages, list[str]]:
