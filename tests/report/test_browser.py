@@ -96,11 +96,12 @@ def test_the_report_renders_without_errors_or_requests(tmp_path: Path) -> None:
     assert server.asked == ["/report.html"]  # not even an icon
 
 
-def test_the_report_fits_a_phone(tmp_path: Path) -> None:
+def probed(tmp_path: Path, size: tuple[int, int], script: str) -> list[int]:
+    """What a script finds, as whole numbers, on the page of a study in a window of so many pixels."""
     page = report(tmp_path / "report.html", 100).read_text(encoding="utf-8")
-    probe = "<script>document.title = [innerWidth, document.documentElement.scrollWidth].join(' ');</script></body>"
+    probe = f"<script>document.title = [{script}].map(Math.round).join(' ');</script></body>"
     (tmp_path / "frame.html").write_text(
-        '<iframe id="f" src="probed.html" width="390" height="800"></iframe>'
+        f'<iframe id="f" src="probed.html" width="{size[0]}" height="{size[1]}"></iframe>'
         '<script>document.getElementById("f").onload = e => '
         "{ document.title = e.target.contentDocument.title }</script>",
         encoding="utf-8",
@@ -111,6 +112,26 @@ def test_the_report_fits_a_phone(tmp_path: Path) -> None:
     shown = chromium(tmp_path, "--virtual-time-budget=3000", "--dump-dom", url)
     server.shutdown()
     title = shown.stdout.partition("<title>")[2].partition("</title>")[0]
-    inner, scroll = map(int, title.split())
+    return [int(part) for part in title.split()]
+
+
+def box(selector: str, side: str) -> str:
+    return f"document.querySelector('{selector}').getBoundingClientRect().{side}"
+
+
+def test_the_report_fits_a_phone_and_its_networks_are_cards(tmp_path: Path) -> None:
+    figures = box(".winners td:nth-child(4)", "right")
+    scripts = ["innerWidth", "document.documentElement.scrollWidth", figures, box(".winners tbody tr", "height")]
+    inner, scroll, right, height = probed(tmp_path, (390, 800), ", ".join(scripts))
     assert inner <= 390
     assert scroll <= inner  # wide tables and figures scroll inside their own boxes
+    assert right <= inner
+    assert height > 150
+
+
+def test_the_first_screen_of_a_laptop_holds_the_answer_and_the_lights_and_nothing_else(tmp_path: Path) -> None:
+    sides = [box("#answer", "top"), box("#lights", "bottom"), box("#winners h2", "top")]
+    copies = "document.querySelectorAll('button.copy:not([hidden])').length"
+    top, bottom, next_, n_copies = probed(tmp_path, (1280, 720), ", ".join([*sides, copies]))
+    assert 0 < top < bottom <= 720 <= next_
+    assert n_copies >= 2

@@ -44,8 +44,10 @@ def test_figures_answer_ask_nobody_and_can_be_read_by_everybody(path, width, dar
         page = heard.page
         page.goto(path.as_uri())
         page.wait_for_selector("html[data-explored]", timeout=60_000)
-        assert page.locator(".explore .still:visible").count() == 0
+        page.locator("#searched summary").click()  # drawn while it was folded
+        page.wait_for_function("document.querySelector('#live-searched').getBoundingClientRect().width > 250")
         assert page.locator(".explore .live:visible").count() == 4
+        assert page.locator(".explore .still:visible").count() == 0
         ink, wanted = page.evaluate(COLOURS)
         assert ink == wanted
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
@@ -55,7 +57,7 @@ def test_figures_answer_ask_nobody_and_can_be_read_by_everybody(path, width, dar
         assert label == "FLOPs of one input"
         assert shown == flops
         page.mouse.move(x + 1, y + 1)
-        page.get_by_text(re.compile(r"^1\. (fc|cnn) .*")).wait_for()  # in the box beside the pointer
+        page.get_by_text(re.compile(r"^1\. (fc|cnn)-.*")).wait_for()  # in the box beside the pointer
         page.mouse.click(x, y)
         page.wait_for_function("location.hash !== ''")
         assert page.evaluate("location.hash") == "#rank-1"
@@ -67,11 +69,12 @@ def test_figures_answer_ask_nobody_and_can_be_read_by_everybody(path, width, dar
 def test_without_scripts_and_on_paper_the_still_figures_are_there(path):
     with listening(java_script_enabled=False) as heard:
         heard.page.goto(path.as_uri())
+        heard.page.locator("#searched summary").click()
         assert heard.page.locator(".explore .still:visible").count() == 4
         assert heard.page.locator(".explore .live:visible, .explore .choice:visible").count() == 0
     with listening() as heard:
         heard.page.goto(path.as_uri())
         heard.page.wait_for_selector("html[data-explored]", timeout=60_000)
         heard.page.emulate_media(media="print")
-        assert heard.page.locator(".explore .still:visible").count() == 4
+        assert heard.page.locator(".explore .still:visible").count() == 2  # besides what is folded
         assert heard.page.locator(".explore .live:visible").count() == 0
