@@ -17,13 +17,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SENTENCES = {  # what stands in the README, with the macros that pages of the site have
     "cost of many": (
         '{{ "{:,}".format(measured("large_search", "n_candidates")) }} fully-connected candidates were scored and '
-        'stored in {{ measured("large_search", "steps", "score large.toml --format csv", "now", "seconds") | fixed(0) }} '
-        "s on two cores"
+        'stored in {{ measured("large_search", "steps", "score large.toml --format csv", "now", "seconds") | fixed(0) '
+        "}} s on two cores"
     ),
     "closed form": (
         'In closed form a score takes {{ measured("scoring_cost", "closed_form_in_a_batch_ms_per_candidate", '
-        '"FC 4×300") | sig }} ms in a batch of fully-connected networks (4 × 300), a Jacobian {{ measured("scoring_cost", '
-        '"milliseconds_per_candidate", "FC 4×300", "softmax Jacobian, 10 backward passes") | sig }} ms'
+        '"FC 4×300") | sig }} ms in a batch of fully-connected networks (4 × 300), a Jacobian '
+        '{{ measured("scoring_cost", "milliseconds_per_candidate", "FC 4×300", '
+        '"softmax Jacobian, 10 backward passes") | sig }} ms'
     ),
     "against random": (
         'After 10 trainings, on {{ measured("search_quality", "tables") | length }} tables of known outcomes, it is '
@@ -53,6 +54,45 @@ def test_the_readme_has_no_number_that_is_not_measured() -> None:
     for sentence in SENTENCES.values():
         text = text.replace(environment().from_string(sentence).render(), "")
     assert re.findall(r".{0,30}\d.{0,30}", re.sub(OTHERS, "", text)) == []
+
+
+# What "How good is it" says of how was measured, or explains: sizes of inputs and networks, budgets, names.
+SET_UP = [
+    "10,000",
+    "10",
+    "20",
+    "40",
+    "128",
+    "3",
+    "32",
+    "2",
+    "95",
+    "16",
+    "64",
+    "1,000",
+    "4",
+    "13",
+    "1/16",
+    "1/4",
+    "5",
+    "0",
+    "8",
+    "30",
+    "32",
+    "201",
+    "101",
+    "18",
+    "34",
+    "1",
+]
+
+
+def test_the_page_of_benchmarks_has_no_number_of_its_own() -> None:
+    page = (ROOT / "docs" / "quality.md").read_text(encoding="utf-8")
+    text = re.sub(r"\{\{.*?\}\}|`[^`]*`|\]\([^)]*\)|[A-Z][A-Za-z-]*-?\d+", "", page, flags=re.DOTALL)
+    found = re.findall(r"(?<![\w.])\d[\d,.]*(?:/\d+)?", text)
+    assert {n.rstrip(".,") for n in found} <= set(SET_UP)
+    assert page.count("{{") > 40
 
 
 def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
