@@ -62,8 +62,8 @@ def measured(name: str, *keys: str | int) -> Any:
 def sig(value: float, digits: int = 2) -> str:
     """Return a number with so many significant digits, all of those before the point, and a true minus sign."""
     number = float(f"{value:.{digits}g}")
-    places = max(0, digits - 1 - int(f"{value:e}".partition("e")[2]))
-    whole = f"{round(value):,}" if abs(value) >= 10 ** (digits - 1) else f"{number:.{places}f}"
+    places = max(0, digits - 1 - int(f"{number:e}".partition("e")[2]))
+    whole = f"{round(value):,}" if abs(number) >= 10 ** (digits - 1) else f"{number:.{places}f}"
     return whole.replace("-", "−")
 
 
