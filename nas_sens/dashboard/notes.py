@@ -13,7 +13,8 @@ from ..core.text import markdown_code, markdown_text
 from ..results.search_result import SearchResult, read_result
 from ..storage.study_storage import StudyStorage
 from ..study.select_spec import objective_of
-from .saved_notes import PLOT, save_notes
+from .front_page import front_page
+from .saved_notes import PLOT, SIZE_PLOT, save_notes
 
 N_WINNERS = 3
 _NOT_SHOWN = ("root", "download")  # where files lie on one machine is no part of the protocol
@@ -29,20 +30,29 @@ _READING = (
 def annotate(storage: StudyStorage, name: str) -> None:
     """Save notes and plot of a study as it is now; cheap, and without effect if nothing changed."""
     result = read_result(storage, name)
-    save_notes(storage, name, notes(result), {PLOT: scatter(result.trials, _figure_of(result))})
+    figure = _figure_of(result)
+    plots = {PLOT: scatter(result.trials, figure), SIZE_PLOT: scatter(result.trials, figure, of_size=True)}
+    save_notes(storage, name, notes(result), plots)
 
 
 def notes(result: SearchResult) -> dict[int | None, str]:
     """Return the notes in Markdown by trial number; None stands for the study itself."""
     winners = [t for t in result.trials if t.is_ok][:N_WINNERS]
-    texts: dict[int | None, str] = {None: _study_note(result, winners)}
+    texts: dict[int | None, str] = {None: _study_note(result)}
     return texts | {t.number: _winner_note(result.name, rank, t) for rank, t in enumerate(winners, 1)}
 
 
-def scatter(trials: Sequence[TrainedCandidate], figure: str = "val_loss") -> dict[str, Any]:
-    """Return a Plotly figure of a figure of trainings against log10 S before training, as JSON-like values."""
+def scatter(trials: Sequence[TrainedCandidate], figure: str = "val_loss", *, of_size: bool = False) -> dict[str, Any]:
+    """Return a Plotly figure of a figure of trainings against log10 S before training, as JSON-like values.
+
+    Args:
+        trials: The trainings.
+        figure: Which figure.
+        of_size: Whether it is against the number of parameters instead, on a logarithmic axis.
+    """
+    x = _size if of_size else _sensitivity
     label = BY_NAME[figure].label if figure in BY_NAME else figure
-    ok = [t for t in trials if t.is_ok and None not in (t.log10_sensitivity_before, t.figure(figure))][:_MOST_POINTS]
+    ok = [t for t in trials if t.is_ok and None not in (x(t), t.figure(figure))][:_MOST_POINTS]
     groups = {
         "selected": [t for t in ok if t.chosen_by != CONTROL],
         "control (random)": [t for t in ok if t.chosen_by == CONTROL],
@@ -53,18 +63,28 @@ def scatter(trials: Sequence[TrainedCandidate], figure: str = "val_loss") -> dic
             "mode": "markers",
             "name": group,
             "marker": {"size": 10, "symbol": "circle" if group == "selected" else "square"},
-            "x": [round(t.log10_sensitivity_before or 0.0, 4) for t in members],
+            "x": [x(t) for t in members],
             "y": [float(f"{t.figure(figure):.5g}") for t in members],
             "text": [f"trial {t.number}: {t.description}" for t in members],
         }
         for group, members in groups.items()
     ]
     layout = {
-        "title": {"text": f"Sensitivity before training against {label}"},
-        "xaxis": {"title": {"text": "log10 S before training"}},
+        "title": {"text": f"{'Size' if of_size else 'Sensitivity before training'} against {label}"},
+        "xaxis": {"title": {"text": "parameters"}, "type": "log"}
+        if of_size
+        else {"title": {"text": "log10 S before training"}},
         "yaxis": {"title": {"text": label}},
     }
     return {"data": data, "layout": layout}
+
+
+def _sensitivity(t: TrainedCandidate) -> float | None:
+    return None if t.log10_sensitivity_before is None else round(t.log10_sensitivity_before, 4)
+
+
+def _size(t: TrainedCandidate) -> int | None:
+    return t.params or None  # a logarithmic axis has no 0
 
 
 def _figure_of(result: SearchResult) -> str:
@@ -73,7 +93,7 @@ def _figure_of(result: SearchResult) -> str:
     return "val_loss" if target in BY_NAME else target
 
 
-def _study_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> str:
+def _study_note(result: SearchResult) -> str:
     ok = sum(c.is_ok for c in result.candidates)
     n_grown = sum(c.grown_for is not None for c in result.candidates if c.is_ok)
     grown = (
@@ -84,6 +104,8 @@ def _study_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> st
     lines = [
         f"# {markdown_text(result.name)}",
         markdown_text(str(result.protocol.get("description", ""))),
+        *front_page(result),
+        "## How to read the trials",
         f"**Scored candidates** are trials in state PRUNED, as they are not trained: {ok} here{grown}. "
         f"{len(result.candidates) - ok} more are infeasible or dead (state FAIL, reason in the user attribute "
         f"`status`). {_READING}",
@@ -92,16 +114,9 @@ def _study_note(result: SearchResult, winners: Sequence[TrainedCandidate]) -> st
         "what their trainer reports, after each epoch; weights are among the artifacts. `chosen_by` says whether the "
         "rule or the random control group chose it, `candidate` is the number of the candidate's trial. Test figures "
         "are for reading only: nothing is selected by them.",
-        _best_line(result.name, winners),
         _protocol(result.protocol),
     ]
     return "\n\n".join(line for line in lines if line)
-
-
-def _best_line(name: str, winners: Sequence[TrainedCandidate]) -> str:
-    if not winners:
-        return ""
-    return f"Best so far: {markdown_text(winners[0].description)}; take it with {_export(name, 1)}."
 
 
 def _winner_note(name: str, rank: int, trial: TrainedCandidate) -> str:

@@ -15,7 +15,7 @@ from ..storage.optuna_log import quiet_optuna
 from ..storage.study_storage import StudyStorage
 
 NOTE_MARK = "*Written by nas_sens, which keeps it up to date until this line is removed.*"
-PLOT = "sensitivity-against-loss"  # identifier of ours
+PLOT, SIZE_PLOT = "sensitivity-against-loss", "size-against-loss"  # identifiers of ours
 
 
 def save_notes(

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from ..core.candidates import CONTROL, ScoredCandidate, TrainedCandidate, family_of
 from ..core.figures import in_words
 from ..core.progress import Live
+from ..core.short_names import short_names
 from ..results.search_result import ranking_key
 from ..study.select_spec import ranking_figure
 from ..study.study_spec import StudySpec
@@ -32,7 +33,7 @@ def best_in_words(spec: StudySpec, trained: Sequence[TrainedCandidate]) -> str:
     figure = ranking_figure({"select": asdict(spec.select), "train": {"trainer": spec.train.trainer}})
     names = dict.fromkeys(["val_error", figure.name])
     told = [in_words(name, value) for name in names if (value := best.figure(name)) is not None]
-    return f"{', '.join(told)}: {best.description}"
+    return f"{', '.join(told)}: {short_names(trained)[list(trained).index(best)]}"
 
 
 def timed_of(spec: StudySpec, trained: Iterable[TrainedCandidate]) -> list[Timed]:
@@ -145,7 +146,7 @@ class Watch:
         if self._running is not None:
             job, elapsed = job_of(self._spec, self._running), self._now() - self._begun
             running = [Timed(**vars(job), done=min(self._done, job.epochs), seconds=elapsed, is_over=False)]
-            text, step = self._running.description, f"epoch {self._done} of {job.epochs:g}"
+            text, step = short_names([*trained[-_RECENT:], self._running])[-1], f"epoch {self._done} of {job.epochs:g}"
         left = time_left(
             self._spec,
             self._candidates,

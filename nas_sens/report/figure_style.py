@@ -34,7 +34,7 @@ MOST_CURVES = 500
 Item = TypeVar("Item")
 
 _SIZE_INCHES = (5.2, 4.2)  # the browser scales the picture: a small one has text that a phone's owner can read
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib and is wide: whatever the browser puts instead fits
@@ -115,7 +115,7 @@ def render_svg(
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a user's own style must not change the report
-        matplotlib.rcParams.update({**_STYLE, "svg.hashsalt": key})
+        matplotlib.rcParams.update({**STYLE, "svg.hashsalt": key})
         figure = Figure(figsize=size, layout="constrained")
         draw(figure, figure.add_subplot())
         buffer = io.StringIO()

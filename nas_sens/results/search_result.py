@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ..study.stored_names import with_present_names
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,23 @@ class SearchResult:
             )
         return self.trials[0]
 
+    def plot(self, x: str = "params", y: str | None = None) -> Figure:
+        """Return a matplotlib figure of trained networks, selected ones and random ones, the best one marked.
+
+        Args:
+            x: Figure of a trained network on the horizontal axis: ``params``, ``flops``, ``log10_sensitivity_before``.
+            y: On the vertical axis; None for the validation error, or what is ranked by where there is none.
+
+        Raises:
+            InvalidInputError: No trained network has both.
+        """
+        found: Figure = _shown_by().plot(self, x, y)
+        return found
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the answer with its three lights, the best networks and a figure."""
+        return str(_shown_by().html(self))
+
     def frame(self) -> pd.DataFrame:
         """Return the trained candidates, one a row, best first; measures in columns ``measure_NAME``."""
         import pandas as pd
@@ -61,6 +80,11 @@ class SearchResult:
         rows = [t.flat() for t in self.trials]
         plain = [k for k in TrainedCandidate.__dataclass_fields__ if k not in (*CURVES, *TABLES, "code")]
         return pd.DataFrame(rows, columns=list(dict.fromkeys([*plain, *(k for row in rows for k in row)])))
+
+
+def _shown_by() -> Any:
+    """Return the module that shows results; the report stands above them, and is imported only when one is shown."""
+    return importlib.import_module("nas_sens.report.in_notebook")
 
 
 def read_result(
