@@ -3,9 +3,9 @@
     python benchmarks/quickstart_lights.py
 
 Searches are made on a table of 160 networks of the quickstart's space, trained as it trains (trained_tables.py): the
-control group is drawn, then the study's rule chooses in its rounds from the others, learning from what was trained. Each
-search is a study as the report sees it, and the lights are the report's own. "decided" is green, amber or red. The pool
-of the quickstart itself has 400 candidates; of 160 there are fewer good ones left to choose.
+control group is drawn, then the study's rule chooses in its rounds from the others, learning from what was trained.
+Each search is a study as the report sees it, and the lights are the report's own. "decided" is green, amber or red. The
+pool of the quickstart itself has 400 candidates; of 160 there are fewer good ones left to choose.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def test_the_figure_of_the_test_set_is_that_of_the_same_name(name, twin):
 def test_negative_figures_are_drawn_with_their_bars_and_curves():
     values = list(np.linspace(-3.0, 0.5, 10))
     page = _page(MINIMIZED, _trained(values, n_selected=5))
-    assert page.count("<svg") == 11  # the best network, what is interactive, S and size, candidates, curves, best so far
+    assert page.count("<svg") == 11  # the best network, interactive ones, S and size, candidates, curves, best so far
     assert "log axis" not in page.split('id="training"')[1].split("</section>")[0]
 
 
