@@ -163,7 +163,8 @@ def beyond_light(of: Trainings, found: AtEqualSize) -> Light:
     seen = 0.0 if rho is None else abs(rho.estimate)
     wanted = size_for_correlation(max(seen, LARGE_CORRELATION), 2) or large
     more = max(1, wanted - given.n)
-    answer = f"{given.n} networks are few to hold size fixed: {count(more)} more would tell."
+    few = "1 network is" if given.n == 1 else f"{given.n} networks are"
+    answer = f"{few} few to hold size fixed: {count(more)} more would tell."
     if rho is None and given.n >= large:  # there are enough, but something is the same in all
         return Light(question=BEYOND, colour="grey", answer=f"It cannot be told: {given.reason}.", evidence=evidence)
     return Light(question=BEYOND, colour="grey", answer=answer, evidence=evidence, command=of.command(control=more))
