@@ -31,7 +31,7 @@ def mistakes_file(folder: Path, outcome: Outcome, *, spec: StudySpec, splits: Sp
     try:
         with memory_guard():
             model = model_folder.read_model(folder, device=splits.x_val.device)
-            is_logits = spec.train.loss_for(splits.task) == "cross_entropy"
+            is_logits = spec.train.loss_for(splits.task) != "mse"
             found = find_mistakes(model, splits, is_logits=is_logits, temperature=outcome.temperature)
     except OutOfMemoryError:
         return {}

@@ -12,12 +12,17 @@ from .search_result import SearchResult
 
 
 def read_mistakes(storage: StudyStorage, result: SearchResult) -> Mistakes | str:
-    """Return what the best network takes for what on the validation set; or why nobody knows, "" without a network.
+    """Return what the best network takes for what on the validation set; or why nobody knows.
+
+    "" where nobody would ask: without a trained network, without classes, and for a trainer of the user's own.
 
     Args:
         storage: The database of the study.
         result: What is in it.
     """
+    train = result.protocol.get("train", {})
+    if result.protocol["data"]["task"] != "classification" or train.get("trainer") or train.get("table"):
+        return ""
     if not result.trials or not result.trials[0].is_ok or result.trials[0].number is None:
         return ""
     with tempfile.TemporaryDirectory() as folder:

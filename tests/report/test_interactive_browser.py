@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.made_up_study import made_up_study
+from nas_sens.core.mistakes import Mistake, Mistakes
 from nas_sens.report import write_report
 from tests.browser import CHROMIUM, listening
 
@@ -20,6 +21,7 @@ POINT = """key => {
   const [x, y] = [view.frame.x_scale.compute(points.data.x[0]), view.frame.y_scale.compute(points.data.y[0])];
   return [place.x + x, place.y + y, plot.below[0].axis_label, points.data.x[0], points.data.flops[0]];
 }"""
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
 COLOURS = """() => {
   const axis = Bokeh.documents[0].roots()[0].below[0];
   return [axis.major_label_text_color, getComputedStyle(document.body).getPropertyValue("--ink").trim()];
@@ -35,6 +37,11 @@ def path(tmp_path_factory) -> Path:
         protocol=study.protocol,
         candidates=study.candidates,
         trained=study.trials,
+        mistakes=Mistakes(
+            confusion=((40, 3, 0), (1, 22, 9), (0, 0, 31)),
+            class_names=("cat", "dog", "emu"),
+            most_certain=(Mistake(row=3, true=1, taken_for=2, certainty=0.97, picture=PICTURE),),
+        ),
     )
 
 
@@ -61,6 +68,8 @@ def test_figures_answer_ask_nobody_and_can_be_read_by_everybody(path, width, dar
         page.mouse.click(x, y)
         page.wait_for_function("location.hash !== ''")
         assert page.evaluate("location.hash") == "#rank-1"
+        page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
+        assert page.get_by_alt_text("Validation input 3").evaluate("image => image.naturalWidth") == 1
         assert heard.serious() == []
         assert heard.errors == []
         assert heard.asked == [path.as_uri()]

@@ -46,6 +46,7 @@
     }
   };
 
+  Bokeh.set_log_level("warn");
   root.classList.add("is-live");  // before drawing: what has no width cannot be drawn
   for (const [name, item] of Object.entries(items)) {
     const place = document.getElementById("live-" + name);

@@ -1,0 +1,51 @@
+"""A study keeps what its networks take for what, and its report shows it without data or PyTorch."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+import nas_sens as ns
+from nas_sens.cli.main import main
+from nas_sens.core.mistakes import FILENAME, Mistakes
+from nas_sens.results.mistakes import read_mistakes
+from nas_sens.results.search_result import read_result
+from nas_sens.storage.study_storage import StudyStorage
+from tests.tiny_study import tiny, url
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_mistakes_are_those_that_the_validation_error_counts(tmp_path, monkeypatch, loss):
+    monkeypatch.chdir(tmp_path)
+    address = url(tmp_path)
+    spec = tiny(train=ns.TrainSpec(epochs=2, seeds=1, loss=loss))
+    ns.search(spec, storage=address)
+    storage = StudyStorage(address, must_exist=True)
+    result = read_result(storage, spec.name)
+    found = read_mistakes(storage, result)
+    assert isinstance(found, Mistakes)
+    assert found.n_wrong / found.n_inputs == pytest.approx(result.best.val_error)
+    assert len(found.confusion) == 10
+    assert found.n_inputs == len(ns.load_data(spec.data).y_val)
+    assert found.most_certain[0].picture
+    if loss == "mse":
+        return
+    shown = CliRunner().invoke(main, ["report", spec.name, "--storage", address, "-o", "a.html"])
+    assert shown.exit_code == 0, shown.output
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert f"{found.n_wrong} are taken for another class" in page
+    assert found.most_certain[0].picture in page
+    artifacts = storage.artifacts_of(spec.name).folder
+    assert artifacts is not None
+    for path in artifacts.iterdir():
+        if path.read_bytes().startswith(b'{"confusion"'):
+            path.unlink()
+    assert f"the artifact '{FILENAME}' of training trial" in read_mistakes(storage, result)
+    assert CliRunner().invoke(main, ["report", spec.name, "--storage", address, "-o", "a.html"]).exit_code == 0
+    assert "Not known: the artifact" in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
+def test_a_regression_has_none(tmp_path):
+    ns.search(tiny(data=ns.DataSpec(name="diabetes", train_samples=60)), storage=url(tmp_path))
+    storage = StudyStorage(url(tmp_path), must_exist=True)
+    assert read_mistakes(storage, read_result(storage, "tiny")) == ""
