@@ -81,11 +81,13 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what every step costs by number of trained networks and revision."""
     revisions = {"now": Path(__file__).resolve().parents[1]}
     revisions |= {"before": arguments.before.resolve()} if arguments.before else {}
-    sizes = [(n, n + arguments.more) for n in arguments.n] + [(arguments.few, arguments.scored)]
+    sizes = [(n, n + arguments.more) for n in arguments.n] + [(arguments.few, n) for n in arguments.scored]
     rows = []
     for n, n_candidates in sizes:
         for step in arguments.steps:
             for revision, root in revisions.items():
+                if step == "browser" and revision == "before":
+                    continue  # it looks for what earlier pages did not have
                 found = _run(root, [step, n, n_candidates, arguments.seed], arguments.limit)
                 row = {"revision": revision, "step": step, "trained": n, "candidates": n_candidates}
                 rows.append(row | (found or {"is_given_up": True}))
@@ -114,5 +116,5 @@ if __name__ == "__main__":
     parser.add_argument("--before", type=harness.checkout, metavar="FOLDER", help="a checkout of another revision")
     parser.add_argument("--steps", nargs="+", default=["rank", "report", "random", "calibrated", "browser"])
     parser.add_argument("--limit", type=float, default=300.0, help="seconds after which a step is given up")
-    parser.set_defaults(more=300, few=60, scored=100_000)
-    harness.run(parser, measure, quick={"n": [20], "more": 5, "few": 3, "scored": 20, "steps": ["rank", "report"]})
+    parser.set_defaults(more=300, few=60, scored=[10_000, 100_000])
+    harness.run(parser, measure, quick={"n": [20], "more": 5, "few": 3, "scored": [20], "steps": ["rank", "report"]})

@@ -46,7 +46,7 @@
     }
   };
 
-  Bokeh.set_log_level("warn");
+  Bokeh.logger.set_level("warn");  // set_log_level would log that it does
   root.classList.add("is-live");  // before drawing: what has no width cannot be drawn
   for (const [name, item] of Object.entries(items)) {
     const place = document.getElementById("live-" + name);
