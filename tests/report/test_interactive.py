@@ -17,7 +17,7 @@ from nas_sens.core.figures import Objective
 from nas_sens.report import render_report
 from nas_sens.report.interactive.importances import importances
 from nas_sens.report.interactive.packed import packed_plots
-from nas_sens.report.interactive.points import MOST_POINTS, front, most_telling
+from nas_sens.report.interactive.points import MOST_POINTS, costs_of, front, most_telling
 from nas_sens.report.interactive.random_band import best_so_far, random_band
 from nas_sens.report.interactive.savings import duration, savings_lines
 from nas_sens.report.interactive.searched import axis, flat
@@ -42,6 +42,13 @@ def test_nothing_is_cheaper_and_better_than_what_is_on_the_front(pairs):
     assert values == not_beaten
     assert len(on) == len(values)  # of equals one
     assert [costs[i] for i in on] == sorted(costs[i] for i in on)
+
+
+def test_latency_is_a_cost_where_all_have_it():
+    networks = [trained(i, figures={"latency_ms": 1.5 + i}) for i in range(3)]
+    assert [c.key for c in costs_of(networks)] == ["params", "flops", "latency"]
+    assert costs_of(networks)[2].get(networks[1]) == 2.5
+    assert [c.key for c in costs_of([*networks, trained(3)])] == ["params", "flops"]
 
 
 def test_of_many_networks_the_front_and_the_best_stay():
