@@ -11,7 +11,7 @@ from ..core.errors import InvalidInputError
 from ..core.figures import RANK_BY, Direction
 from ..results.search_result import read_result
 from ..storage.bulk_read import no_collection
-from .completion import data_sets
+from .completion import data_sets, stored_studies
 from .display import print_out
 from .options import format_option, name_argument, optuna_option, storage_options
 from .output import open_storage, result_of_optuna, show_scored, show_trained, title_of, write_report_of
@@ -104,15 +104,17 @@ def export(name: str, rank_: int, output: Path, onnx: bool, with_preprocessing: 
 
 
 @click.command()
+@click.argument("name", required=False, shell_complete=stored_studies)
 @click.option("--port", type=click.IntRange(0, 65535),
               help="Port, 0 for any free one.  [default: 8080, else a free one]")  # fmt: skip
 @click.option("--host", metavar="ADDRESS", help="Listen on this address, which others may reach, and let in whoever has"
               " the token that is printed with the URL.  [default: 127.0.0.1, without a token]")  # fmt: skip
 @storage_options
-def dashboard(port: int | None, host: str | None, storage: str | None, artifacts: str | None) -> None:
+def dashboard(name: str | None, port: int | None, host: str | None, storage: str | None, artifacts: str | None) -> None:
     """Show all studies in optuna-dashboard until Ctrl-C, on this machine only unless --host says otherwise.
 
-    The address is printed on stdout; no browser is opened. Pages of other sites can neither read nor change anything
+    The address is printed on stdout, that of the note of the study NAME, or of the only one: its answer, its best
+    networks, how to read the rest. No browser is opened. Pages of other sites can neither read nor change anything
     through your browser. Whoever can log in on this machine can; --host 127.0.0.1 asks them for the token, too. Nothing
     is encrypted: from afar an SSH tunnel (ssh -L 8080:127.0.0.1:8080 MACHINE) is better than --host.
     """
@@ -123,4 +125,4 @@ def dashboard(port: int | None, host: str | None, storage: str | None, artifacts
         sys.stdout.flush()
         click.echo("listening; Ctrl-C stops it", err=True)
 
-    serve(open_storage(storage, artifacts), port=port, on_ready=on_ready, host=host)
+    serve(open_storage(storage, artifacts), port=port, on_ready=on_ready, host=host, name=name)

@@ -40,7 +40,14 @@ class _QuietHandler(WSGIRequestHandler):
         """Log no request."""
 
 
-def serve(storage: StudyStorage, *, port: int | None, on_ready: Callable[[str], None], host: str | None = None) -> None:
+def serve(
+    storage: StudyStorage,
+    *,
+    port: int | None,
+    on_ready: Callable[[str], None],
+    host: str | None = None,
+    name: str | None = None,
+) -> None:
     """Serve the dashboard until Ctrl-C or SIGTERM.
 
     Args:
@@ -48,11 +55,13 @@ def serve(storage: StudyStorage, *, port: int | None, on_ready: Callable[[str], 
         port: Port, 0 for any free one; None for 8080, or any free one if that is taken.
         on_ready: Called with the URL once the server listens.
         host: Address or name to listen on, with a token in the URL that lets in; None for 127.0.0.1 without one.
+        name: Study whose note the URL leads to; None for the only one there is, or for the list of several.
 
     Raises:
         InvalidInputError: The port is taken or may not be used, or the host is none of this machine.
         OSError: The server cannot listen for another reason.
     """
+    page = _first_page(storage, name)
     family, address = (socket.AF_INET, HOST) if host is None else _resolved(host)
     from optuna_dashboard import wsgi  # seconds to import
 
@@ -77,7 +86,7 @@ def serve(storage: StudyStorage, *, port: int | None, on_ready: Callable[[str], 
             ) from error
         server = listen(0)
     with server, _sigterm_as_ctrl_c():
-        on_ready(_url(address, server.server_port, token))
+        on_ready(_url(address, server.server_port, token, page))
         try:
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
@@ -97,11 +106,23 @@ def _resolved(host: str) -> tuple[socket.AddressFamily, str]:
     return found[0][0], str(found[0][4][0])
 
 
-def _url(address: str, port: int, token: str | None) -> str:
+def _first_page(storage: StudyStorage, name: str | None) -> str:
+    """Return the address of a study's note below that of the dashboard; "" for the list of studies.
+
+    Raises:
+        InvalidInputError: There is no such study.
+    """
+    if name is not None:
+        storage.attributes(name)  # says which there are
+    names = [name] if name is not None else storage.study_names()
+    return f"studies/{storage.study_id(names[0])}/note" if len(names) == 1 else ""
+
+
+def _url(address: str, port: int, token: str | None, page: str) -> str:
     if address in ("0.0.0.0", "::"):  # listens on all addresses, and is none
         address = socket.gethostname()
     shown = f"[{address}]" if ":" in address else address
-    return f"http://{shown}:{port}/dashboard/" + ("" if token is None else f"?token={token}")
+    return f"http://{shown}:{port}/dashboard/{page}" + ("" if token is None else f"?token={token}")
 
 
 @contextmanager

@@ -8,11 +8,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..architectures import load_spec
-from ..architectures.outline import outline
-from ..core.errors import first_line
 from ..core.inputs import device_of
 from ..results.search_result import read_result
 from ..storage.attribute_types import LAST_RUN
+from .picture_file import outline_of
 from .session import Session
 
 
@@ -30,16 +29,6 @@ def keep_last_run(session: Session) -> None:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "device": str(device_of(session.probe.x)),
         "digest": ok[0].digest,
-        "outline": _outline(session, ok[0].architecture),
+        "outline": outline_of(session, load_spec(ok[0].architecture)),
     }
     storage.create(name, {LAST_RUN: kept}, objective=session.spec.select.target)
-
-
-def _outline(session: Session, architecture: str) -> list[list[Any]]:
-    splits = session.splits
-    try:
-        parts = outline(load_spec(architecture), splits.input_shape, splits.n_outputs)
-    except Exception as error:  # a module of the user's own may do anything; the report then has no drawing
-        session.progress.detail(f"the best network cannot be drawn: {first_line(error)}")
-        return []
-    return [list(part) for part in parts]

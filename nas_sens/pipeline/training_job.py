@@ -25,6 +25,7 @@ from ..training.user_trainer import Following, Goal, train_by
 from .failures import stop_if_hopeless
 from .mistakes_file import mistakes_file
 from .network_files import network_files
+from .picture_file import picture_file
 from .pruning import make_judge
 from .session import Session
 from .start_weights import start_weights
@@ -250,6 +251,7 @@ def _store(
             artifacts = network_files(
                 Path(folder), architecture, best.state, spec=spec, record=record, splits=session.splits
             )
+            artifacts |= picture_file(Path(folder), session, architecture, record)
             artifacts |= mistakes_file(Path(folder), best, spec=spec, splits=session.splits)
         artifacts[FILENAME] = Path(folder) / FILENAME
         artifacts[FILENAME].write_text(log.text(), encoding="utf-8")

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..core.candidates import TrainedCandidate
+from ..core.compact import compact
 from ..core.errors import InvalidInputError
 from ..core.figures import BY_NAME, ERRORS
 from ..core.short_names import short_names
@@ -57,9 +58,13 @@ def plot(result: SearchResult, x: str = "params", y: str | None = None) -> Figur
                 axes.scatter(members[:, 0], members[:, 1], color=colour, marker=marker, s=36, label=_GROUPS[group])
         _, a, b = points[0]
         axes.scatter([a], [b], s=190, facecolors="none", edgecolors=INK, linewidths=1.6, label="rank 1")
-        axes.annotate(short_names([t for t, *_ in points])[0], (a, b), (8, 8), textcoords="offset points", color=INK)
+        name, is_right = short_names([t for t, *_ in points])[0], a > float(np.median([v for _, v, _ in points]))
+        axes.annotate(
+            name, (a, b), (-10 if is_right else 10, 8), textcoords="offset points", color=INK,
+            ha="right" if is_right else "left",
+        )  # fmt: skip
         if x in _SIZES and min(value for _, value, _ in points) > 0:
-            set_log_axis(axes, "x", [value for _, value, _ in points])
+            set_log_axis(axes, "x", [value for _, value, _ in points], to_text=compact)
         axes.set_xlabel(_label(x))
         axes.set_ylabel(_label(y))
         add_legend(figure, axes)

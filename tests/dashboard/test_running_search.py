@@ -59,7 +59,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     wait_for(lambda: (tmp_path / "a.db").exists())
     dashboard = command(tmp_path, "dashboard", "--port", "0")
     assert dashboard.stdout is not None
-    yield dashboard.stdout.readline().strip().rstrip("/").removesuffix("/dashboard")
+    yield dashboard.stdout.readline().partition("/dashboard/")[0]
     search.send_signal(signal.SIGINT)
     _, err = search.communicate(timeout=120)
     assert search.returncode == 130, err

@@ -23,6 +23,8 @@ def cases() -> list[object]:
     return found
 
 
+# The plots of Optuna on matplotlib are experimental by its own word.
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.parametrize("blocks", cases())
 def test_what_a_page_shows_typed_can_be_typed(
     blocks: list[Block], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
