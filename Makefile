@@ -39,12 +39,12 @@ lint: $(VENV)/.installed-dev
 house: $(VENV)/.installed-dev
 	$(BIN)/python docs/house.py
 
-# Strict: broken links, anchors and references fail. Material tells of a fork of MkDocs on stderr, which is no warning of
-# these pages, unless it is asked not to.
+# Strict: broken links, anchors and references fail; with --quiet they would not, as warnings are dropped before they are
+# counted. Material tells of a fork of MkDocs on stderr, which is no warning of these pages, unless it is asked not to.
 MKDOCS := env NO_MKDOCS_2_WARNING=1
 
 docs: $(VENV)/.installed-docs
-	$(MKDOCS) $(BIN)/python -m mkdocs build --strict --quiet
+	$(MKDOCS) $(BIN)/python -m mkdocs build --strict
 	@echo "build/site/index.html"
 
 # One more version beside those in the branch gh-pages: make docs-version VERSION=0.1

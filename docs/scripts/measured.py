@@ -201,6 +201,30 @@ def study_minutes() -> str:
     return f"{measured('study_times', 'minutes'):.0f}"
 
 
+def light_questions() -> list[tuple[str, str]]:
+    """Return the questions of a report, and what decides each."""
+    from nas_sens.report.lights import AGREE, BETTER, BEYOND
+
+    return [
+        (BETTER, "selected networks against the control group, which is drawn at random"),
+        (BEYOND, "S before training against the ranking, parameters and FLOPs held fixed"),
+        (AGREE, "how much seeds make of a difference, compared with networks"),
+    ]
+
+
+def light_words() -> list[tuple[str, str, str]]:
+    """Return what a light of each colour says, and when it has that colour."""
+    from nas_sens.report.lights import WORDS
+
+    means = {
+        "green": "the interval lies on the good side of its mark",
+        "amber": "it does not, and so many networks would have shown a large effect four times out of five",
+        "red": "the interval lies on the other side",
+        "grey": "it does not, and so few networks would not have shown it: more would tell",
+    }
+    return [(colour, WORDS[colour], text) for colour, text in means.items()]
+
+
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -216,6 +240,8 @@ MACROS: tuple[Callable[..., Any], ...] = (
     table1,
     published_points,
     study_minutes,
+    light_questions,
+    light_words,
 )
 FILTERS = (sig, fixed, at)
 
