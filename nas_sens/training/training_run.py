@@ -13,9 +13,9 @@ from torch import nn
 
 from ..architectures import ArchitectureSpec
 from ..core.candidates import EPOCH_CURVES
-from ..core.identity import make_generator
+from ..core.identity import derive_seed, make_generator
 from ..core.inputs import is_plain
-from ..core.random_state import set_stream_state, stream_state
+from ..core.random_state import seed_stream, set_stream_state, stream_state
 from ..data import Splits
 from ..data.timm_pictures import transformed
 from ..study.train_spec import TrainSpec
@@ -26,6 +26,7 @@ from .limits import LIMITS, Limits
 from .metrics_in_training import measure_in_training
 from .networks import untrained
 from .optimizers import make_optimizer
+from .ranks import ALONE, Ranks
 from .recordings_in_training import record_in_training
 from .schedule import make_schedule
 from .weights import loss_weights
@@ -41,6 +42,7 @@ class TrainingRun:
         seed: Seed of this training.
         limits: How the work is cut up.
         start: Weights to begin from; None for its own initialisation.
+        ranks: The processes that train it together, all of which make such a run.
 
     Attributes:
         model: The network that is trained.
@@ -62,7 +64,9 @@ class TrainingRun:
         seed: int,
         limits: Limits = LIMITS,
         start: Mapping[str, torch.Tensor] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self._ranks, self._digest = ranks, architecture.digest
         self._start = time.perf_counter()
         self._splits, self._spec, self._seed, self._limits = splits, spec, seed, limits
         self._device = splits.x_train.device
@@ -75,6 +79,7 @@ class TrainingRun:
             self.model.load_state_dict(start)
         self._format = _memory_format(self.model, splits, limits)
         self.model.to(memory_format=self._format)
+        self._wrapped = ranks.wrapped(self.model)
         self._average = None if spec.ema_decay is None else _average_of(self.model, spec.ema_decay)
         self.kept: nn.Module = self.model if self._average is None else self._average.module
         self._order, self._moves = stream("order of samples"), stream("augmentation")
@@ -133,6 +138,8 @@ class TrainingRun:
             n_outputs=self._splits.n_outputs,
             after_step=None if self._average is None else partial(self._average.update, self.model),
             limits=self._limits,
+            ranks=self._ranks,
+            wrapped=self._wrapped,
         )
 
     def _check_batches(self) -> None:
@@ -156,8 +163,11 @@ class TrainingRun:
         if spec.timm_transform is not None:
             seed = torch.randint(2**31, (), generator=self._moves, device=self._device)
             self._x_train.source.seed = int(seed)  # waits for the device, once an epoch
+        if self._ranks.rank:  # dropout of its own, which no state has to keep
+            seed_stream(derive_seed("dropout", self._digest, self._seed, self._ranks.rank, self.n_done), self._device)
         passed = self._steps.epoch(self._x_train, y_train, loss_weights(splits, y_train, spec))
-        evaluated = partial(evaluate, self.kept, task=splits.task, loss=loss, limits=self._limits)
+        self._ranks.same_buffers(self.model, *([] if self._average is None else [self.kept]))
+        evaluated = partial(evaluate, self.kept, task=splits.task, loss=loss, limits=self._limits, ranks=self._ranks)
         held_out = evaluated(splits.x_val, splits.y_val)
         figures = [held_out[0], passed[0], passed[1], held_out[1]]
         if spec.stop_train_error is not None:
@@ -178,6 +188,8 @@ class TrainingRun:
             self._record()
 
     def _measure(self) -> None:
+        if self._ranks.rank:
+            return
         self.kept.to(memory_format=torch.contiguous_format)  # as measures find any other network
         values, problems = measure_in_training(
             self.kept, self._splits, self._spec, y_train=self.y_train, seed=self._seed
@@ -189,6 +201,8 @@ class TrainingRun:
             curve.append(values[name])
 
     def _record(self) -> None:
+        if self._ranks.rank:
+            return
         self.kept.to(memory_format=torch.contiguous_format)
         found, problems = record_in_training(self.kept, self._splits, self._spec, y_train=self.y_train, seed=self._seed)
         self.kept.to(memory_format=self._format)
