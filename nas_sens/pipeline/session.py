@@ -93,6 +93,11 @@ def enter(
         StorageError: The database cannot be used.
     """
     spec, told, chosen = prepared.spec, progress or SilentProgress(), settings or Settings()
+    if chosen.team is not None and (other := spec.train.trainer or spec.train.table) is not None:
+        raise InvalidInputError(
+            f"several processes for one training need the trainer of nas_sens, but [train] of study {spec.name!r} "
+            f"names {other}; start it without torchrun and --devices-per-training"
+        )
     check_place(storage_url(storage), artifacts)
     database = StudyStorage(
         storage_url(storage),

@@ -188,7 +188,7 @@ class GradientSteps:
         found: list[torch.Tensor] = []
 
         def gradients() -> torch.Tensor:
-            """Add a batch's gradients, and return its loss, or this process's share of it."""
+            # Returns the loss as it was differentiated.
             if batch.is_first:
                 for parameter in self._parameters:  # as zero_grad does, without its bookkeeping
                     parameter.grad = None

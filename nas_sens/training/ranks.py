@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +14,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
+
+from ..core.outputs import picked
+from ..core.random_state import CPU, global_stream
 
 PATIENCE = timedelta(minutes=30)  # for one that is alive and silent: it may decode pictures, or measure
 
@@ -55,7 +61,7 @@ class Ranks:
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def share(self, n: int, *, is_mixed: bool = False) -> Share:
         """Return this process's part of a batch: parts differ by one sample at most, and none is of one alone.
@@ -82,12 +88,16 @@ class Ranks:
         """Return which of ``n`` samples this process evaluates; none where there are fewer than processes."""
         return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
 
-    def wrapped(self, model: nn.Module) -> nn.Module:
-        """Return the network as it is trained: where there are several, its gradients become those of all."""
+    def wrapped(self, model: nn.Module, x: torch.Tensor) -> nn.Module:
+        """Return the network as it is trained: where there are several, its gradients become those of all.
+
+        Args:
+            model: The network.
+            x: A few inputs, by which it is found out whether a pass uses all parameters.
+        """
         if self.size == 1:
             return model
-        # A family of the user's own may have parameters that a pass does not use.
-        return nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
+        return nn.parallel.DistributedDataParallel(model, find_unused_parameters=_has_unused(model, x))
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         """Return the sum of a tensor over all processes, in place."""
@@ -154,13 +164,30 @@ def ranks_of(store: dist.Store, *, rank: int, size: int, device: torch.device) -
         rank: Number of this process.
         size: Number of processes.
         device: Where this one trains.
+
+    Yields:
+        The processes, as this one knows them.
     """
     backend = "gloo" if device.type == "cpu" else f"cpu:gloo,{device.type}:{_backend_of(device)}"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
     try:
         yield Ranks(rank, size, device)
+    except BaseException as error:
+        # What a failed training left holds the connections, and others wait until they are closed.
+        traceback.clear_frames(error.__traceback__)
+        raise
     finally:
         dist.destroy_process_group()
+        gc.collect()
+
+
+def _has_unused(model: nn.Module, x: torch.Tensor) -> bool:
+    """Return whether a pass leaves parameters without a gradient, which PyTorch has to look for in every step then."""
+    tried = copy.deepcopy(model).eval()
+    parameters = [p for p in tried.parameters() if p.requires_grad]
+    with global_stream(None, x.device):
+        found = torch.autograd.grad(picked(tried(x), len(x)).sum(), parameters, allow_unused=True)
+    return any(gradient is None for gradient in found)
 
 
 def _backend_of(device: torch.device) -> str:

@@ -79,7 +79,7 @@ class TrainingRun:
             self.model.load_state_dict(start)
         self._format = _memory_format(self.model, splits, limits)
         self.model.to(memory_format=self._format)
-        self._wrapped = ranks.wrapped(self.model)
+        self._wrapped = ranks.wrapped(self.model, splits.x_train[:2])
         self._average = None if spec.ema_decay is None else _average_of(self.model, spec.ema_decay)
         self.kept: nn.Module = self.model if self._average is None else self._average.module
         self._order, self._moves = stream("order of samples"), stream("augmentation")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,14 +55,10 @@ class Kept:
         self.files: dict[str, bytes] = {}
 
     def put(self, name, write_into):
-        import io
-
         write_into(file := io.BytesIO())
         self.files[name] = file.getvalue()
 
     def get(self, name):
-        import io
-
         return io.BytesIO(self.files[name]) if name in self.files else None
 
     def remove(self, name):
@@ -93,10 +91,8 @@ def gone_on(case: Case, splits: ns.Splits, ranks: Ranks) -> dict[str, Any]:
     keys = (
         {"checkpoint": Checkpoint(files, "a", seconds=0.0), "on_epoch": stop} if ranks.rank == 0 else {"on_epoch": stop}
     )
-    try:
+    with contextlib.suppress(Interrupted):
         trained("", case, splits, ranks, **keys)
-    except Interrupted:
-        pass
     return trained("", case, splits, ranks, **({"checkpoint": Checkpoint(files, "a")} if ranks.rank == 0 else {}))
 
 

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_sens.training.ranks import Ranks, share_rows
-
 from tests.training.ranks_process import OWN, SAME, digits, trained
 
 ROOT = Path(__file__).parents[2]
