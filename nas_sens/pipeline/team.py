@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,7 +23,7 @@ import torch.distributed as dist
 
 from ..core.device import n_devices
 from ..core.errors import InvalidInputError, NasSensError, OutOfMemoryError, WorkerError, first_line
-from ..core.interrupts import last_act
+from ..core.interrupts import end_process, last_act
 from ..core.torchrun import is_torchrun
 from ..executors.base import Ended, Task
 from ..executors.local import LocalWorker
@@ -31,6 +32,8 @@ from ..training.ranks import Ranks, ranks_of
 MEMBER = "nas_sens.pipeline.team_member:work"
 _POLL_SECONDS = 0.02
 _LATE_SECONDS = 5.0  # for the process of a connection that broke to end
+_WATCH_SECONDS = 1.0
+_END_SECONDS = 2.0  # for members to end, which have nothing to give back
 _STORE_PATIENCE = timedelta(minutes=5)
 _END = "end"
 _TOO_LARGE, _REFUSED = "too large", "refused"
@@ -80,7 +83,8 @@ class Team:
         try:
             with self._group(number, device) as ranks:
                 yield ranks
-        except RuntimeError as error:
+        except BaseException as error:
+            self.store.set(f"over {number}", "")
             if not _is_broken(error):
                 raise
             raise self._reason(number) from error
@@ -105,7 +109,7 @@ class Team:
         try:
             device = self._own_device(torch.device(order["device"]))
             self.store.set(f"ready {number} {self.rank}", "")
-            with self._group(number, device) as ranks:
+            with self._watched(number), self._group(number, device) as ranks:
                 try:
                     train(order, ranks)
                 except Exception as error:  # written before the group ends, by which others learn of it
@@ -122,7 +126,7 @@ class Team:
         with suppress(RuntimeError):  # the store may be gone
             self.store.set(_END, "")
         for member in self.members:
-            member.stop()
+            member.stop(_END_SECONDS)
 
     def _own_device(self, leaders: torch.device) -> torch.device:
         """Return this process's device, of the leader's type: the one after the leader's for each process between them.
@@ -145,6 +149,25 @@ class Team:
         within = dist.PrefixStore(f"group {number}", self.store)
         with ranks_of(within, rank=self.rank, size=self.size, device=device) as ranks:
             yield ranks
+
+    @contextmanager
+    def _watched(self, number: int) -> Iterator[None]:
+        """End this process if a training fails inside the ``with`` block and it still waits for others."""
+        is_left = threading.Event()
+
+        def watch() -> None:
+            with suppress(RuntimeError):  # the store is gone
+                while not is_left.wait(_WATCH_SECONDS):
+                    if self.store.check([f"over {number}"]):
+                        break
+            if not is_left.wait(_LATE_SECONDS):
+                end_process(f"process {self.rank} ended, as its training had failed and it still waited for others")
+
+        threading.Thread(target=watch, name="nas_sens team", daemon=True).start()
+        try:
+            yield
+        finally:
+            is_left.set()
 
     def _await(self, keys: list[str]) -> None:
         while not self.store.check(keys):

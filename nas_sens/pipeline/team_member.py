@@ -38,8 +38,8 @@ def work(*, worker: str, device: str, n_threads: int | None, rank: int, size: in
 
 
 def follow_torchrun() -> int:
-    """Return the exit code, having followed the leader that ``torchrun`` started; Ctrl-C is the leader's affair."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Return the exit code, having followed the leader that ``torchrun`` started; Ctrl-C ends it, whatever it does."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     follow(team_of_torchrun())
     return 0
 
