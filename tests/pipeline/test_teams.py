@@ -63,7 +63,7 @@ def test_two_processes_come_to_the_study_of_one(tmp_path, module):
     assert found == {digest: pytest.approx(loss, rel=1e-5) for digest, loss in expected.items()}
 
 
-@pytest.mark.parametrize("how", ["killed", "interrupted"])
+@pytest.mark.parametrize("how", ["killed", pytest.param("interrupted", marks=pytest.mark.slow)])
 def test_nothing_is_left_of_a_team_that_loses_a_process(started, how):
     process, member = started
     if how == "killed":
