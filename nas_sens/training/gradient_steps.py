@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..core.device import in_double, where_doubles_are
+from ..core.device import in_double, mixed_type, where_doubles_are
 from ..data import Task
 from ..data.augmentation import augment
 from ..data.image_transforms import make_transforms
@@ -100,8 +100,8 @@ class GradientSteps:
         self._transform = make_transforms(spec.transforms) if spec.transforms else None
         self._parameters = list(model.parameters())
         self._loss = spec.loss_for(task)
-        is_mixed = order.device.type == "cuda" and spec.precision != "float32"
-        self._dtype = getattr(torch, spec.precision) if is_mixed else None
+        self._device_type = order.device.type
+        self._dtype = mixed_type(order.device, spec.precision)
         # Gradients in float16 underflow unless the loss is scaled up.
         self.scaler = torch.amp.GradScaler("cuda", enabled=self._dtype == torch.float16)
 
@@ -263,4 +263,4 @@ class GradientSteps:
             self._after_step()
 
     def _precision(self) -> AbstractContextManager[object]:
-        return nullcontext() if self._dtype is None else torch.autocast("cuda", dtype=self._dtype)
+        return nullcontext() if self._dtype is None else torch.autocast(self._device_type, dtype=self._dtype)

@@ -175,10 +175,10 @@ def ranks_of(store: dist.Store, *, rank: int, size: int, device: torch.device) -
     except BaseException as error:
         # What a failed training left holds the connections, and others wait until they are closed.
         traceback.clear_frames(error.__traceback__)
-        raise
-    finally:
         dist.destroy_process_group()
         gc.collect()
+        raise
+    dist.destroy_process_group()
 
 
 def _has_unused(model: nn.Module, x: torch.Tensor) -> bool:

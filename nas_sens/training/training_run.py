@@ -13,6 +13,7 @@ from torch import nn
 
 from ..architectures import ArchitectureSpec
 from ..core.candidates import EPOCH_CURVES
+from ..core.device import mixed_type
 from ..core.identity import derive_seed, make_generator
 from ..core.inputs import is_plain
 from ..core.random_state import seed_stream, set_stream_state, stream_state
@@ -77,7 +78,8 @@ class TrainingRun:
         self.model = untrained(architecture, splits, seed=seed, device=self._device)
         if start is not None:
             self.model.load_state_dict(start)
-        self._format = _memory_format(self.model, splits, limits)
+        is_mixed = mixed_type(self._device, spec.precision) is not None
+        self._format = memory_format(self.model, splits.input_shape, self._device, limits, is_mixed=is_mixed)
         self.model.to(memory_format=self._format)
         self._wrapped = ranks.wrapped(self.model, splits.x_train[:2])
         self._average = None if spec.ema_decay is None else _average_of(self.model, spec.ema_decay)
@@ -264,14 +266,25 @@ def _average_of(model: nn.Module, decay: float) -> Any:
     return ModelEmaV3(model, decay=decay)
 
 
-def _memory_format(model: nn.Module, splits: Splits, limits: Limits) -> torch.memory_format:
-    """Return in what order a network's weights are trained fastest with full precision.
+def memory_format(
+    model: nn.Module, input_shape: Any, device: torch.device, limits: Limits = LIMITS, *, is_mixed: bool
+) -> torch.memory_format:
+    """Return in what order a network's weights are trained fastest without loss of digits.
 
     Batch normalisation with the channels last loses three digits on the CPU: PyTorch adds up in float32 one by one.
+    With mixed precision these are lost anyhow, and convolutions in it want channels last on GPUs, too.
+
+    Args:
+        model: The network.
+        input_shape: Shape of an input.
+        device: Where it is trained.
+        limits: From which size on it is worth it on the CPU with full precision.
+        is_mixed: Whether it is trained with mixed precision.
     """
+    if is_mixed and any(isinstance(m, nn.Conv2d) for m in model.modules()):
+        return torch.channels_last
     is_normless = not any("norm" in type(m).__name__.lower() for m in model.modules())
-    if not is_plain(splits.input_shape):
+    if is_mixed or device.type != "cpu" or not is_normless or not is_plain(input_shape):
         return torch.contiguous_format
-    is_large = math.prod(splits.input_shape[1:]) >= limits.channels_last_numbers
-    on_cpu = splits.x_train.device.type == "cpu"
-    return torch.channels_last if on_cpu and is_large and is_normless else torch.contiguous_format
+    is_large = math.prod(input_shape[1:]) >= limits.channels_last_numbers
+    return torch.channels_last if is_large else torch.contiguous_format

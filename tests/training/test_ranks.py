@@ -31,7 +31,7 @@ def by_three(tmp_path_factory):
         )
         for rank in range(SIZE)
     ]
-    said = [process.communicate(timeout=120)[1].decode() for process in processes]
+    said = [process.communicate(timeout=400)[1].decode() for process in processes]
     assert [process.returncode for process in processes] == [0] * SIZE, said
     return torch.load(folder / "outcomes.pt")
 
