@@ -68,8 +68,9 @@ def test_what_differs_by_their_number_is_the_same_again(by_three, data, name):
 @pytest.mark.parametrize("name", ["dropout", "moved and mixed"])
 def test_a_training_goes_on_from_its_checkpoint_to_the_same_end(by_three, name):
     whole, gone_on = by_three[name], by_three[f"{name} gone on"]
-    assert gone_on["curve"] == whole["curve"]
-    assert all(torch.equal(whole["state"][key], gone_on["state"][key]) for key in whole["state"])
+    assert gone_on["curve"] == pytest.approx(whole["curve"], rel=1e-6)
+    for key, weights in whole["state"].items():  # DDP adds up in another order after its first step
+        torch.testing.assert_close(gone_on["state"][key], weights, rtol=1e-5, atol=1e-7, msg=key)
 
 
 @given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=4), n=st.integers(1, 9), is_mixed=st.booleans())
