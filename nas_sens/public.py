@@ -37,6 +37,7 @@ from .models.of_outcome import export
 from .models.resolve import resolve_model
 from .models.trained import export_model, load_architecture, load_model
 from .pipeline.open_search import Asked, OpenSearch, open_search
+from .pipeline.refining import refine
 from .pipeline.search import search
 from .results.search_result import SearchResult
 from .selection import Candidate, Pick, select
@@ -120,6 +121,7 @@ __all__ = [
     "open_search",
     "output_sensitivity",
     "predicted_loss",
+    "refine",
     "region_boundaries",
     "register",
     "resolve_model",

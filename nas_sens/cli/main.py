@@ -17,6 +17,7 @@ from ..core.errors import InvalidInputError, NasSensError, UserCodeError, first_
 from ..core.interrupts import INTERRUPTED, raise_again, second_ends_process
 from ..core.messages import one_line, shown
 from ..core.secrets import hidden_passwords
+from ..core.torchrun import is_led
 
 # Command to where it is and what it does: its libraries are imported when it runs, and for ``--help`` none are.
 _COMMANDS = {
@@ -95,6 +96,8 @@ def _run(given: list[str]) -> int:
     is_debug = "--debug" in given[:1]
     try:
         _check_text(given)
+        if is_led():  # by the process of rank 0, which alone does what the arguments say
+            return int(importlib.import_module("nas_sens.pipeline.team_member").follow_torchrun())
         with raise_again(), second_ends_process():
             code = cli.main(args=given, prog_name="nas-sens", standalone_mode=False)
         return code if isinstance(code, int) else 0

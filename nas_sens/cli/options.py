@@ -82,11 +82,16 @@ max_trials_option = click.option(
     "--max-trials-per-worker", type=click.IntRange(min=1), help="End a worker after so many trainings; its memory is"
     " returned, and --workers starts another one in its place.",
 )  # fmt: skip
+devices_option = click.option(
+    "--devices-per-training", type=click.IntRange(min=1, max=1024), default=1, show_default=True, metavar="N",
+    help="Train each network on so many devices, by processes that share every batch. torchrun does the same.",
+)  # fmt: skip
 workers_options = _options(
     click.option("--workers", type=click.IntRange(min=1), help="Work with so many processes: a device each, or a share"
                  " of the cores.  [default: this process alone]"),
     click.option("--engine", default="local", show_default=True, help="What places them: local, ray or slurm."),
     click.option("--gpus-per-worker", type=Range(min=0, max=1024), default=0.0, help="Of ray or slurm."),
+    devices_option,
     max_trials_option,
     grace_option,
     click.argument("engine_arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS OF THE ENGINE]"),

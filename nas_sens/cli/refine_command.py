@@ -14,9 +14,9 @@ from ..results.report_file import check_report_file, report_path
 from ..results.search_result import read_result
 from .completion import stored_studies
 from .display import TerminalProgress
-from .options import format_option, grace_option, run_options, storage_options
+from .options import format_option, run_options, storage_options, workers_options
 from .output import open_storage, show_trained, title_of, write_report_of
-from .run_commands import show_next, storage_again
+from .run_commands import devices_of, show_next, storage_again, workers_of
 
 
 @click.command()
@@ -36,13 +36,13 @@ from .run_commands import show_next, storage_again
 @click.option(
     "-o", "--report", type=click.Path(path_type=Path), help="The report's file.  [default: NAME-refined_report.html]"
 )
-@grace_option
+@workers_options
 @storage_options
 @run_options
 @format_option
 def refine(source: str, rank_: int, finalists: int, start: str, epochs: int | None, seeds: int | None,
            values: tuple[str, ...], name: str | None, report: Path | None, grace: float, storage: str | None,
-           artifacts: str | None, device: str, quiet: bool, verbose: bool, form: str) -> None:  # fmt: skip
+           artifacts: str | None, device: str, quiet: bool, verbose: bool, form: str, **who: Any) -> None:  # fmt: skip
     """Train the best networks of the study NAME on, with fresh seeds, as a study of their own.
 
     Run again it goes on where it was.
@@ -53,6 +53,7 @@ def refine(source: str, rank_: int, finalists: int, start: str, epochs: int | No
     from ..pipeline.refine import Wish, refined_study
     from ..pipeline.search import complete, open_study
     from ..pipeline.settings import Settings
+    from ..pipeline.team import leading
     from ..report.refinement import refinement_lines
     from ..study.refine_spec import Start
 
@@ -61,10 +62,13 @@ def refine(source: str, rank_: int, finalists: int, start: str, epochs: int | No
     keys |= {k: v for k, v in (("train.epochs", epochs), ("train.seeds", seeds)) if v is not None}
     wish = Wish(rank=rank_, n_finalists=finalists, start=cast("Start", start), name=name, values=keys)
     spec = refined_study(open_storage(storage, artifacts), source, wish)
+    workers = workers_of(**who)
     check_report_file(report or report_path(spec.name), spec.name)
-    session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress,
-                         settings=Settings(grace_seconds=grace), will_train=True)  # fmt: skip
-    complete(session, None, device=device, artifacts=artifacts)
+    with leading(devices_of(who, workers), device) as team:
+        session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress,
+                             settings=Settings(grace_seconds=grace, team=team),
+                             is_shared=workers is not None or team is not None, will_train=True)  # fmt: skip
+        complete(session, workers, device=device, artifacts=artifacts)
     result = read_result(session.storage, spec.name)
     path = write_report_of(result, report, session.storage)
     show_trained(result.trials, form, title_of(result), by=result.ranked_by)

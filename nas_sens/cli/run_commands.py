@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import join, quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..core.errors import InvalidInputError
 from ..core.secrets import hide_password
+from ..core.torchrun import is_torchrun
 from ..results.report_file import check_report_file, report_path
 from ..results.search_result import read_result
 from ..storage.url import storage_url
 from .completion import data_sets
 from .display import TerminalProgress
 from .options import (
+    devices_option,
     format_option,
     grace_option,
     max_trials_option,
@@ -56,15 +59,17 @@ def search(study: str, n_candidates: int | None, seed: int | None, name: str | N
     from ..pipeline.declare import declare
     from ..pipeline.search import complete, open_study
     from ..pipeline.settings import Settings
+    from ..pipeline.team import leading
 
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
     spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name)
-    workers = _workers(**who)
+    workers = workers_of(**who)
     check_report_file(report or report_path(spec.name), spec.name)  # before hours of work
-    session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress,
-                         settings=Settings(grace_seconds=grace), is_shared=workers is not None,
-                         will_train=True)  # fmt: skip
-    complete(session, workers, device=device, artifacts=artifacts)
+    with leading(devices_of(who, workers), device) as team:
+        session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress,
+                             settings=Settings(grace_seconds=grace, team=team),
+                             is_shared=workers is not None or team is not None, will_train=True)  # fmt: skip
+        complete(session, workers, device=device, artifacts=artifacts)
     result = read_result(session.storage, spec.name)
     path = write_report_of(result, report, session.storage)
     show_trained(result.trials, form, title_of(result), by=result.ranked_by)
@@ -100,23 +105,39 @@ def show_next(progress: TerminalProgress, *commands: tuple[str, str]) -> None:
     progress.lines(["", "next:", *(f"  nas-sens {a:<{width}}{f'   # {r}' if r else ''}".rstrip() for a, r in commands)])
 
 
-def _workers(
+def devices_of(who: Mapping[str, Any], workers: Workers | None) -> int:
+    """Return how many devices this process trains one network on: one, where workers train."""
+    return 1 if workers is not None else int(who["devices_per_training"])
+
+
+def workers_of(
     workers: int | None,
     engine: str,
     gpus_per_worker: float,
+    devices_per_training: int,
     max_trials_per_worker: int | None,
     engine_arguments: Sequence[str],
 ) -> Workers | None:
-    """Return who does the work; None for this process alone."""
+    """Return who does the work; None for this process alone.
+
+    Raises:
+        InvalidInputError: ``torchrun`` started several processes already.
+    """
     from ..pipeline.workers import Workers
 
     if workers is None and engine == "local":
         return None
+    if is_torchrun():
+        raise InvalidInputError(
+            "torchrun starts the processes of one training, --workers those that train several; for both at once give "
+            "--workers N --devices-per-training M without torchrun"
+        )
     return Workers(
         n=workers or 1,
         engine=engine,
         gpus_per_worker=gpus_per_worker,
         max_trainings=max_trials_per_worker,
+        devices_per_training=devices_per_training,
         extra=tuple(engine_arguments),
     )
 
@@ -157,15 +178,18 @@ def train(name: str, top_k: int | None, control: int | None, storage: str | None
     from ..pipeline.declare import declare
     from ..pipeline.search import open_study, train_all
     from ..pipeline.settings import Settings
+    from ..pipeline.team import leading
     from ..pipeline.worker import stored_spec
 
     database = open_storage(storage, artifacts)
     spec = declare(stored_spec(database, name), top_k=top_k, control=control)
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
-    workers = _workers(**who)
-    session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress,
-                         settings=Settings(grace_seconds=grace), is_shared=workers is not None)  # fmt: skip
-    train_all(session, workers, device=device, artifacts=artifacts)
+    workers = workers_of(**who)
+    with leading(devices_of(who, workers), device) as team:
+        session = open_study(spec, storage=storage, artifacts=artifacts, device=device, progress=progress,
+                             settings=Settings(grace_seconds=grace, team=team),
+                             is_shared=workers is not None or team is not None)  # fmt: skip
+        train_all(session, workers, device=device, artifacts=artifacts)
     result = read_result(session.storage, name)
     show_trained(result.trials, form, title_of(result), by=result.ranked_by)
     show_answer(result, form, more=storage_again(storage))
@@ -176,12 +200,14 @@ def train(name: str, top_k: int | None, control: int | None, storage: str | None
 @click.option("--data", metavar="NAME", shell_complete=data_sets,
               help="Where the study's data lie on this machine, if not where it says; such as"
               " folder:/data/photos.")  # fmt: skip
+@devices_option
 @max_trials_option
 @grace_option
 @storage_options
 @run_options
-def worker(name: str, data: str | None, max_trials_per_worker: int | None, grace: float, storage: str | None,
-           artifacts: str | None, device: str, quiet: bool, verbose: bool) -> None:  # fmt: skip
+def worker(name: str, data: str | None, devices_per_training: int, max_trials_per_worker: int | None, grace: float,
+           storage: str | None, artifacts: str | None, device: str, quiet: bool,
+           verbose: bool) -> None:  # fmt: skip
     """Join the work on the study NAME, which a search has begun, from this or any other machine.
 
     It scores and trains what is left, beside all others, and ends when nothing is; with exit code 75 if it ended after
@@ -198,6 +224,7 @@ def worker(name: str, data: str | None, max_trials_per_worker: int | None, grace
         artifacts=artifacts,
         data=data,
         max_trainings=max_trials_per_worker,
+        devices_per_training=devices_per_training,
         grace_seconds=grace,
         progress=TerminalProgress(quiet=quiet, verbose=verbose),
     )

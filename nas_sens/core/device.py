@@ -69,6 +69,29 @@ def has_float64(device: torch.device) -> bool:
     return device.type not in _WITHOUT_FLOAT64
 
 
+def mixed_type(device: torch.device, precision: str) -> torch.dtype | None:
+    """Return the type in which mixed precision computes on a device; None where all is float32.
+
+    On the CPU that is bfloat16 where it has instructions for it (AVX512-BF16, AMX); elsewhere it would be slower.
+
+    Args:
+        device: The device.
+        precision: ``float32``, ``bfloat16`` or ``float16``.
+    """
+    if precision == "float32" or device.type not in ("cpu", "cuda"):
+        return None
+    if device.type == "cpu" and (precision != "bfloat16" or not _has_bfloat16()):
+        return None
+    found: torch.dtype = getattr(torch, precision)
+    return found
+
+
+def _has_bfloat16() -> bool:
+    """Return whether the CPU has instructions for bfloat16."""
+    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # since PyTorch 2.6
+    return bool(asked is not None and asked())
+
+
 def in_double(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor in float64: on its device, or on the CPU where that has no such type."""
     return (tensor if has_float64(tensor.device) else tensor.cpu()).double()

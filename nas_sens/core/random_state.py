@@ -26,12 +26,17 @@ def global_stream(seed: int | None, device: torch.device = CPU) -> Iterator[None
     before = stream_state(device)
     try:
         if seed is not None:
-            torch.default_generator.manual_seed(seed)
-            if device.type != "cpu":
-                _seed(device, seed)
+            seed_stream(seed, device)
         yield
     finally:
         set_stream_state(device, before)
+
+
+def seed_stream(seed: int, device: torch.device) -> None:
+    """Seed the global random state of the CPU and of ``device``, and no other."""
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        _seed(device, seed)
 
 
 @contextmanager

@@ -11,7 +11,12 @@ Augmentation = Literal["translation", "flip", "vertical_flip", "rotation"]
 
 
 def augment(
-    x: torch.Tensor, kinds: Sequence[Augmentation], *, max_translation: int, generator: torch.Generator
+    x: torch.Tensor,
+    kinds: Sequence[Augmentation],
+    *,
+    max_translation: int,
+    generator: torch.Generator,
+    part: tuple[int, int] | None = None,
 ) -> torch.Tensor:
     """Return images that are moved, each by random amounts of its own (novak2018, A.3 and A.5.4).
 
@@ -25,13 +30,17 @@ def augment(
             with probability ½; ``rotation`` by 0°, 90°, 180° or 270°, of square images.
         max_translation: In pixels.
         generator: Source of the amounts, on the device of ``x``.
+        part: Where the images are a part of a batch, for all of which amounts are drawn: the batch's size, and the
+            number of the first image there, -1 for its last one, after which its first ones come; None for all of it.
     """
     n, _, height, width = x.shape
+    n_drawn, first = (n, 0) if part is None else part
     rows = torch.arange(height, device=x.device).view(1, -1, 1)
     columns = torch.arange(width, device=x.device).view(1, 1, -1)
 
     def draw(low: int, high: int) -> torch.Tensor:
-        return torch.randint(low, high, (n, 1, 1), generator=generator, device=x.device)
+        drawn = torch.randint(low, high, (n_drawn, 1, 1), generator=generator, device=x.device)
+        return drawn if n == n_drawn else drawn.roll(-first, 0)[:n]
 
     # From the last step to the first: which pixel of the image each pixel of the result is.
     if "rotation" in kinds:

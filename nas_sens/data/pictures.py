@@ -121,12 +121,12 @@ class Pictures:
         """Return some of them as a part of the data by itself."""
         return replace(self, source=self.source.part(self._in_source(torch.from_numpy(rows)).numpy()), rows=None)
 
-    def batches(self, rows: torch.Tensor, size: int) -> Iterator[torch.Tensor]:
+    def batches(self, rows: torch.Tensor, size: int | list[int]) -> Iterator[torch.Tensor]:
         """Return an iterator over batches of inputs, which may be read ahead.
 
         Args:
             rows: Their numbers in the order in which they come, on any device.
-            size: Inputs of a batch.
+            size: Inputs of a batch, or of each of them.
 
         Yields:
             Float32 (≤ size, *shape) on the device.

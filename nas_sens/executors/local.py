@@ -58,13 +58,13 @@ class LocalWorker:
         text = _last_line(self._log) or f"it ended with exit code {code}"
         return Ended(how="refused" if code == REFUSED else "lost", text=text)
 
-    def stop(self) -> None:
-        """Close its stdin, by which it ends; kill it if it does not."""
+    def stop(self, patience_seconds: float = STOP_SECONDS) -> None:
+        """Close its stdin, by which it ends; kill it if it does not in time."""
         assert self.process.stdin is not None
         if self.process.poll() is None:
             self.process.stdin.close()
             try:
-                self.process.wait(STOP_SECONDS)
+                self.process.wait(patience_seconds)
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.process.wait()

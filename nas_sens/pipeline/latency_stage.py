@@ -51,7 +51,7 @@ class _Measured:
 def screen_of(session: Session) -> Screen | None:
     """Return what candidates are screened with, having measured what its model needs; None without such bounds.
 
-    One process measures, and what it finds is kept with the study, so that all screen alike.
+    It is found once a session. One process measures, and what it finds is kept with the study: all screen alike.
 
     Raises:
         InvalidInputError: Too few candidates can be measured, or the table of latencies has too few of the space.
@@ -60,8 +60,10 @@ def screen_of(session: Session) -> Screen | None:
     latency = latency_of(space.constraints)
     if latency is None and memory_batch_of(space.constraints) is None:
         return None
-    screen = Screen(space=space, input_shape=splits.input_shape, n_outputs=splits.n_outputs)
-    return screen if latency is None else _with_model(screen, _measured(session, screen, latency))
+    if not session.screens:
+        screen = Screen(space=space, input_shape=splits.input_shape, n_outputs=splits.n_outputs)
+        session.screens.append(screen if latency is None else _with_model(screen, _measured(session, screen, latency)))
+    return session.screens[0]
 
 
 def _with_model(screen: Screen, found: _Measured) -> Screen:

@@ -21,6 +21,7 @@ from .prepare import prepare
 from .score_stage import score_candidates
 from .session import Session, enter
 from .settings import Settings
+from .team import local_team
 from .train_stage import require_trainer, train_selected
 from .workers import Workers, run_workers
 
@@ -38,6 +39,7 @@ def search(
     train: str | Callable[..., Any] | None = None,
     full: bool = False,
     workers: Workers | None = None,
+    devices_per_training: int = 1,
     progress: Progress | None = None,
 ) -> SearchResult:
     """Sample, score, select and train what a study declares; called again, it goes on where it was.
@@ -56,6 +58,8 @@ def search(
         train: A function of one's own that trains a network, in place of ``[train] trainer``.
         full: Whether to take the study at the full size that its file declares in ``[full]``.
         workers: Processes that do the work; None for this one alone.
+        devices_per_training: Number of devices, of processes on the CPU, that train one network together; of workers
+            it is theirs.
         progress: Where to report progress to.
 
     Returns:
@@ -66,17 +70,19 @@ def search(
         StorageError: The database or the artifact store cannot be used.
     """
     spec = declare(study, full=full, n_candidates=n_candidates, top_k=top_k, seed=seed, name=name, trainer=train)
-    session = open_study(
-        spec,
-        storage=storage,
-        artifacts=artifacts,
-        device=device,
-        progress=progress,
-        is_shared=workers is not None,
-        will_train=True,
-    )
-    complete(session, workers, device=str(device), artifacts=artifacts)
-    return read_result(session.storage, session.spec.name)
+    with local_team(devices_per_training if workers is None else 1, str(device)) as team:
+        session = open_study(
+            spec,
+            storage=storage,
+            artifacts=artifacts,
+            device=device,
+            progress=progress,
+            settings=Settings(team=team),
+            is_shared=workers is not None or team is not None,
+            will_train=True,
+        )
+        complete(session, workers, device=str(device), artifacts=artifacts)
+        return read_result(session.storage, session.spec.name)
 
 
 def open_study(

@@ -19,6 +19,7 @@ from ..dashboard.notes import annotate
 from ..data import Splits
 from ..samplers.proposer import sampler_of
 from ..scoring.probe import Probe
+from ..scoring.screen import Screen
 from ..selection import LEARNING_RULES
 from ..storage.artifact_places import check_place
 from ..storage.attribute_types import declared_in, of_study
@@ -54,6 +55,7 @@ class Session:
         progress: Where progress is reported to.
         table: Outcomes, if they are looked up instead of trained.
         settings: How this process works on it.
+        screens: What candidates are screened with, once it was found; see `latency_stage.screen_of`.
         tried_again: Numbers of trials whose trainings failed in the user's own code, and which are done again.
     """
 
@@ -65,6 +67,7 @@ class Session:
     table: TrainingTable | None = None
     settings: Settings = field(default_factory=Settings)
     tried_again: frozenset[int | None] = frozenset()
+    screens: list[Screen] = field(default_factory=list)
 
 
 def enter(
@@ -93,6 +96,11 @@ def enter(
         StorageError: The database cannot be used.
     """
     spec, told, chosen = prepared.spec, progress or SilentProgress(), settings or Settings()
+    if chosen.team is not None and (other := spec.train.trainer or spec.train.table) is not None:
+        raise InvalidInputError(
+            f"several processes for one training need the trainer of nas_sens, but [train] of study {spec.name!r} "
+            f"names {other}; start it without torchrun and --devices-per-training"
+        )
     check_place(storage_url(storage), artifacts)
     database = StudyStorage(
         storage_url(storage),

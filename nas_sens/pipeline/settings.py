@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..storage.leases import GRACE_SECONDS
 from ..storage.study_database import REPORT_SECONDS
+from .team import Team
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class Settings:
         block_count: Number of candidates that a process claims at most; see docs/decisions/0006.
         chunk_count: Number of candidates that are assessed together.
         ahead_count: Number of proposals that wait for a score at most.
+        team: The processes that train one network together; None for this one alone.
         infeasible_in_a_row: Number of infeasible candidates in a row after which a space is given up.
     """
 
@@ -42,3 +44,4 @@ class Settings:
     chunk_count: int = 256
     ahead_count: int = 4096
     infeasible_in_a_row: int = 2_000
+    team: Team | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..architectures import load_spec
 from ..core.candidates import ScoredCandidate
+from ..core.device import mixed_type
 from ..core.errors import InvalidInputError
 from ..core.progress import Stage
 from ..scoring.infeasible import reasons_of
@@ -43,6 +44,7 @@ def train_selected(session: Session) -> bool:
     candidates = trainable(session)
     spec, queue = session.spec, TrainingQueue(session, candidates)
     n_epochs = spec.train.seeds * spec.train.n_epochs if session.table is None else 1
+    _tell_precision(session)
     with session.progress.stage("train", queue.n_left * n_epochs) as stage:
         is_done = _Training(session, queue, stage, Watch(spec, candidates), n_epochs=n_epochs).run()
     if is_done:
@@ -50,6 +52,17 @@ def train_selected(session: Session) -> bool:
         keep_last_run(session)
         describe_study(session)
     return is_done
+
+
+def _tell_precision(session: Session) -> None:
+    """Say that mixed precision was asked for and is not used."""
+    train, device = session.spec.train, session.probe.device
+    is_own = train.trainer is not None or train.table is not None
+    if is_own or train.precision == "float32" or mixed_type(device, train.precision) is not None:
+        return
+    session.progress.message(
+        f'precision = "{train.precision}" is not used: {device.type} computes it no faster here; all is float32'
+    )
 
 
 def _tell_prospects(session: Session, queue: TrainingQueue) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ..study.study_spec import StudySpec
 from ..training import Outcome, train
 from ..training.checkpoint import Checkpoint
 from ..training.job import TrainingStopped
+from ..training.ranks import ALONE, Ranks
 from ..training.user_trainer import Following, Goal, train_by
 from .failures import stop_if_hopeless
 from .mistakes_file import mistakes_file
@@ -191,7 +193,7 @@ def _train(
                     say=epochs.log.say,
                 ),
             )
-        with memory_guard():
+        with memory_guard(), _together(session, spec, architecture, seed) as ranks:
             return train(
                 architecture,
                 session.splits,
@@ -202,9 +204,25 @@ def _train(
                 start=start_weights(session, candidate),
                 checkpoint=checkpoint,
                 prune=None if judged is None else _judge(session, judged, n_epochs=spec.train.n_epochs),
+                ranks=ranks,
             )
     except OutOfMemoryError:
         return Outcome(status=_TOO_LARGE)
+
+
+def _together(
+    session: Session, spec: StudySpec, architecture: ArchitectureSpec, seed: int
+) -> AbstractContextManager[Ranks]:
+    """Return what gathers the processes that train together."""
+    if (team := session.settings.team) is None:
+        return nullcontext(ALONE)
+    order = {
+        "study": spec.to_dict(),
+        "fingerprint": session.splits.fingerprint,
+        "architecture": architecture.to_dict(),
+        "seed": seed,
+    }
+    return team.training(order, session.probe.device)
 
 
 def goal_of(spec: StudySpec) -> Goal:

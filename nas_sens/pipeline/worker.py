@@ -20,6 +20,7 @@ from .prepare import prepare
 from .score_stage import score_candidates
 from .session import Session, enter
 from .settings import Settings
+from .team import leading
 from .train_stage import require_trainer, train_selected
 from .worker_log import Logged, keep_log
 
@@ -34,6 +35,7 @@ def work(
     artifacts: str | None = None,
     data: str | None = None,
     max_trainings: int | None = None,
+    devices_per_training: int = 1,
     grace_seconds: float,
     is_asynchronous: bool = True,
     progress: Progress | None = None,
@@ -49,6 +51,7 @@ def work(
         artifacts: Where its files lie, if not where it says.
         data: Where its data lie on this machine, as ``[data] name``, if not where it says.
         max_trainings: Number of trainings after which this worker ends.
+        devices_per_training: Number of devices, of processes on the CPU, that train one network together.
         grace_seconds: After which a worker that gives no sign of life is given up.
         is_asynchronous: See `Settings`.
         progress: Where to report progress to; None for lines on stderr.
@@ -60,12 +63,21 @@ def work(
     if n_threads is not None:
         torch.set_num_threads(n_threads)
     told = Logged(progress or TextProgress(sys.stderr))
-    settings = Settings(
-        worker=worker, is_asynchronous=is_asynchronous, max_trainings=max_trainings, grace_seconds=grace_seconds
-    )
-    session = join(
-        name, storage=storage, artifacts=artifacts, data=data, device=device, progress=told, settings=settings
-    )
+    with leading(devices_per_training, device) as team:
+        settings = Settings(
+            worker=worker,
+            is_asynchronous=is_asynchronous,
+            max_trainings=max_trainings,
+            grace_seconds=grace_seconds,
+            team=team,
+        )
+        session = join(
+            name, storage=storage, artifacts=artifacts, data=data, device=device, progress=told, settings=settings
+        )
+        return _work(session, told)
+
+
+def _work(session: Session, told: Logged) -> bool:
     told.message(f"worker {session.storage.worker} on {session.probe.device}, {torch.get_num_threads()} threads")
     require_trainer(session)
     try:

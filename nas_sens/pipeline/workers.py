@@ -31,6 +31,7 @@ class Workers:
         gpus_per_worker: Number of GPUs that each one gets from a cluster.
         max_trainings: Number of trainings after which another process takes a worker's place, with fresh memory.
         extra: Further arguments of the engine.
+        devices_per_training: Number of devices that each worker trains one network on together.
     """
 
     n: int = 1
@@ -38,6 +39,7 @@ class Workers:
     gpus_per_worker: float = 0.0
     max_trainings: int | None = None
     extra: tuple[str, ...] = ()
+    devices_per_training: int = 1
 
 
 def run_workers(session: Session, workers: Workers, *, device: str, artifacts: str | None) -> None:
@@ -85,7 +87,11 @@ def _tasks(
         Task(
             target=_TARGET,
             worker=f"{session.storage.worker}/{workers.engine}-{run}-{i}",
-            device=_device(i, device) if here else "auto" if device == "auto" else device,
+            device=_device(i * workers.devices_per_training, device)
+            if here
+            else "auto"
+            if device == "auto"
+            else device,
             n_threads=n_threads,
             arguments={
                 "name": session.spec.name,
@@ -93,6 +99,7 @@ def _tasks(
                 "artifacts": artifacts,
                 "data": session.spec.data.name,
                 "max_trainings": workers.max_trainings,
+                "devices_per_training": workers.devices_per_training,
                 "grace_seconds": session.settings.grace_seconds,
             },
             log=folder / f"worker-{i}.log",

@@ -103,8 +103,8 @@ class TrainSpec:
         noisy_epochs: None to train on the noisy labels throughout. Else so many epochs on them come before the
             ``epochs`` on the true labels (liao2018, random pre-training), the latter with a new optimizer and schedule.
         compile: Whether the network is compiled for the passes of training (``torch.compile``).
-        precision: ``bfloat16`` or ``float16`` for PyTorch's automatic mixed precision on CUDA; on the CPU all is
-            ``float32``.
+        precision: ``bfloat16`` or ``float16`` for PyTorch's automatic mixed precision on CUDA; ``bfloat16`` also on
+            CPUs that have instructions for it. Elsewhere all is ``float32``.
         seeds: Trainings per candidate: initial weights, order of samples, dropout, augmentation and label noise differ.
         stop_loss: Stop once the training loss has been under this for ``stop_epochs`` epochs; None for never
             (forouzesh2020 uses 1e-5 for 10 epochs).

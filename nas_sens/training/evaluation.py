@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from ..data.pictures import Pictures
 from ..metrics.temperature import temperature as temperature_of
 from ..study.train_spec import Loss
 from .limits import LIMITS, Limits
+from .ranks import ALONE, Ranks
 
 
 def outputs_of(model: Callable[..., Any], x: torch.Tensor) -> torch.Tensor:
@@ -111,6 +112,7 @@ def evaluate(
     loss: Loss,
     temperature: float = 1.0,
     limits: Limits = LIMITS,
+    ranks: Ranks = ALONE,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mean loss and the error (see `Outcome`) in evaluation mode, as float64 scalars.
 
@@ -124,17 +126,30 @@ def evaluate(
         loss: Which loss.
         temperature: What outputs are divided by before the loss.
         limits: How many inputs a pass takes.
+        ranks: The processes that evaluate it together, each a part; all get the figures of the whole.
     """
     where = where_doubles_are(x.device)
     total = torch.zeros((), device=where, dtype=torch.float64)
     wrong = torch.zeros(y.shape[1:] if task == "regression" else (), device=where, dtype=torch.float64)
     size = limits.evaluated_at_once(x)
     with evaluation_mode(model):
-        for xs, ys in zip(x.split(size), y.split(size), strict=True):
+        for xs, ys in _parts(x, y, size, ranks):
             outputs = outputs_of(model, xs)
             total += loss_of(in_double(outputs) / temperature, ys.to(where), loss, "sum")
             wrong += n_wrong(outputs, ys, task)
-    return total / len(x), error_of(wrong, y, task)
+    return ranks.total(total) / len(x), error_of(ranks.total(wrong), y, task)
+
+
+def _parts(
+    x: torch.Tensor | Pictures, y: torch.Tensor, size: int, ranks: Ranks
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Return an iterator over this process's inputs and labels, so many a pass."""
+    if ranks.size > 1:
+        part = ranks.part(len(y))
+        if part.start == part.stop:
+            return iter(())
+        x, y = x.select(part) if isinstance(x, Pictures) else x[part], y[part]
+    return zip(x.split(size), y.split(size), strict=True)
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..core.device import in_double, where_doubles_are
+from ..core.device import in_double, mixed_type, where_doubles_are
 from ..data import Task
 from ..data.augmentation import augment
 from ..data.image_transforms import make_transforms
@@ -19,6 +20,7 @@ from .compiled import compiled
 from .evaluation import error_of, loss_of, n_wrong, outputs_of
 from .limits import LIMITS, Limits
 from .mixing import make_mixing
+from .ranks import ALONE, Ranks, Share, share_rows
 from .weights import NO_WEIGHTS, LossWeights
 
 
@@ -30,6 +32,7 @@ class _Batch:
         x: Its inputs.
         y: Their labels.
         weights: How much each of them counts; None for all alike.
+        part: Which samples of the batch these are.
         is_first: Whether a step begins with it.
         is_last: Whether a step ends with it.
         share: Of the samples of its step.
@@ -38,6 +41,7 @@ class _Batch:
     x: torch.Tensor
     y: torch.Tensor
     weights: torch.Tensor | None
+    part: Share
     is_first: bool
     is_last: bool
     share: float
@@ -69,6 +73,8 @@ class GradientSteps:
         n_outputs: Of the network.
         after_step: Called when parameters have changed.
         limits: How the work is cut up.
+        ranks: The processes that train it together.
+        wrapped: The network as `Ranks.wrapped` returns it; None for itself.
     """
 
     def __init__(
@@ -83,16 +89,19 @@ class GradientSteps:
         n_outputs: int,
         after_step: Callable[[], None] | None = None,
         limits: Limits = LIMITS,
+        ranks: Ranks = ALONE,
+        wrapped: nn.Module | None = None,
     ) -> None:
         self.model, self.optimizer, self.spec, self.task = model, optimizer, spec, task
-        self._order, self._moves, self._limits = order, moves, limits
-        self._forward = compiled(model) if spec.compile else model
+        self._order, self._moves, self._limits, self._ranks = order, moves, limits, ranks
+        self._wrapped = model if wrapped is None else wrapped
+        self._forward = compiled(self._wrapped) if spec.compile else self._wrapped
         self._mix, self._after_step = make_mixing(spec, n_outputs), after_step
         self._transform = make_transforms(spec.transforms) if spec.transforms else None
         self._parameters = list(model.parameters())
         self._loss = spec.loss_for(task)
-        is_mixed = order.device.type == "cuda" and spec.precision != "float32"
-        self._dtype = getattr(torch, spec.precision) if is_mixed else None
+        self._device_type = order.device.type
+        self._dtype = mixed_type(order.device, spec.precision)
         # Gradients in float16 underflow unless the loss is scaled up.
         self.scaler = torch.amp.GradScaler("cuda", enabled=self._dtype == torch.float16)
 
@@ -100,7 +109,8 @@ class GradientSteps:
         """Take one pass over inputs ``x`` and labels ``y``, of which some may count more.
 
         Returns:
-            Float64 (2,) on the device, if it has that type: mean loss and error of the batches as they were trained on.
+            Float64 (2,) on the device, if it has that type: mean loss and error of the batches as they were trained on,
+            by all processes together.
         """
         self.model.train()
         size = len(x) if self.spec.batch_size == "full" else self.spec.batch_size
@@ -112,14 +122,16 @@ class GradientSteps:
         # Batch normalisation cannot train on a single sample that is left over.
         n_used = len(y) - 1 if len(y) > size > 1 and len(y) % size == 1 else len(y)
         n_before = 0
-        for xs, ys, ws in self._batches(x, y, weights.samples, size):
+        for xs, ys, ws, part in self._batches(x, y, weights.samples, size):
             if n_before == n_used:
                 break
-            batch = _Batch(xs, ys, ws, *_of_step(n_before, len(ys), n_used, size * self.spec.accumulate))
+            batch = _Batch(xs, ys, ws, part, *_of_step(n_before, part.n, n_used, size * self.spec.accumulate))
             loss, output, ys = self._step(batch, weights.labels)
+            n_before += part.n
+            if part.is_idle:
+                continue
             losses.append(loss)
             counts.append(len(ys))
-            n_before += len(ys)
             outputs.append(output)
             targets.append(ys)
             if len(outputs) == self._limits.folded_batches:
@@ -127,24 +139,39 @@ class GradientSteps:
                 outputs, targets = [], []
         if outputs:
             wrong.append(n_wrong(torch.cat(outputs), torch.cat(targets), self.task))
+        n_wrong_here = torch.stack(wrong).sum(dim=0) if wrong else self._no_wrong(y)
         n = torch.tensor(counts, dtype=torch.float64, device=where_doubles_are(x.device))
-        mean = (in_double(torch.stack(losses)) * n).sum() / sum(counts)
-        error = error_of(torch.stack(wrong).sum(dim=0), y, self.task) * (len(y) / sum(counts))
+        total = (in_double(torch.stack(losses)) * n).sum() if losses else n.sum()
+        mean = self._ranks.total(total) / n_before
+        error = error_of(self._ranks.total(n_wrong_here), y, self.task) * (len(y) / n_before)
         return torch.stack([mean, error])
+
+    def _no_wrong(self, y: torch.Tensor) -> torch.Tensor:
+        """Return what `n_wrong` says of no samples."""
+        shape = y.shape[1:] if self.task == "regression" else ()
+        return torch.zeros(shape, dtype=torch.float64, device=where_doubles_are(y.device))
 
     def _batches(
         self, x: torch.Tensor | Pictures, y: torch.Tensor, weights: torch.Tensor | None, size: int
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, Share]]:
+        """Return an iterator over this process's parts of batches in a random order that all processes draw alike."""
         permutation = torch.randperm(len(x), generator=self._order, device=x.device)
-        ys = y.index_select(0, permutation).split(size)
-        ws = [None] * len(ys) if weights is None else weights.index_select(0, permutation).split(size)
+        parts = [
+            self._ranks.share(min(size, len(x) - start), is_mixed=self._mix is not None)
+            for start in range(0, len(x), size)
+        ]
+        if self._ranks.size > 1:
+            permutation = share_rows(parts, permutation)
+        sizes = [part.size for part in parts]
+        ys = y.index_select(0, permutation).split(sizes)
+        ws = [None] * len(ys) if weights is None else weights.index_select(0, permutation).split(sizes)
         if isinstance(x, Pictures):
-            xs = x.batches(permutation, size)
-        elif x.numel() <= self._limits.gathered_numbers:
-            xs = iter(x.index_select(0, permutation).split(size))
+            xs = x.batches(permutation, sizes)
+        elif len(permutation) * math.prod(x.shape[1:]) <= self._limits.gathered_numbers:
+            xs = iter(x.index_select(0, permutation).split(sizes))
         else:
-            xs = (x.index_select(0, rows) for rows in permutation.split(size))
-        return zip(xs, ys, ws, strict=True)
+            xs = (x.index_select(0, rows) for rows in permutation.split(sizes))
+        return zip(xs, ys, ws, parts, strict=True)
 
     def _step(self, batch: _Batch, of_labels: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Add a batch's gradients, and change the parameters by them when all of a step are there.
@@ -157,26 +184,37 @@ class GradientSteps:
             Its loss and outputs before that, and the labels that it was trained on, of mixed ones the largest share.
         """
         x, y, shares = self._seen(batch)
+        weights = None if batch.weights is None else batch.weights[batch.part.n_before :]
         found: list[torch.Tensor] = []
 
         def gradients() -> torch.Tensor:
+            # Returns the loss as it was differentiated.
             if batch.is_first:
                 for parameter in self._parameters:  # as zero_grad does, without its bookkeeping
                     parameter.grad = None
             with self._precision():
                 outputs = outputs_of(self._forward, x)
-                loss = self._loss_of(outputs, y if shares is None else shares, batch.weights, of_labels)
-            part = loss if batch.share == 1.0 else loss * batch.share
+                loss = self._loss_of(outputs, y if shares is None else shares, weights, of_labels)
+            weight = batch.share * self._ranks.weight(batch.part)
+            part = loss if weight == 1.0 else loss * weight
             self.scaler.scale(part).backward() if self.scaler.is_enabled() else part.backward()
             if not found:  # L-BFGS asks more than once
                 found.extend((loss.detach(), outputs.detach()))
-            return loss
+            return part
 
         if self.spec.optimizer == "lbfgs":
-            closure: Callable[[], float] = gradients  # type: ignore[assignment]
-            self.optimizer.step(closure)
+
+            def loss_of_all() -> float:  # its line search must find the same in all processes
+                part = gradients()
+                return part if self._ranks.size == 1 else self._ranks.total(part.detach().clone()) / self._ranks.size  # type: ignore[return-value]
+
+            self.optimizer.step(loss_of_all)
             return found[0], found[1], y
-        gradients()
+        if batch.is_last or self._ranks.size == 1:
+            gradients()
+        else:
+            with self._wrapped.no_sync():  # type: ignore[operator]  # of DistributedDataParallel
+                gradients()
         if batch.is_last:
             self._change()
         return found[0], found[1], y
@@ -185,12 +223,16 @@ class GradientSteps:
         """Return inputs as the network sees them, their labels, and the shares of classes where samples are mixed."""
         x, y, kinds = batch.x, batch.y, self.spec.augmentation
         if kinds:
-            x = augment(x, kinds, max_translation=self.spec.max_translation, generator=self._moves)
+            within = (batch.part.n, batch.part.first)
+            x = augment(x, kinds, max_translation=self.spec.max_translation, generator=self._moves, part=within)
         if self._transform is not None:
             x = self._transform(x)
-        if self._mix is None or len(y) == 1:
+        if self._mix is None or batch.part.n == 1:
             return x, y, None
-        x, shares = self._mix(x, y)
+        with self._ranks.same_draws():
+            x, shares = self._mix(x, y)
+        n_before = batch.part.n_before  # these were there to be mixed with
+        x, shares = x[n_before:], shares[n_before:]
         return x, shares.argmax(dim=1), shares
 
     def _loss_of(
@@ -221,4 +263,4 @@ class GradientSteps:
             self._after_step()
 
     def _precision(self) -> AbstractContextManager[object]:
-        return nullcontext() if self._dtype is None else torch.autocast("cuda", dtype=self._dtype)
+        return nullcontext() if self._dtype is None else torch.autocast(self._device_type, dtype=self._dtype)

@@ -23,6 +23,7 @@ from .evaluation import evaluate, fitted_temperature
 from .limits import LIMITS, Limits
 from .networks import digest_of, weights_of
 from .outcome import Outcome, mean_and_sd
+from .ranks import ALONE, Ranks
 from .trainable import check_own_trainer, check_trainable
 from .training_run import TrainingRun
 
@@ -41,6 +42,7 @@ def train(
     prune: Callable[[Sequence[float]], bool] | None = None,
     start: Mapping[str, torch.Tensor] | None = None,
     limits: Limits = LIMITS,
+    ranks: Ranks = ALONE,
 ) -> Outcome:
     """Return the outcome of training one architecture from its own initialisation, or from weights that are given.
 
@@ -60,6 +62,10 @@ def train(
             epoch but the first. The outcome's status then begins with "pruned".
         start: Weights to begin from, by their names in the network; None for its own initialisation.
         limits: How the work is cut up.
+        ranks: The processes that train it together, all of which call this with the same architecture, data, ``spec``
+            and seed. All else is rank 0's affair, and its outcome is the one that counts. ``batch_size`` is that of all
+            together: the outcome is the one of a single process but for rounding, with two exceptions. Batch
+            normalisation sees each process's part, dropout and ``transforms`` have other draws in each.
 
     Raises:
         InvalidInputError: The data cannot be trained on as declared.
@@ -68,27 +74,34 @@ def train(
     check_trainable(spec, splits)
     splits = _trained_on(splits, spec, seed=seed)
     device = splits.x_train.device
-    with global_stream(derive_seed("dropout", architecture.digest, seed), device):
-        run = TrainingRun(architecture, splits, spec, seed=seed, limits=limits, start=start)
+    start = ranks.shared(start)
+    state = None
+    if checkpoint is not None:
         begun = "" if start is None else digest_of(start)
-        if checkpoint is not None:
-            identity = identity_of(architecture, splits, spec, seed=seed, device=device, code=begun)
-            if (state := checkpoint.read(identity=identity)) is not None:
-                run.restore(state)
+        identity = identity_of(architecture, splits, spec, seed=seed, device=device, code=begun)
+        state = checkpoint.read(identity=identity)
+    state = ranks.shared(state)
+    with global_stream(derive_seed("dropout", architecture.digest, seed), device):
+        run = TrainingRun(architecture, splits, spec, seed=seed, limits=limits, start=start, ranks=ranks)
+        if state is not None:
+            run.restore(state)
         while not run.is_over:
             if prune is not None and run.n_done and prune(run.curves["val_loss"]):
                 run.problem = f"{PRUNED}: after epoch {run.n_done} of {spec.n_epochs} others had done better"
+            if not ranks.agreed(not run.problem):
                 break
             run.train_epoch()
+            run.is_over = ranks.agreed(run.is_over)  # clocks differ
             if checkpoint is not None and not run.problem and checkpoint.is_due(is_over=run.is_over):
                 checkpoint.write(run.state(), identity=identity)
             if on_epoch is not None and not run.problem:
                 on_epoch(run.curves["val_loss"])
+        is_fine = ranks.agreed(not run.problem)
     curves = {name: tuple(values) for name, values in run.curves.items()}
     common: dict[str, Any] = {"curve": curves.pop("val_loss"), "curves": curves}
-    if run.problem:
+    if not is_fine:
         return Outcome(status=run.problem, seconds=run.seconds, **common)
-    figures = _figures(run, splits, spec, limits)
+    figures = _figures(run, splits, spec, limits, ranks)
     figures["measures"] = {n: c[-1] for n, c in run.measure_curves.items() if c and c[-1] is not None}
     figures["measured_epochs"], figures["measure_problems"] = tuple(run.measured_epochs), run.measure_problems
     figures["measure_curves"] = {name: tuple(curve) for name, curve in run.measure_curves.items()}
@@ -117,7 +130,7 @@ def _trained_on(splits: Splits, spec: TrainSpec, *, seed: int) -> Splits:
     return replace(splits, x_train=chosen, y_train=y[at], w_train=None if w is None else w[at] / w[at].mean())
 
 
-def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec, limits: Limits) -> dict[str, Any]:
+def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec, limits: Limits, ranks: Ranks) -> dict[str, Any]:
     temperature = 1.0
     if spec.temperature_scaling:
         temperature = fitted_temperature(run.kept, splits.x_val, splits.y_val, limits=limits)
@@ -129,6 +142,8 @@ def _figures(run: TrainingRun, splits: Splits, spec: TrainSpec, limits: Limits) 
         "test": (splits.x_test, splits.y_test),
     }
     for part, (x, y) in parts.items():
-        loss, error = evaluate(run.kept, x, y, task=splits.task, loss=loss_kind, temperature=temperature, limits=limits)
+        loss, error = evaluate(
+            run.kept, x, y, task=splits.task, loss=loss_kind, temperature=temperature, limits=limits, ranks=ranks
+        )
         figures[f"{part}_loss"], figures[f"{part}_error"] = float(loss), float(error)
     return figures

@@ -13,9 +13,10 @@ from torch import nn
 
 from ..architectures import ArchitectureSpec
 from ..core.candidates import EPOCH_CURVES
-from ..core.identity import make_generator
+from ..core.device import mixed_type
+from ..core.identity import derive_seed, make_generator
 from ..core.inputs import is_plain
-from ..core.random_state import set_stream_state, stream_state
+from ..core.random_state import seed_stream, set_stream_state, stream_state
 from ..data import Splits
 from ..data.timm_pictures import transformed
 from ..study.train_spec import TrainSpec
@@ -26,6 +27,7 @@ from .limits import LIMITS, Limits
 from .metrics_in_training import measure_in_training
 from .networks import untrained
 from .optimizers import make_optimizer
+from .ranks import ALONE, Ranks
 from .recordings_in_training import record_in_training
 from .schedule import make_schedule
 from .weights import loss_weights
@@ -41,6 +43,7 @@ class TrainingRun:
         seed: Seed of this training.
         limits: How the work is cut up.
         start: Weights to begin from; None for its own initialisation.
+        ranks: The processes that train it together, all of which make such a run.
 
     Attributes:
         model: The network that is trained.
@@ -62,7 +65,9 @@ class TrainingRun:
         seed: int,
         limits: Limits = LIMITS,
         start: Mapping[str, torch.Tensor] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self._ranks, self._digest = ranks, architecture.digest
         self._start = time.perf_counter()
         self._splits, self._spec, self._seed, self._limits = splits, spec, seed, limits
         self._device = splits.x_train.device
@@ -73,8 +78,10 @@ class TrainingRun:
         self.model = untrained(architecture, splits, seed=seed, device=self._device)
         if start is not None:
             self.model.load_state_dict(start)
-        self._format = _memory_format(self.model, splits, limits)
+        is_mixed = mixed_type(self._device, spec.precision) is not None
+        self._format = memory_format(self.model, splits.input_shape, self._device, limits, is_mixed=is_mixed)
         self.model.to(memory_format=self._format)
+        self._wrapped = ranks.wrapped(self.model, splits.x_train[:2])
         self._average = None if spec.ema_decay is None else _average_of(self.model, spec.ema_decay)
         self.kept: nn.Module = self.model if self._average is None else self._average.module
         self._order, self._moves = stream("order of samples"), stream("augmentation")
@@ -133,6 +140,8 @@ class TrainingRun:
             n_outputs=self._splits.n_outputs,
             after_step=None if self._average is None else partial(self._average.update, self.model),
             limits=self._limits,
+            ranks=self._ranks,
+            wrapped=self._wrapped,
         )
 
     def _check_batches(self) -> None:
@@ -156,8 +165,11 @@ class TrainingRun:
         if spec.timm_transform is not None:
             seed = torch.randint(2**31, (), generator=self._moves, device=self._device)
             self._x_train.source.seed = int(seed)  # waits for the device, once an epoch
+        if self._ranks.rank:  # dropout of its own, which no state has to keep
+            seed_stream(derive_seed("dropout", self._digest, self._seed, self._ranks.rank, self.n_done), self._device)
         passed = self._steps.epoch(self._x_train, y_train, loss_weights(splits, y_train, spec))
-        evaluated = partial(evaluate, self.kept, task=splits.task, loss=loss, limits=self._limits)
+        self._ranks.same_buffers(self.model, *([] if self._average is None else [self.kept]))
+        evaluated = partial(evaluate, self.kept, task=splits.task, loss=loss, limits=self._limits, ranks=self._ranks)
         held_out = evaluated(splits.x_val, splits.y_val)
         figures = [held_out[0], passed[0], passed[1], held_out[1]]
         if spec.stop_train_error is not None:
@@ -178,6 +190,8 @@ class TrainingRun:
             self._record()
 
     def _measure(self) -> None:
+        if self._ranks.rank:
+            return
         self.kept.to(memory_format=torch.contiguous_format)  # as measures find any other network
         values, problems = measure_in_training(
             self.kept, self._splits, self._spec, y_train=self.y_train, seed=self._seed
@@ -189,6 +203,8 @@ class TrainingRun:
             curve.append(values[name])
 
     def _record(self) -> None:
+        if self._ranks.rank:
+            return
         self.kept.to(memory_format=torch.contiguous_format)
         found, problems = record_in_training(self.kept, self._splits, self._spec, y_train=self.y_train, seed=self._seed)
         self.kept.to(memory_format=self._format)
@@ -250,14 +266,25 @@ def _average_of(model: nn.Module, decay: float) -> Any:
     return ModelEmaV3(model, decay=decay)
 
 
-def _memory_format(model: nn.Module, splits: Splits, limits: Limits) -> torch.memory_format:
-    """Return in what order a network's weights are trained fastest with full precision.
+def memory_format(
+    model: nn.Module, input_shape: Any, device: torch.device, limits: Limits = LIMITS, *, is_mixed: bool
+) -> torch.memory_format:
+    """Return in what order a network's weights are trained fastest without loss of digits.
 
     Batch normalisation with the channels last loses three digits on the CPU: PyTorch adds up in float32 one by one.
+    With mixed precision these are lost anyhow, and convolutions in it want channels last on GPUs, too.
+
+    Args:
+        model: The network.
+        input_shape: Shape of an input.
+        device: Where it is trained.
+        limits: From which size on it is worth it on the CPU with full precision.
+        is_mixed: Whether it is trained with mixed precision.
     """
+    if is_mixed and any(isinstance(m, nn.Conv2d) for m in model.modules()):
+        return torch.channels_last
     is_normless = not any("norm" in type(m).__name__.lower() for m in model.modules())
-    if not is_plain(splits.input_shape):
+    if is_mixed or device.type != "cpu" or not is_normless or not is_plain(input_shape):
         return torch.contiguous_format
-    is_large = math.prod(splits.input_shape[1:]) >= limits.channels_last_numbers
-    on_cpu = splits.x_train.device.type == "cpu"
-    return torch.channels_last if on_cpu and is_large and is_normless else torch.contiguous_format
+    is_large = math.prod(input_shape[1:]) >= limits.channels_last_numbers
+    return torch.channels_last if is_large else torch.contiguous_format

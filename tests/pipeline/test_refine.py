@@ -174,3 +174,18 @@ def test_the_command_says_what_came_of_it(storage: StudyStorage, tmp_path: Path)
 def test_what_is_no_key_is_one_line(storage: StudyStorage, tmp_path: Path) -> None:
     done = run(tmp_path, "refine", "tiny", "--set", "epochs", OPTUNA_STORAGE=storage.url)
     assert (done.returncode, "--set must be KEY=VALUE" in done.stderr) == (2, True)
+
+
+def test_from_python_it_is_the_same_as_from_the_command_line(storage: StudyStorage) -> None:
+    found = ns.refine("tiny", rank=2, values={"train.epochs": 1}, name="by python", storage=storage.url, device="cpu")
+    arguments = ("--rank", "2", "--epochs", "1", "--name", "by command", "--storage", storage.url, "--device", "cpu")
+    done = run(Path(storage.url.removeprefix("sqlite:///")).parent, "refine", "tiny", *arguments)
+    assert done.returncode == 0, done.stderr
+    expected = read_result(storage, "by command")
+    assert [t.digest for t in found.trials] == [t.digest for t in expected.trials]
+    assert found.protocol["refine"]["finalists"] == expected.protocol["refine"]["finalists"]
+    assert ns.refine("tiny", rank=2, values={"train.epochs": 1}, name="by python", storage=storage.url).trials == (
+        found.trials
+    )
+    with pytest.raises(ns.InvalidInputError, match=r"refine cannot change 'train\.nothing'"):
+        ns.refine("tiny", values={"train.nothing": 1}, storage=storage.url)

@@ -7,20 +7,24 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from nas_sens.architectures.cnn import CNNSpec
 from nas_sens.architectures.fc import FCSpec
 from nas_sens.core.candidates import STATUS_OK
+from nas_sens.core.device import mixed_type
 from nas_sens.core.identity import make_generator
-from nas_sens.core.random_state import global_stream
+from nas_sens.core.random_state import CPU, global_stream
 from nas_sens.study.train_spec import TrainSpec
 from nas_sens.training import train
 from nas_sens.training.label_noise import noisy_labels
 from nas_sens.training.limits import Limits
 from nas_sens.training.optimizers import make_optimizer
 from nas_sens.training.schedule import make_schedule
+from nas_sens.training.training_run import memory_format
 
+CUDA = torch.device("cuda")
 FC = FCSpec(depth=1, width=16, init="he_normal")
 FULL = TrainSpec(epochs=1, optimizer="sgd", learning_rate=0.5, batch_size="full")
 TINY = 1e-30  # a learning rate that leaves the weights as they are
@@ -264,9 +268,34 @@ def test_a_large_training_set_is_gathered_batch_by_batch(digits):
     assert whole.curves["train_error"] == pytest.approx(parts.curves["train_error"])
 
 
-def test_mixed_precision_is_for_cuda_only(digits):
-    plain = train(FC, digits, TrainSpec(epochs=2), seed=1)
-    assert train(FC, digits, TrainSpec(epochs=2, precision="bfloat16"), seed=1).curve == plain.curve
+@pytest.mark.parametrize(
+    ("is_there", "precision", "is_used"),
+    [(True, "bfloat16", True), (True, "float16", False), (False, "bfloat16", False)],
+)
+def test_mixed_precision_on_the_cpu_is_bfloat16_where_it_has_that(digits, monkeypatch, is_there, precision, is_used):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: is_there, raising=False)
+    plain, spec = train(FC, digits, TrainSpec(epochs=2), seed=1), TrainSpec(epochs=2, precision=precision)
+    found = train(FC, digits, spec, seed=1)
+    assert (found.curve != plain.curve) == is_used
+    assert found.curve == pytest.approx(plain.curve, rel=0.02)
+    assert train(FC, digits, spec, seed=1).curve == found.curve
+    assert {v.dtype for v in found.state.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "batch_norm", "expected"),
+    [
+        *((CUDA, p, True, torch.channels_last) for p in ("bfloat16", "float16")),
+        (CUDA, "float32", False, torch.contiguous_format),
+        (CPU, "bfloat16", True, torch.channels_last),
+        (CPU, "float32", True, torch.contiguous_format),
+    ],
+)
+def test_convolutions_in_mixed_precision_have_the_channels_last(monkeypatch, device, precision, batch_norm, expected):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4) if batch_norm else nn.ReLU())
+    is_mixed = mixed_type(device, precision) is not None
+    assert memory_format(model, (3, 32, 32), device, is_mixed=is_mixed) == expected
 
 
 def test_random_streams_of_other_devices_are_left_alone(digits, monkeypatch, same_global_rng):
