@@ -103,6 +103,13 @@ def test_slow_ones_are_screened_and_the_trained_ones_are_measured(folder):
     for t in result.trials:
         assert 0.2 * width_of(t) <= t.figures["latency_ms"] <= 3.2
         assert t.figure_sds["latency_ms"] >= 0
+    kept = latencies()
+    measured = {row["digest"]: row["ms"] for row in kept["rows"]}
+    assert {t.digest: t.figures["latency_ms"] for t in result.trials}.items() <= measured.items()
+    fitted = {row["digest"] for row in kept["rows"][: kept["n_fitted"]]}
+    later = set(measured) - fitted
+    assert {t.digest for t in result.trials} & later, "none had been measured before it was chosen"
+    assert later <= {c.digest for c in result.candidates if c.is_ok}, "only what was chosen"
     ok = [c for c in result.candidates if c.is_ok]
     assert all(c.measures["latency_ms"] > 0 for c in ok)
     assert len({width_of(c) for c in ok}) >= 8, "nothing that is fast is left out"
