@@ -31,7 +31,7 @@ SAME: dict[str, Case] = {
     "small batches": (FC, {"batch_size": 2, "samples": 11}),
     "one at a time": (FC, {"batch_size": 1, "samples": 5}),
     "all at once": (FC, {"batch_size": "full"}),
-    "lbfgs": (FC, {"epochs": 1, "batch_size": "full", "optimizer": "lbfgs", "learning_rate": 0.01}),
+    "lbfgs": (FC, {"epochs": 1, "batch_size": "full", "optimizer": "lbfgs", "learning_rate": 1.0}),
     "moved and mixed": (IMAGES, {"augmentation": ("translation", "flip", "rotation"), **MIXED}),
     "mixed batch by batch": (IMAGES, {**MIXED, "label_smoothing": 0.1}),
     "weighted": (FC, {"class_weights": tuple(0.5 + i for i in range(10)), "ema_decay": 0.9}),
