@@ -14,6 +14,7 @@ from torchvision import datasets as torchvision_datasets
 
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.data import DataSpec, load_data
+from nas_sens.data.pictures import Pictures
 
 RNG = np.random.default_rng(0)
 PARTS = ("train", "val", "test")
@@ -195,6 +196,22 @@ def encoded(n, form="PNG"):
     for file in files:
         Image.fromarray(RNG.integers(0, 256, (4, 6, 3), dtype=np.uint8)).save(file, format=form)
     return [file.getvalue() for file in files]
+
+
+@pytest.mark.parametrize("size", [None, (5, 3)])
+def test_hugging_face_pictures_are_the_same_streamed(tmp_path, size):
+    hf = hugging_face()
+    hub_pictures(hf, encoded(24)).save_to_disk(str(tmp_path / "d"))
+    there, streamed = (
+        load_data(DataSpec(name=f"hf:{tmp_path}/d", image_size=size, standardize=True, load=load, workers=0))
+        for load in ("memory", "stream")
+    )
+    assert isinstance(streamed.x_train, Pictures)
+    assert streamed.x_train.is_streamed
+    assert streamed.content == there.content != ""
+    for part in ("train", "val", "test"):
+        torch.testing.assert_close(getattr(streamed, f"x_{part}")[:], getattr(there, f"x_{part}")[:], rtol=0, atol=0)
+        assert torch.equal(getattr(streamed, f"y_{part}"), getattr(there, f"y_{part}"))
 
 
 def test_hugging_face_splits_are_parts_by_name_and_copies_are_told(tmp_path):
