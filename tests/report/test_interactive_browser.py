@@ -64,7 +64,11 @@ def test_figures_answer_ask_nobody_and_can_be_read_by_everybody(path, width, dar
         assert label == "FLOPs of one input"
         assert shown == flops
         page.mouse.move(x + 1, y + 1)
-        page.get_by_text(re.compile(r"^1\. (fc|cnn)-.*")).wait_for()  # in the box beside the pointer
+        box = page.get_by_text(re.compile(r"^1\. (fc|cnn)-.*"))  # beside the pointer
+        box.wait_for()
+        place = box.bounding_box()
+        assert place is not None
+        assert place["x"] + place["width"] <= width
         page.mouse.click(x, y)
         page.wait_for_function("location.hash !== ''")
         assert page.evaluate("location.hash") == "#rank-1"

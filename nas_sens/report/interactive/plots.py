@@ -156,7 +156,7 @@ def _figure(**more: Any) -> Any:
 
 def _add_box(plot: Any, renderers: list[Any]) -> None:
     """Let a box tell of the network under the pointer, and a click go to its row."""
-    tooltips = '<div style="max-width:20rem;white-space:normal"><b>@rank. @name</b><br>@told</div>'
+    tooltips = '<div style="max-width:min(20rem,42vw);white-space:normal"><b>@rank. @name</b><br>@told</div>'
     plot.add_tools(HoverTool(renderers=renderers, tooltips=tooltips), TapTool(renderers=renderers))
 
 
