@@ -44,6 +44,16 @@ def test_nothing_is_cheaper_and_better_than_what_is_on_the_front(pairs):
     assert [costs[i] for i in on] == sorted(costs[i] for i in on)
 
 
+@pytest.mark.parametrize(("is_maximized", "first"), [(True, "width"), (False, "init")])
+def test_what_makes_the_best_counts_and_not_what_makes_the_worst(is_maximized, first):
+    rng = np.random.default_rng(0)
+    rows = [{"width": int(w), "init": str(i)} for w, i in rng.integers(10, size=(300, 2))]
+    values = [5.0 * (r["width"] == 9) - 5.0 * (r["init"] == "0") + float(rng.normal()) for r in rows]
+    found = importances(rows, values, is_maximized=is_maximized)
+    assert found is not None
+    assert found[0].name == first
+
+
 def test_latency_is_a_cost_where_all_have_it():
     networks = [trained(i, figures={"latency_ms": 1.5 + i}) for i in range(3)]
     assert [c.key for c in costs_of(networks)] == ["params", "flops", "latency"]
