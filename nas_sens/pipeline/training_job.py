@@ -270,7 +270,7 @@ def _store(
                 Path(folder), architecture, best.state, spec=spec, record=record, splits=session.splits
             )
             artifacts |= picture_file(Path(folder), session, architecture, record)
-            artifacts |= mistakes_file(Path(folder), best, spec=spec, splits=session.splits)
+            artifacts |= mistakes_file(Path(folder), best, spec=spec, splits=session.splits, say=log.say)
         artifacts[FILENAME] = Path(folder) / FILENAME
         artifacts[FILENAME].write_text(log.text(), encoding="utf-8")
         return session.storage.finish(spec.name, claim, record, artifacts)

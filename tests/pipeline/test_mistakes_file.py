@@ -9,9 +9,11 @@ import pytest
 import nas_sens as ns
 from nas_sens.cli.main import main
 from nas_sens.core.mistakes import FILENAME, Mistakes
+from nas_sens.pipeline.mistakes_file import mistakes_file
 from nas_sens.results.mistakes import read_mistakes
 from nas_sens.results.search_result import read_result
 from nas_sens.storage.study_storage import StudyStorage
+from nas_sens.training import Outcome
 from tests.tiny_study import tiny, url
 
 
@@ -54,3 +56,12 @@ def test_a_regression_has_none(tmp_path):
     ns.search(tiny(data=ns.DataSpec(name="diabetes", train_samples=60)), storage=url(tmp_path))
     storage = StudyStorage(url(tmp_path), must_exist=True)
     assert read_mistakes(storage, read_result(storage, "tiny")) == ""
+
+
+def test_a_network_that_cannot_be_loaded_again_is_kept_without_and_its_log_says_so(tmp_path):
+    said: list[str] = []
+    spec = tiny()
+    assert mistakes_file(tmp_path, Outcome(), spec=spec, splits=ns.load_data(spec.data), say=said.append) == {}
+    [line] = said
+    assert line.startswith(f"{FILENAME} is not kept: ")
+    assert "has no config.json" in line
