@@ -16,9 +16,11 @@ Part = tuple[str, list[int], int]  # kind, shape of the output without samples, 
 
 
 def outline(architecture: ArchitectureSpec, input_shape: InputShape, n_outputs: int) -> list[Part]:
-    """Return the parts of a network that have no parts themselves, as they are called; without computing anything.
+    """Return the parts of a network as they are called, without computing anything.
 
-    A part that is called twice has its parameters at the first call only.
+    A part is a module that has none itself, or parameters of its own: a normalisation comes before the activation that
+    it holds, a whole network behind all that it holds. What is called twice has its parameters at the first call only;
+    what is never called is left out.
 
     Args:
         architecture: What it is built from.
@@ -31,15 +33,21 @@ def outline(architecture: ArchitectureSpec, input_shape: InputShape, n_outputs: 
     model = architecture.skeleton(input_shape, n_outputs).eval()
     parts: list[Part] = []
     seen: set[int] = set()
+    places: list[int] = []  # of the normalisations that are under way
+
+    def reserve(_: nn.Module, __: Any) -> None:
+        places.append(len(parts))
 
     def note(module: nn.Module, _: Any, output: Any) -> None:
+        place = places.pop() if _holds_no_other_parameters(module) else len(parts)
         if len(parts) < MOST:
-            n_params = 0 if id(module) in seen else sum(p.numel() for p in module.parameters(recurse=False))
-            parts.append((_kind(module), _shape(output), n_params))
+            n_params = 0 if id(module) in seen else _n_own(module)
+            parts.insert(place, (_kind(module), _shape(output), n_params))
         seen.add(id(module))
 
-    leaves = [m for m in model.modules() if not any(True for _ in m.children())]
-    hooks = [leaf.register_forward_hook(note) for leaf in leaves]
+    shown = [m for m in model.modules() if _n_own(m) or not any(True for _ in m.children())]
+    hooks = [m.register_forward_hook(note) for m in shown]
+    hooks += [m.register_forward_pre_hook(reserve) for m in shown if _holds_no_other_parameters(m)]
     try:
         with torch.no_grad():
             called_with(model, example_of(shape_from(input_shape), 1, device="meta"))
@@ -47,6 +55,14 @@ def outline(architecture: ArchitectureSpec, input_shape: InputShape, n_outputs: 
         for hook in hooks:
             hook.remove()
     return parts
+
+
+def _n_own(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters(recurse=False))
+
+
+def _holds_no_other_parameters(module: nn.Module) -> bool:
+    return _n_own(module) == sum(p.numel() for p in module.parameters())
 
 
 def _kind(module: nn.Module) -> str:
