@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 FLOORS := .venv-floors
 
-.PHONY: search test test-all test-processors floors lint house docs docs-version screenshots notebooks bench servers
+.PHONY: search test test-all test-processors floors lint house schemas docs docs-version screenshots notebooks bench servers
 
 search: $(VENV)/.installed
 	$(BIN)/nas-sens search studies/quickstart.toml
@@ -34,6 +34,11 @@ floors: $(FLOORS)/.installed
 
 lint: $(VENV)/.installed-dev
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+# JSON schemas of study files, for editors: a test tells when they are not those of the classes any more.
+schemas: $(VENV)/.installed-dev
+	$(BIN)/nas-sens schema study > schemas/study.json
+	$(BIN)/nas-sens schema search_space > schemas/search_space.json
 
 # Rooms of the package, their levels and the arrows between them.
 house: $(VENV)/.installed-dev

@@ -40,7 +40,7 @@ class WorkersDisplay:
                 Live(
                     best=now.best,
                     running="" if first is None else first.training.description,
-                    step=_note(now),
+                    step="" if first is None else _note(now),
                     curve=() if first is None else first.curve,
                     seconds_left=now.seconds_left,
                 )

@@ -158,8 +158,8 @@ def test_a_watch_tells_the_best_what_runs_and_when_it_will_be_over() -> None:
     watch.advance(1)
     clock[0] = 2.0
     live = watch.live(done, [], 3)
-    assert live.best == "val_error 40.00 %, val_loss 0.75: fc depth=1"
-    assert (live.running, live.step, live.curve) == ("fc depth=2", "epoch 1 of 4", (0.7,))
+    assert live.best == "val_error 40.00 %, val_loss 0.75: fc-d1"
+    assert (live.running, live.step, live.curve) == ("fc-d2", "epoch 1 of 4", (0.7,))
     assert live.seconds_left == pytest.approx(6 + 2 * 8, rel=0.01)
     watch.end()
     clock[0] = 7.0  # choosing took five seconds

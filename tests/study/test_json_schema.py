@@ -33,7 +33,7 @@ def test_the_committed_schema_is_the_one_that_the_classes_make(kind: str) -> Non
     schema = schemas()[kind]
     jsonschema.Draft202012Validator.check_schema(schema)
     committed = json.loads((bundled_folder("schemas") / f"{kind}.json").read_text(encoding="utf-8"))
-    assert committed == schema, f"nas-sens schema {kind} > schemas/{kind}.json"
+    assert committed == schema, "run: make schemas"
 
 
 @pytest.mark.parametrize(("kind", "path"), FILES, ids=lambda v: v.stem if isinstance(v, Path) else v)
