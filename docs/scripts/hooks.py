@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         "reference/*": ["reference/index.md", *({title: list(pages)} for title, pages in sections.items())],
     }
     config.nav = _filled(config.nav, contents)
+    if "MIKE_DOCS_VERSION" in os.environ:  # mike builds: readers choose among versions, whose list lies beside the site
+        config.extra["version"] = {"provider": "mike"}
     return config
 
 

@@ -201,6 +201,24 @@ def study_minutes() -> str:
     return f"{measured('study_times', 'minutes'):.0f}"
 
 
+def side_by_side_table() -> str:
+    """Return how many of the epochs of TPE with MedianPruner methods need for the same, on Optuna studies."""
+    rows = []
+    for budget in (5, 10, 20):
+        for key, name in (("sampler", "`SensitivitySampler`"), ("pruner", "`SensitivityPruner`")):
+            cells = []
+            for task in ("fashion", "series", "table"):
+                found = measured("optuna_side_by_side", "tasks", task, f"budget_{budget}_trainings", key)
+                share, (low, high) = found["epochs_for_the_same"], found["interval"]
+                cells.append(f"{_or_none(share) or '–'} ({_or_none(low)}–{_or_none(high)})" if low or share else "–")
+            rows.append([f"{budget} full trainings" if key == "sampler" else "", name, *cells])
+    return _table(["budget of TPE + MedianPruner", "method", "Fashion-MNIST", "series", "digits"], rows)
+
+
+def _or_none(share: float | None) -> str:
+    return "" if share is None else fixed(share)
+
+
 def light_questions() -> list[tuple[str, str]]:
     """Return the questions of a report, and what decides each."""
     from nas_sens.report.lights import AGREE, BETTER, BEYOND
@@ -240,6 +258,7 @@ MACROS: tuple[Callable[..., Any], ...] = (
     table1,
     published_points,
     study_minutes,
+    side_by_side_table,
     light_questions,
     light_words,
 )

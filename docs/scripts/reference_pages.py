@@ -50,7 +50,6 @@ def _metric_page(name: str) -> str:
         ]
         parts = [f"::: {getattr(ns, n).__module__}.{n}" for n in public]
         return f"# {name}\n\n" + plain(module.__doc__ or "") + "\n\n" + "\n\n".join(parts) + "\n"
-    function = record.function
     needs = ["labels"] if record.needs_labels else []
     needs += [record.requirements] if record.requirements else []
     table = [
@@ -61,7 +60,8 @@ def _metric_page(name: str) -> str:
         ("On the example", _example_values()[name]),
     ]
     rows = "\n".join(f"| **{k}** | {cell(plain(v))} |" for k, v in table)
-    public = f"nas_sens.{name}" if getattr(ns, name, None) is function else f"{function.__module__}.{name}"
+    function = getattr(ns, name, record.function)  # the public one, whose docstring has the equation
+    public = f"nas_sens.{name}" if hasattr(ns, name) else f"{function.__module__}.{name}"
     return f"""# {name}
 
 | | |

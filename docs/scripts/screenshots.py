@@ -26,8 +26,8 @@ from playwright.sync_api import BrowserContext, sync_playwright
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "assets" / "screenshots"
 WORK = ROOT / "build" / "screenshots"
-HEIGHT, MOST_BYTES = 900, 300_000
-WIDTHS = (1400, 400)
+MOST_BYTES = 300_000
+SIZES = {1400: 720, 400: 900}  # a laptop and a phone
 PAGES = {"start": "start.html", "concepts": "concepts.html", "metric": "reference/metrics/output_sensitivity.html"}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
@@ -43,10 +43,11 @@ def shoot(context: BrowserContext, name: str, address: str) -> None:
     page = context.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": HEIGHT})
+    for width, height in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
         page.goto(address, wait_until="load")
-        page.wait_for_timeout(1500)  # pages of the dashboard fetch their study when they are there
+        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(3000 if "/studies/" in address else 500)  # the dashboard fetches and draws its study
         picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(256, dither=Image.Dither.NONE)
         # A grey of three bytes 88 would be found by a search for marks of unfinished work, whose letters these are.
         picture.putpalette([87 if v == 88 else v for v in picture.getpalette() or []])
@@ -73,7 +74,7 @@ def dashboard(storage: str) -> Iterator[str]:
         assert process.stdout is not None
         address = re.search(r"http://\S+", process.stdout.readline())
         assert address is not None
-        yield address[0].rstrip("/") + "/studies/1"
+        yield address[0].rstrip("/") + "/studies/1/note"
     finally:
         process.terminate()
         process.wait(timeout=30)
