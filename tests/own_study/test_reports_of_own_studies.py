@@ -155,7 +155,7 @@ def test_without_a_pruner_of_ours_there_is_no_verdict_but_all_else(tmp_path):
         add(study, i, float(i))
     page = page_of(url)
     assert "It cannot be told: no trained network was selected by S" in _text(page)
-    assert page.count("<svg") == 4  # S and size, all candidates, the best so far
+    assert page.count("<svg") == 6  # cost and progress without scripts, S and size, all candidates, the best so far
 
 
 def test_several_objectives_are_as_many_figures(tmp_path):
