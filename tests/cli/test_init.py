@@ -127,4 +127,5 @@ def test_more_time_buys_more_of_everything() -> None:
     for key in ("n_candidates", "epochs", "top_k"):
         values = [getattr(s, key) for s in found]
         assert values == sorted(values)
+    assert all(s.score_seconds < 0.3 * s.seconds for s in found)
     assert [0.8 < s.seconds / (60 * m) <= 1 for s, m in zip(found, (2, 5, 10, 30, 120), strict=True)] == [True] * 5
