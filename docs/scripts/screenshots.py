@@ -47,7 +47,9 @@ def shoot(context: BrowserContext, name: str, address: str) -> None:
         page.set_viewport_size({"width": width, "height": height})
         page.goto(address, wait_until="load")
         page.wait_for_load_state("networkidle")
-        page.wait_for_timeout(3000 if "/studies/" in address else 500)  # the dashboard fetches and draws its study
+        if "/studies/" in address:  # the dashboard fetches its study, then draws it
+            page.wait_for_selector("text=How to read the trials", timeout=60_000)
+        page.wait_for_timeout(1000)
         picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(256, dither=Image.Dither.NONE)
         # A grey of three bytes 88 would be found by a search for marks of unfinished work, whose letters these are.
         picture.putpalette([87 if v == 88 else v for v in picture.getpalette() or []])
@@ -74,7 +76,7 @@ def dashboard(storage: str) -> Iterator[str]:
         assert process.stdout is not None
         address = re.search(r"http://\S+", process.stdout.readline())
         assert address is not None
-        yield address[0].rstrip("/") + "/studies/1/note"
+        yield address[0]  # the note of the only study
     finally:
         process.terminate()
         process.wait(timeout=30)
