@@ -80,7 +80,7 @@ def test_search_does_the_main_job(folder: Path, searched: subprocess.CompletedPr
     assert "\r" not in searched.stderr  # plain lines where stderr is no terminal
     assert "nas-sens export mini --rank 1" in searched.stderr
     assert (folder / "nas_sens.db").is_file()
-    assert len(list((folder / "nas_sens_artifacts").iterdir())) == 5 * 3  # weights, configuration, log, mistakes, picture
+    assert len(list((folder / "nas_sens_artifacts").iterdir())) == 5 * 3  # and log, mistakes, picture
     assert "mini" in (folder / "mini_report.html").read_text(encoding="utf-8")
 
 
