@@ -134,8 +134,11 @@ def _artifacts(url: str, given: str | None) -> Finding:
     from ..storage.artifact_check import check_writable
     from ..storage.artifact_places import place_of
     from ..storage.artifacts import Artifacts
+    from ..storage.opening import parse_url
     from ..storage.url import default_artifacts
 
+    if given is None:
+        parse_url(url, hide_password(url))
     artifacts = Artifacts(place_of(given if given is not None else default_artifacts(url)))
     check_writable(artifacts)
     is_new = artifacts.folder is not None and not artifacts.folder.exists()

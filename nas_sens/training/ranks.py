@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -88,16 +88,16 @@ class Ranks:
         """Return which of ``n`` samples this process evaluates; none where there are fewer than processes."""
         return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
 
-    def wrapped(self, model: nn.Module, x: torch.Tensor) -> nn.Module:
+    def wrapped(self, model: nn.Module, x: Callable[[], torch.Tensor]) -> nn.Module:
         """Return the network as it is trained: where there are several, its gradients become those of all.
 
         Args:
             model: The network.
-            x: A few inputs, by which it is found out whether a pass uses all parameters.
+            x: Gives a few inputs, by which it is found out whether a pass uses all parameters.
         """
         if self.size == 1:
             return model
-        return nn.parallel.DistributedDataParallel(model, find_unused_parameters=_has_unused(model, x))
+        return nn.parallel.DistributedDataParallel(model, find_unused_parameters=_has_unused(model, x()))
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         """Return the sum of a tensor over all processes, in place."""

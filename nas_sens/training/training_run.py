@@ -81,7 +81,7 @@ class TrainingRun:
         is_mixed = mixed_type(self._device, spec.precision) is not None
         self._format = memory_format(self.model, splits.input_shape, self._device, limits, is_mixed=is_mixed)
         self.model.to(memory_format=self._format)
-        self._wrapped = ranks.wrapped(self.model, splits.x_train[:2])
+        self._wrapped = ranks.wrapped(self.model, lambda: splits.x_train[:2])
         self._average = None if spec.ema_decay is None else _average_of(self.model, spec.ema_decay)
         self.kept: nn.Module = self.model if self._average is None else self._average.module
         self._order, self._moves = stream("order of samples"), stream("augmentation")

@@ -95,11 +95,14 @@ def test_cards_are_what_they_were_meant_to_be(text: str) -> None:
     assert not re.search(r"<img|<script|\]\(|\*\*|\|b\|", body)
 
 
+OWN_SCRIPTS = render_report(name="a", protocol={}, candidates=[], trained=[]).count("<script")
+
+
 def test_reports_and_notes_hold_texts_only() -> None:
     for text in HOSTILE:
         page = render_report(name=text, protocol={"data": {"name": text}}, candidates=[], trained=[])
         assert "<img" not in page
-        assert "<script" not in page
+        assert page.count("<script") == OWN_SCRIPTS
         protocol = {s: {"name": text} for s in ("search_space", "data", "score", "search", "select", "train")}
         result = SearchResult(name=text, protocol={**protocol, "description": text}, candidates=(), trials=())
         note = notes(result)[None]

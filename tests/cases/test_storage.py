@@ -109,7 +109,7 @@ def test_a_search_that_is_killed_behind_an_upload_leaves_nothing_once_it_is_done
     assert killed.returncode == -signal.SIGKILL
     place = tmp_path / "a_artifacts"
     left = files(place)
-    assert len(left) == 3
+    assert len(left) == 5  # weights, configuration, log, mistakes and drawing of one training
     database = StudyStorage(url(tmp_path))
     (trial,) = [t for t in database.rdb.get_all_trials(database.study_id("tiny")) if t.state.name == "RUNNING"]
     assert database.fail_worker("tiny", trial.user_attrs["worker"]) == 1
@@ -117,8 +117,8 @@ def test_a_search_that_is_killed_behind_an_upload_leaves_nothing_once_it_is_done
     result = ns.search(SHORT, storage=url(tmp_path), progress=told)
     assert len(result.trials) == 3
     assert not left & files(place)
-    assert len(files(place)) == 9
-    assert "3 artifacts that killed workers had left were removed" in told.texts
+    assert len(files(place)) == 15
+    assert "5 artifacts that killed workers had left were removed" in told.texts
 
 
 @pytest.mark.parametrize(("gone", "n"), [("folder", 3), ("one", 1), ("none", 0)])

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import nas_sens as ns
+from nas_sens.architectures import FAMILIES
 from nas_sens.cli.main import main
 from nas_sens.core.toml_reader import read_toml
 
@@ -112,3 +113,5 @@ def forget_modules(folder: Path) -> None:
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
+            for family in [f for f in FAMILIES.table() if f.startswith(f"{name}:")]:
+                FAMILIES.unregister(family)

@@ -24,6 +24,7 @@ from nas_sens.study.proposal import Proposal
 from nas_sens.study.score_spec import ScoreSpec
 from nas_sens.study.search_space import SearchSpace
 from nas_sens.training.evaluation import evaluate
+from nas_sens.training.limits import Limits
 from tests.example_specs import SHAPE, example
 from tests.fake_device import DEVICE, Watch, fake_device
 
@@ -153,7 +154,8 @@ def test_evaluation_in_training_does_not_wait(spec, has_float64):
         model = spec.build(SHAPE, K, generator=make_generator("weights", device=DEVICE), device=DEVICE)
         watch.reads.clear()
         x, y = torch.rand((N, *SHAPE), device=DEVICE), torch.arange(N, device=DEVICE) % K
-        loss, error = evaluate(model, x, y, task="classification", loss="cross_entropy", batch_size=5)
+        limits = Limits(evaluation_batch=5)
+        loss, error = evaluate(model, x, y, task="classification", loss="cross_entropy", limits=limits)
         assert {loss.dtype, error.dtype} == {torch.float64}
         assert {loss.device.type, error.device.type} == {DEVICE.type if has_float64 else "cpu"}
         assert not (has_float64 and watch.reads)

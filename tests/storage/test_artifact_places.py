@@ -44,7 +44,7 @@ def test_a_study_remembers_its_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert ns.load_model(url(tmp_path), "tiny") is not None
     ns.search(tiny(**ONE), storage=url(tmp_path), top_k=2)
-    assert len(list((tmp_path / "nets").iterdir())) == 2 * 3
+    assert len(list((tmp_path / "nets").iterdir())) == 2 * 5
     assert not (tmp_path / "a_artifacts").exists()
 
 

@@ -124,7 +124,7 @@ def test_notes_of_a_user_stay_and_ours_are_written_anew(folder: Path, capsys: py
     best = min((t for t in study.trials if "val_loss" in t.user_attrs), key=lambda t: t.user_attrs["val_loss"])
     assert "Rank 1 of `stored`" in note(best.number)
     plots = [k for k in study._storage.get_study_system_attrs(study._study_id) if "plot_data" in k]
-    assert plots == ["dashboard:plot_data:sensitivity-against-loss:0"]
+    assert sorted(plots) == [f"dashboard:plot_data:{x}-against-loss:0" for x in ("sensitivity", "size")]
 
 
 def test_notes_that_cannot_be_written_are_only_told(

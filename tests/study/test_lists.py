@@ -125,7 +125,7 @@ def test_texts_and_figures_know_lists():
 
 
 def test_the_page_on_search_spaces_declares_what_it_says(tmp_path):
-    page = (Path(ns.__file__).parents[1] / "docs" / "search_spaces.md").read_text()
+    page = (Path(ns.__file__).parents[1] / "docs" / "guides" / "search_spaces.md").read_text()
     written = re.findall(r"^\| `((?:width|widths|depths|depth) = .+?)` \|", page, re.MULTILINE)
     assert len(written) == 6
     for line in written:
