@@ -103,8 +103,9 @@ class Registry(Generic[T]):
         self._table = None
 
     def unregister(self, name: str) -> None:
-        """Forget what was registered in this process under a name; nothing happens if nothing was."""
+        """Forget what was registered, or found in a module, in this process by a name; nothing if nothing was."""
         self._registered.pop(name, None)
+        self._coded.pop(name, None)
         self._table = None
 
     def _add(self, table: dict[str, T], thing: Any, where: str) -> None:

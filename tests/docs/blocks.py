@@ -113,5 +113,5 @@ def forget_modules(folder: Path) -> None:
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
-            for family in [f for f in FAMILIES.table() if f.startswith(f"{name}:")]:
-                FAMILIES.unregister(family)
+            for own in vars(module):
+                FAMILIES.unregister(f"{name}:{own}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nas_sens.core.user_code import FOLDERS
 from tests.docs.blocks import PAGES, ROOT, Block, blocks_of, forget_modules, run
 
 BLOCKS = {page: blocks_of(page) for page in PAGES}
@@ -32,6 +33,7 @@ def test_what_a_page_shows_typed_can_be_typed(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delenv("OPTUNA_STORAGE", raising=False)
+    monkeypatch.setenv(FOLDERS, "")  # folders of a page's own code are forgotten with it
     names: dict[str, object] = {"__name__": "page"}
     n_run = 0
     try:
