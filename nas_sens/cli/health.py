@@ -131,15 +131,17 @@ def _database(url: str) -> Finding:
 
 
 def _artifacts(url: str, given: str | None) -> Finding:
+    from sqlalchemy.exc import SQLAlchemyError
+
     from ..storage.artifact_check import check_writable
     from ..storage.artifact_places import place_of
     from ..storage.artifacts import Artifacts
-    from ..storage.opening import parse_url
     from ..storage.url import default_artifacts
 
-    if given is None:
-        parse_url(url, hide_password(url))
-    artifacts = Artifacts(place_of(given if given is not None else default_artifacts(url)))
+    try:
+        artifacts = Artifacts(place_of(given if given is not None else default_artifacts(url)))
+    except (SQLAlchemyError, ValueError):  # the database's own line says what is wrong with its URL
+        return Finding("artifacts", False, "beside a database whose URL cannot be read", "give its URL, or --artifacts")
     check_writable(artifacts)
     is_new = artifacts.folder is not None and not artifacts.folder.exists()
     return Finding("artifacts", True, f"{artifacts.place}: {'made when it is needed' if is_new else 'writable'}")
