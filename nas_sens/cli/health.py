@@ -139,9 +139,10 @@ def _artifacts(url: str, given: str | None) -> Finding:
     from ..storage.url import default_artifacts
 
     try:
-        artifacts = Artifacts(place_of(given if given is not None else default_artifacts(url)))
+        place = given if given is not None else default_artifacts(url)
     except (SQLAlchemyError, ValueError):  # the database's own line says what is wrong with its URL
         return Finding("artifacts", False, "beside a database whose URL cannot be read", "give its URL, or --artifacts")
+    artifacts = Artifacts(place_of(place))
     check_writable(artifacts)
     is_new = artifacts.folder is not None and not artifacts.folder.exists()
     return Finding("artifacts", True, f"{artifacts.place}: {'made when it is needed' if is_new else 'writable'}")
