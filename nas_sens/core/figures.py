@@ -65,6 +65,8 @@ FIGURES: tuple[Figure, ...] = (
 )
 BY_NAME = {figure.name: figure for figure in FIGURES}
 KNOWN = frozenset(BY_NAME)
+# By a curve of validation inputs that of the training set, which is drawn beside it.
+OF_TRAINING = {"val_loss": "train_loss", "val_error": "train_error"}
 ERRORS = frozenset(f.name for f in FIGURES if f.unit == "error")  # which are printed in per cent
 OUTCOMES = tuple(f.name for f in FIGURES if f.seeds == "mean_and_sd")  # losses and errors of what is not trained on
 HEADLINES = tuple(f for f in FIGURES if f.is_headline)

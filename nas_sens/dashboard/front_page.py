@@ -25,7 +25,7 @@ def front_page(result: SearchResult) -> list[str]:
 def _answer(found: Answer) -> list[str]:
     if found.hero is None:
         return []
-    figures = markdown_text(" · ".join((found.hero.figure, *found.hero.facts)))
+    figures = markdown_text(found.hero.reached)
     lines = [f"## {figures} — {markdown_text(found.hero.name)}", markdown_text(found.hero.on)]
     if found.hero.export is not None:
         lines.append(f"Take it: {markdown_code(found.hero.export)}")

@@ -20,7 +20,8 @@ def _make(
     input_shape: list[int],
     num_classes: int,
     in_chans: int | None = None,
-    **per_input: bool,
+    unit_norm: bool = False,
+    unit_variance: bool = False,
 ) -> nn.Module:
     shape = tuple(input_shape) if in_chans is None else (in_chans, *input_shape[1:])
     spec = load_spec(architecture)
@@ -30,7 +31,7 @@ def _make(
     else:
         model = spec.build(shape, num_classes)
     model.num_classes = num_classes  # type: ignore[assignment]  # timm reads it
-    return prepare_each_input(model, next((key for key, is_asked in per_input.items() if is_asked), ""))
+    return prepare_each_input(model, "unit_norm" if unit_norm else "unit_variance" if unit_variance else "")
 
 
 @register_model

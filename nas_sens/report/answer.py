@@ -38,7 +38,7 @@ class Answer:
         Args:
             more: Options that every command needs, such as `` --storage URL``.
         """
-        lines = [] if self.hero is None else [" · ".join((self.hero.figure, *self.hero.facts)) + f" — {self.hero.name}"]
+        lines = [] if self.hero is None else [f"{self.hero.reached} — {self.hero.name}"]
         for light in self.lights:
             lines.append(f"{light.question} {WORDS[light.colour].capitalize()}. {light.answer}")
             if light.command:

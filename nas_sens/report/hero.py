@@ -45,9 +45,14 @@ class Hero:
     network: TrainedCandidate
 
     @property
+    def reached(self) -> str:
+        """Its figure, size and speed."""
+        return " · ".join((self.figure, *self.facts))
+
+    @property
     def line(self) -> str:
         """All in one line."""
-        return f"{' · '.join((self.figure, *self.facts))} — {self.description}".replace(NARROW, " ")
+        return f"{self.reached} — {self.description}".replace(NARROW, " ")
 
 
 def hero(

@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..core.candidates import TrainedCandidate
+from ..core.figures import OF_TRAINING
 from .figure_style import CONTROL_COLOUR, SELECTED_COLOUR, add_legend, render_svg, set_log_axis
 from .shown_figures import ShownFigure
 from .text import Wording
 
 _SIZE = (4.6, 2.9)  # inches: beside the answer it is small, and its text must not be
-_TRAINING = {"val_loss": "train_loss", "val_error": "train_error"}
 
 
 def hero_curve(best: TrainedCandidate, figure: ShownFigure, wording: Wording, *, step: str) -> str | None:
@@ -28,7 +28,7 @@ def hero_curve(best: TrainedCandidate, figure: ShownFigure, wording: Wording, *,
     values = np.array(best.curve, dtype=np.float64)
     if best.curve_of != figure.key or not np.isfinite(values).any():
         return None
-    beside = np.array(best.curves.get(_TRAINING.get(figure.key, ""), ()), dtype=np.float64)
+    beside = np.array(best.curves.get(OF_TRAINING.get(figure.key, ""), ()), dtype=np.float64)
     is_log = figure.kind == "loss" and bool((values[np.isfinite(values)] > 0).all())
     unit = {"loss": wording.loss_unit, "error": "fraction"}.get(figure.kind, "")
 

@@ -88,7 +88,7 @@ def html(result: SearchResult) -> str:
     counts = f"{len(result.candidates):,} candidates, {n_ok} trained networks"
     if found.hero is None:
         return f"<p><b>{escape(result.name)}</b>: {counts}</p>"
-    head = f"{' · '.join((found.hero.figure, *found.hero.facts))} — {found.hero.name}"
+    head = f"{found.hero.reached} — {found.hero.name}"
     lights = "".join(
         f"<li>{escape(light.question)} <b>{escape(WORDS[light.colour].capitalize())}.</b> {escape(light.answer)}</li>"
         for light in found.lights

@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from ..core.candidates import TrainedCandidate
-from ..core.figures import BY_NAME
+from ..core.figures import BY_NAME, OF_TRAINING
 from .drawing import Block, blocks
 from .figure_style import CONTROL_COLOUR, INK, SELECTED_COLOUR
 from .numbers_as_text import number
 
 _WIDTH, _ROW, _CURVE, _EDGE = 460, 30, 190, 14  # pixels
-_TRAINING = {"val_loss": "train_loss", "val_error": "train_error"}
 
 
 def network_picture(record: TrainedCandidate, parts: Sequence[Sequence[object]]) -> str:
@@ -57,7 +56,7 @@ def _block(block: Block, y: float) -> list[str]:
 def _curve(record: TrainedCandidate, y: float) -> list[str]:
     """Return the curve with that of the training beside it, on one scale."""
     own = [(float(i), v) for i, v in enumerate(record.curve, 1) if math.isfinite(v)]
-    name = _TRAINING.get(record.curve_of, "")
+    name = OF_TRAINING.get(record.curve_of, "")
     beside = [
         (float(e), v)
         for e, v in zip(record.curve_epochs, record.curves.get(name, ()), strict=False)

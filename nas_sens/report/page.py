@@ -15,8 +15,6 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from ..core.candidates import ScoredCandidate, TrainedCandidate
 from ..core.errors import InvalidInputError
 from ..core.figures import Objective
@@ -52,6 +50,7 @@ from .outcomes import (
     intervals,
 )
 from .panels import after_panels, curve_panels, distribution_panel, outcome_panels, own_after_panels, rule_panel
+from .part_of_page import part_of_page
 from .prediction import loss_prediction, loss_text, rule_prediction, rule_text
 from .prospects import prospects_text, without_prospects
 from .refinement import optimism_text, refinement_lines
@@ -126,13 +125,6 @@ def render_report(
     """
     candidates = _in_order(candidates)
     trained = sorted(trained, key=lambda t: (t.number is None, t.number or 0, t.digest))
-    environment = Environment(
-        loader=PackageLoader("nas_sens.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     shown, by = shown_figures(protocol, in_order(trained)), ranking_figure(protocol)
     of = Trainings(name=name, protocol=protocol, trained=trained, by=by)
     page: dict[str, Any] = {
@@ -145,7 +137,7 @@ def render_report(
     }
     page |= _study(candidates, trained, by, shown, scored=scored_text(protocol)) | _findings(candidates, of, shown)
     page["contents"] = contents(page)
-    return environment.get_template("report.html.j2").render(page)
+    return part_of_page("report.html.j2", **page)
 
 
 def _in_order(candidates: Sequence[ScoredCandidate]) -> list[ScoredCandidate]:
