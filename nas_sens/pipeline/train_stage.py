@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 from ..architectures import load_spec
 from ..core.candidates import ScoredCandidate
 from ..core.device import mixed_type
@@ -20,6 +23,8 @@ from .stopping import as_attribute, from_attribute, in_words, stopped_in_words
 from .training_job import train_one
 from .training_queue import Filled, TrainingQueue
 from .waiting import Waiting
+
+_SHOWN_SECONDS = 0.5  # what goes on is worked out no more often
 
 
 def require_trainer(session: Session | Prepared) -> None:
@@ -87,6 +92,7 @@ class _Training:
         self._watch = watch
         self._waiting = Waiting(session.progress, poll_seconds=session.settings.poll_seconds)
         self._n_seen = len(queue.seen.trained)
+        self._shown = -math.inf  # when it was shown last what goes on
         self._n_here = 0  # trainings that ended here
         self._n_shown = 0  # of those, how many the stage knows of beside those of others
 
@@ -129,8 +135,13 @@ class _Training:
         self._show()
 
     def _show(self) -> None:
-        """Show what goes on, by the trainings that were stored when this one began."""
-        seen = self._queue.seen
+        """Show what goes on, by the trainings that were stored when this one began; not in every short epoch.
+
+        It takes 5 ms with 20 trained networks and 400 candidates, and 60 ms with 1,000 and 40,000.
+        """
+        if (now := time.monotonic()) - self._shown < _SHOWN_SECONDS:
+            return
+        self._shown, seen = now, self._queue.seen
         waiting = [u.training for u in seen.underway if not u.is_running]
         self._stage.show(self._watch.live(seen.trained, waiting, self._queue.n_left))
 
