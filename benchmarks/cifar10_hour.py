@@ -37,6 +37,7 @@ nesterov = true
 weight_decay = 5e-4
 schedule = "cosine"
 warmup_epochs = 1
+precision = "{precision}"
 augmentation = ["flip", "translation"]
 seeds = {seeds}
 """
@@ -111,10 +112,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     small, full = {"train_samples": f"train_samples = {arguments.samples}"}, {"train_samples": ""}
     if arguments.quick:
         full = small
+    common = {"data": arguments.data, "precision": arguments.precision}
     studies = {
-        "hour": SEARCHED + DATA.format(data=arguments.data, epochs=arguments.epochs, seeds=1, **small),
-        "by_hand": BY_HAND
-        + DATA.format(data=arguments.data, epochs=arguments.final_epochs, seeds=arguments.seeds, **full),
+        "hour": SEARCHED + DATA.format(epochs=arguments.epochs, seeds=1, **common, **small),
+        "by_hand": BY_HAND + DATA.format(epochs=arguments.final_epochs, seeds=arguments.seeds, **common, **full),
     }
     values = {"flops": RESNET20_FLOPS, "seed": arguments.seed, "top_k": arguments.top_k, "control": arguments.control}
     for name, text in studies.items():
@@ -137,10 +138,13 @@ def main() -> None:
     """Run the benchmark."""
     parser = harness.Parser(__file__, __doc__)
     parser.add_argument("--data", required=True, help="as in [data] name, paths absolute")
+    parser.add_argument(
+        "--precision", default="float32", help="as in [train]; bfloat16 for a CPU with instructions for it"
+    )
     parser.add_argument("--folder", type=Path, help="keeps the studies, and goes on with them")
     for name, default in {
         **{"candidates": 120, "samples": 8_000, "epochs": 5, "top-k": 8, "control": 2},
-        **{"final-epochs": 6, "seeds": 2},
+        **{"final-epochs": 8, "seeds": 2},
     }.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     small = {"candidates": 10, "samples": 500, "epochs": 1, "top_k": 1, "control": 1, "final_epochs": 1}
