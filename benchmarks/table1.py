@@ -81,6 +81,8 @@ def networks(scales: Sequence[float], side: int) -> dict[tuple[str, float], ns.A
 def load(name: str, n: int, side: int) -> ns.Splits:
     """Return ``n`` training, at most half as many validation and all test images, of ``side`` pixels a side."""
     splits = ns.load_data(ns.DataSpec(name=name, train_samples=n, val_samples=min(n // 2, 2000)))
+    if splits.input_shape[-1] == side:
+        return splits
     parts = ("x_train", "x_val", "x_test")
     return replace(splits, **{part: F.adaptive_avg_pool2d(getattr(splits, part), side) for part in parts})
 
