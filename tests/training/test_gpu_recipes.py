@@ -183,7 +183,7 @@ def test_accumulated_gradients_are_those_of_a_larger_batch(small, device, precis
     start = {name: p.detach().clone() for name, p in parts.model.state_dict().items()}
     epochs(parts, whole, n=2)
     is_mixed = mixed_type(device, precision) is not None
-    assert distance(parts.model.state_dict(), whole.model.state_dict(), start) < (0.05 if is_mixed else 1e-4)
+    assert distance(parts.model.state_dict(), whole.model.state_dict(), start) < (0.1 if is_mixed else 1e-4)
     assert parts.curves["train_loss"] == pytest.approx(whole.curves["train_loss"], rel=0.01 if is_mixed else 1e-4)
 
 
