@@ -23,6 +23,7 @@ _MEASURES = {
     "cosine_critical_length": "critical length ξ (1 − cos of inputs)",
     "stiffness": "sign stiffness",
     "linear_regions": "transitions around an image",
+    "curvature": "curvature around an image (outputs per unit of input)",
 }
 _OTHERS = {
     "params": "parameters",

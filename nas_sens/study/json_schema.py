@@ -122,7 +122,9 @@ def _definitions() -> dict[str, Any]:
         nested[name] = _of_class(cls, nested)
     nested["CsvSpec"] = _of_class(CsvSpec, nested)
     one_kind = nested["train"]["properties"]["augmentation"]
-    nested["train"]["properties"]["augmentation"] = {"anyOf": [one_kind["items"], one_kind]} | {
+    word = f"({'|'.join(one_kind['items']['enum'])})"
+    joined = {"type": "string", "pattern": rf"^{word}(\+{word})+$"}
+    nested["train"]["properties"]["augmentation"] = {"anyOf": [one_kind["items"], joined, one_kind]} | {
         "description": one_kind.pop("description")
     }
     return nested

@@ -22,7 +22,7 @@ from nas_sens.training.trainable import check_trainable
 
 STUDIES = bundled("studies")
 PAPERS = ("forouzesh2020", "liao2019", "novak2018", "fort2019")
-NEEDS_DATA = ("forouzesh2020/published_points",)
+NEEDS_DATA = ("forouzesh2020/published_points", "novak2018/fig4_augmentation", "novak2018/app8")
 
 
 @pytest.mark.parametrize("name", STUDIES)
