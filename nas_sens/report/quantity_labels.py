@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ..core.candidates import ON_TRAIN
 from ..core.figures import BY_NAME, Figure
 from ..study.figure_spec import LOG10
-from ..study.quantity_names import GAP, RECORD
+from ..study.quantity_names import GAP, OVER, RECORD, parts_of
 from .text import Wording
 
 _MEASURES = {
@@ -18,6 +18,9 @@ _MEASURES = {
     "l1_normalized_loss": "loss normalised by L1 norms (nats)",
     "output_normalized_loss": "loss normalised by one output (nats)",
     "norm_product": "log₁₀ product of layer norms",
+    "label_distance": "distance of probabilities to the label ÷ √2",
+    "wrong_margin": "margin of wrong inputs (largest − true output)",
+    "softmax_sensitivity": "S behind the softmax",
     "output_sensitivity": "S after training (output units²)",
     "critical_length": "critical length ξ (1 − cos of inputs)",
     "cosine_critical_length": "critical length ξ (1 − cos of inputs)",
@@ -105,6 +108,7 @@ _BIAS_VARIANCE = {
     "bias": "squared bias (output units²)",
     "variance": "variance over trainings (output units²)",
     "mse": "mean squared error (output units²)",
+    "output_variance": "variance of outputs before the softmax (output units²)",
 }
 
 
@@ -117,6 +121,9 @@ def label_of(name: str, wording: Wording) -> str:
     """
     if name in wording.own:
         return name
+    if OVER in name:
+        sign, parts = "log₁₀ " if name.startswith(LOG10) else "", parts_of(name)
+        return f"{sign}{' ÷ '.join(label_of(part, wording).partition(' (')[0] for part in parts)}"
     if name in _OTHERS:
         return _OTHERS[name]
     if name in BY_NAME:

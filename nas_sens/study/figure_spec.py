@@ -49,7 +49,8 @@ class FigureSpec:
     ``measure_jacobian_norm``, ``training_learning_rate``; ``record_bias_variance_bias`` (the mean of an array);
     further ``family`` and the parameters of architectures (``depth``). ``log10_`` before a name stands for the
     logarithm, ``_gap`` behind that of a measure which is taken on both sets for its value on validation inputs minus
-    that on training inputs.
+    that on training inputs; ``_over_`` between two for their quotient, ``log10_test_loss_over_predicted_loss`` being
+    the logarithm of one.
 
     Args:
         kind: ``scatter`` of y against x with their correlation; ``paired``: y of networks that differ in nothing but

@@ -17,6 +17,13 @@ GAP = (
     "_gap"  # behind a measure that is taken on both sets: its value on validation inputs minus that on training inputs
 )
 
+OVER = "_over_"  # between two quantities: their quotient, as test_loss_over_predicted_loss
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """Return the two quantities of a quotient, or the one that a name is, without the sign of a logarithm."""
+    return tuple(name.removeprefix(LOG10).split(OVER, 1))
+
 
 def check_figures(
     figures: Iterable[FigureSpec],
@@ -52,7 +59,7 @@ def check_figures(
         for name in figure.quantities:
             if has_own and name in (figure.x, figure.y, figure.colour) and is_figure_name(name):
                 continue
-            if name not in valid and name.removeprefix(LOG10) not in valid:
+            if name not in valid and not all(part in valid for part in parts_of(name)):
                 raise InvalidInputError(f"figure {i} has no quantity {name!r}; {nearest(name, valid)}")
         if figure.kind in OF_RECORDS:
             _check_record(figure, i, records)
