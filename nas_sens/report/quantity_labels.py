@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ..core.candidates import ON_TRAIN
 from ..core.figures import BY_NAME, Figure
 from ..study.figure_spec import LOG10
-from ..study.quantity_names import GAP, RECORD
+from ..study.quantity_names import GAP, RATIO, RECORD
 from .text import Wording
 
 _MEASURES = {
@@ -17,6 +17,11 @@ _MEASURES = {
     "normalized_loss": "normalised loss (nats)",
     "l1_normalized_loss": "loss normalised by L1 norms (nats)",
     "output_normalized_loss": "loss normalised by one output (nats)",
+    "normalized_margin": "centred margin of normalised outputs",
+    "smallest_margin": "smallest margin of normalised outputs",
+    "normalized_top_output": "normalised output of the likeliest class",
+    "normalized_top_spread": "spread of normalised outputs of the likeliest class",
+    "class_diameter": "largest distance within a class (1 − cos of inputs)",
     "norm_product": "log₁₀ product of layer norms",
     "output_sensitivity": "S after training (output units²)",
     "critical_length": "critical length ξ (1 − cos of inputs)",
@@ -128,10 +133,11 @@ def label_of(name: str, wording: Wording) -> str:
         return _BIAS_VARIANCE[name.removeprefix("record_bias_variance_")]
     if name.startswith("measure_") or name.removesuffix(ON_TRAIN) in _MEASURES:
         measure = name.removeprefix("measure_")
-        base = measure.removesuffix(ON_TRAIN).removesuffix(GAP)
+        base = measure.removesuffix(ON_TRAIN).removesuffix(GAP).removesuffix(RATIO)
         where = ", training inputs" if measure.endswith(ON_TRAIN) else ""
         if measure == name and base == "output_sensitivity":  # of a curve
             return f"S (output units²){where}"
         where = ", validation − training inputs" if measure.endswith(GAP) else where
+        where = ", validation / training inputs" if measure.endswith(RATIO) else where
         return _MEASURES.get(base, base.replace("_", " ")) + where
     return name.removeprefix("training_").replace("_", " ")

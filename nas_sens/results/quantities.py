@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.candidates import ON_TRAIN, TrainedCandidate, list_text, part_of_list
 from ..study.figure_spec import LOG10
-from ..study.quantity_names import FIGURES, GAP, RECORD
+from ..study.quantity_names import FIGURES, GAP, RATIO, RECORD
 
 
 def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
@@ -35,11 +35,16 @@ def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
 
 
 def _measure_of(t: TrainedCandidate, name: str) -> float | None:
-    base = name.removesuffix(GAP)
-    if name in t.measures or base == name:
+    end = next((e for e in (GAP, RATIO) if name.endswith(e)), "")
+    if name in t.measures or not end:
         return t.measures.get(name)
+    base = name.removesuffix(end)
     held_out, seen = t.measures.get(base), t.measures.get(base + ON_TRAIN)
-    return None if held_out is None or seen is None else held_out - seen
+    if held_out is None or seen is None:
+        return None
+    if end == GAP:
+        return held_out - seen
+    return held_out / seen if seen else None
 
 
 def arrays_of(t: TrainedCandidate, record: str, epoch: int | None) -> Mapping[str, Any]:

@@ -17,6 +17,8 @@ GAP = (
     "_gap"  # behind a measure that is taken on both sets: its value on validation inputs minus that on training inputs
 )
 
+RATIO = "_ratio"  # behind the same: its value on validation inputs divided by that on training inputs
+
 
 def check_figures(
     figures: Iterable[FigureSpec],
@@ -43,7 +45,7 @@ def check_figures(
     Raises:
         InvalidInputError: It lacks one.
     """
-    gaps = [m + GAP for m in measures if m + ON_TRAIN in measures]
+    gaps = [m + end for m in measures if m + ON_TRAIN in measures for end in (GAP, RATIO)]
     measured = [f"measure_{m}" for m in (*measures, *gaps)]
     valid = [*FIGURES, "family", *parameters, *(f"training_{t}" for t in training), *measured]
     arrays = [f"{RECORD}{record}_{field}" for record, names in records.items() for field in names]
@@ -62,7 +64,8 @@ def check_figures(
                         f"figure {i} needs an epoch of [train] recording_epochs, or none for the end; given {epoch}"
                     )
         curves = (*EPOCH_CURVES, *measures, *arrays)
-        for name in (figure.x, figure.y, *figure.lines) if figure.kind == "curve" else ():
+        courses = {"curve": (figure.x, figure.y, *figure.lines), "equal_loss": (figure.y,)}
+        for name in courses.get(figure.kind, ()):
             if name and name not in curves and not (has_own and is_figure_name(name)):
                 raise InvalidInputError(f"figure {i} has no curve {name!r}; {nearest(name, curves)}")
 
