@@ -88,7 +88,8 @@ def test_one_study_of_each_paper_runs_shrunken_with_its_figures(tmp_path, name, 
     spec = declare(name, n_candidates=3, top_k=3)
     epochs = {"noisy_epochs": 1} if spec.train.noisy_epochs else {}
     epochs |= {"recording_epochs": (0, 1), "recording_inputs": 30} if spec.train.recordings else {}
-    train = changed(spec.train, where="train", epochs=2, seeds=1, samples=None, metrics_inputs=20, **epochs)
+    fewer = {"seeds": 1, "samples": None, "metrics_inputs": 20, "stop_train_error": None}
+    train = changed(spec.train, where="train", epochs=2, **fewer, **epochs)
     figures = tuple(replace(f, max_train_error=None, epochs=()) for f in spec.figures)
     sizes = {"train_samples": 40, "val_samples": 40, "test_samples": 40}
     data = DataSpec(name="digits", standardize=spec.data.standardize, unit_norm=spec.data.unit_norm, **sizes)
