@@ -47,7 +47,9 @@ def critical_length(
     """Return ξ, the distance at which the stiffness of two inputs of one class is gone.
 
     Source: fort2019 (arXiv:1901.09491), sections 2.4 and 4.2: ξ falls while a network is trained, and the more the
-    larger its learning rate; a larger ξ is a stiffer network, which is expected to be better.
+    larger its learning rate; a larger ξ is a stiffer network, which is expected to be better. A ξ above the largest
+    distance within a class (:func:`nas_sens.metrics.class_diameter.class_diameter`), as most are, is extrapolated: it
+    says how flat the line is.
 
     Args:
         model: Maps (n, *input_shape) to (n, K).
@@ -61,7 +63,7 @@ def critical_length(
     """
     y = require_labels(x, y)
     values = as_kind(gradient_cosines(model, x, y), kind)
-    return fit_critical_length(values, input_distances(x, x), _same_class(y)).xi
+    return fit_critical_length(values, input_distances(x, x), same_class(y)).xi
 
 
 def input_distances(x_rows: torch.Tensor, x_columns: torch.Tensor) -> torch.Tensor:
@@ -91,7 +93,7 @@ def fit_critical_length(values: torch.Tensor, distances: torch.Tensor, pairs: to
     return CriticalLength(max(0.0, -intercept / slope) if slope < 0 else math.inf, intercept, slope)
 
 
-def _same_class(y: torch.Tensor) -> torch.Tensor:
+def same_class(y: torch.Tensor) -> torch.Tensor:
     """Return which pairs (n, n) of different inputs are of one class.
 
     Raises:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import nn
 
-from ..core.module_mode import evaluation_mode
 from ._metric import Metric
 from ._network import losses, require_inputs, require_labels
+from ._normalized_outputs import scaled_outputs
 from .norm_product import log_norm_product
 
 
@@ -25,8 +23,9 @@ def normalized_loss(
     """Return the mean cross-entropy, in nats, of f̃ = f / ρ, with ρ = Π_k ‖W_k‖.
 
     Source: liao2019, eq. 1–2 and appendix A. Of trained networks of one architecture with no training error, the loss
-    of f̃ on the *training* set predicts its loss on the test set, with slope about 1, and smaller is better; that of f
-    does not.
+    of f̃ on the *training* set predicts its loss on the test set, and smaller is better; that of f does not. The slope
+    of that line is the ratio of :func:`nas_sens.metrics.normalized_margin.normalized_margin` on test over training
+    inputs, which tends to 1 with more data: 0.836 and 1.008 in the paper.
     Classification by f̃ and by f is the same. Values lie near log K, the loss of outputs that are all equal. To divide
     the output is to divide every layer's weights by their norm, and its bias by the norms up to it. The network is
     evaluated in evaluation mode, batch norms being folded into the layers; see
@@ -47,23 +46,16 @@ def normalized_loss(
     return scaled_loss(model, x, y, log_divisor=log_norm_product(model, p=p), batch_size=batch_size)
 
 
-@torch.no_grad()
 def scaled_loss(
     model: nn.Module, x: torch.Tensor, y: torch.Tensor | None, *, log_divisor: torch.Tensor, batch_size: int = 256
 ) -> float:
-    """Return the mean loss of the outputs divided by exp(``log_divisor``), in evaluation mode; nan for a divisor 0.
-
-    The device is waited for when it has computed all outputs; their losses are the CPU's work.
-    """
+    """Return the mean loss of the outputs divided by exp(``log_divisor``), in evaluation mode; nan for a divisor 0."""
     require_inputs(x, 1)
-    y = require_labels(x, y)
-    with evaluation_mode(model):
-        outputs = torch.cat([model(inputs) for inputs in x.split(batch_size)]).cpu()
-    if (divisor := float(log_divisor)) == -math.inf:
-        return math.nan
+    y = require_labels(x, y).cpu()
+    outputs = scaled_outputs(model, x, log_divisor=log_divisor, batch_size=batch_size)
     total = torch.zeros((), dtype=torch.float64)
-    for part, labels in zip(outputs.split(batch_size), y.cpu().split(batch_size), strict=True):
-        total += losses(part.double() * math.exp(-divisor), labels).sum()
+    for part, labels in zip(outputs.split(batch_size), y.split(batch_size), strict=True):
+        total += losses(part, labels).sum()
     return float(total / len(x))
 
 

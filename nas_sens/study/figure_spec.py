@@ -9,13 +9,16 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass as declared
 
-Kind = Literal["scatter", "paired", "curve", "heat_map", "points", "profile", "slice", "matrix", "distance"]
+Kind = Literal[
+    "scatter", "paired", "curve", "equal_loss", "heat_map", "points", "profile", "slice", "matrix", "distance"
+]
 OF_RECORDS = ("points", "profile", "slice", "matrix", "distance")  # kinds of figures that show arrays of records
 LOG10 = "log10_"
 _NEEDS = {
     "scatter": ("x", "y"),
     "paired": ("pair", "y"),
     "curve": ("y",),
+    "equal_loss": ("x", "y", "train_loss"),
     "heat_map": ("x", "y", "colour"),
     "points": ("recording", "x", "y"),
     "profile": ("recording", "x", "lines"),
@@ -27,6 +30,7 @@ _HAS = {
     "scatter": ("x", "y", "group", "fit", "diagonal", "predicted"),
     "paired": ("pair", "also", "y", "group"),
     "curve": ("x", "y", "lines", "group", "predicted"),
+    "equal_loss": ("x", "y", "train_loss", "group", "fit"),
     "heat_map": ("x", "y", "colour"),
     "points": ("recording", "epoch", "x", "y", "group", "bounds"),
     "profile": ("recording", "epoch", "x", "lines", "group"),
@@ -36,7 +40,7 @@ _HAS = {
 }
 KEYS = (
     *("x", "y", "group", "pair", "also", "colour", "fit", "diagonal", "predicted"),
-    *("recording", "epoch", "epochs", "lines", "bounds"),
+    *("recording", "epoch", "epochs", "lines", "bounds", "train_loss"),
 )
 _BOUNDED = ("jacobian_norm", "class_norm")
 
@@ -56,12 +60,13 @@ class FigureSpec:
         kind: ``scatter`` of y against x with their correlation; ``paired``: y of networks that differ in nothing but
             ``pair``, which has two values, against each other, with the diagonal; ``curve``: y, a measure that is taken
             every so many epochs, the mean of an array, or ``val_loss``, ``val_error``, ``train_loss``,
-            ``train_error``, against the epoch or, as x, another of the last four at the same epoch; ``heat_map``: mean
-            of ``colour`` over networks by the parameters x and y. Of arrays that ``recording`` names: ``points`` of
-            single inputs, y against x; ``profile``: ``lines`` against x, means over networks; ``slice``: the map of
-            region boundaries of one network; ``matrix``: y by two classes at some epochs; ``distance``: y, which is
-            stiffness such as ``train_val_sign``, by the distance of inputs at some epochs, with lines and their zeros;
-            the last two are means over networks.
+            ``train_error``, against the epoch or, as x, another of the last four at the same epoch; ``equal_loss``:
+            such a y, where the training loss of each network first comes down to ``train_loss``, against a quantity
+            (fort2019, figure 6); ``heat_map``: mean of ``colour`` over networks by the parameters x and y. Of arrays
+            that ``recording`` names: ``points`` of single inputs, y against x; ``profile``: ``lines`` against x, means
+            over networks; ``slice``: the map of region boundaries of one network; ``matrix``: y by two classes at some
+            epochs; ``distance``: y, which is stiffness such as ``train_val_sign``, by the distance of inputs at some
+            epochs, with lines and their zeros; the last two are means over networks.
         y: Quantity, or array of the recording, on the vertical axis.
         x: Quantity, or array of the recording, on the horizontal axis.
         title: Heading of the figure.
@@ -79,6 +84,8 @@ class FigureSpec:
         lines: Arrays of the recording, each of which is a line; of a curve, quantities that are drawn beside y.
         bounds: Whether the bounds of the Jacobian norm by the loss are drawn (novak2018, eq. 5–7); x is then ``loss``
             and y ``jacobian_norm`` or ``class_norm``.
+        train_loss: Training loss at which networks are compared, in the unit of the loss; between epochs, its
+            logarithm and y are taken to run straight. Networks that do not come to it are left out.
         predicted: Whether the loss predicted by eq. 9 of forouzesh2020 (eq. 7 for regressions) is drawn; y is then
             ``test_loss`` or ``log10_test_loss``; of a curve x is ``output_sensitivity`` and y ``val_loss``.
     """
@@ -99,13 +106,18 @@ class FigureSpec:
     epochs: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, max_length=6)] = ()
     lines: Annotated[tuple[str, ...], Field(strict=False)] = ()
     bounds: bool = False
+    train_loss: Annotated[float, Field(gt=0)] | None = None
     where: Mapping[str, bool | int | float | str] = field(default_factory=dict, hash=False)
     max_train_error: Annotated[float, Field(ge=0)] | None = None
 
     @property
     def quantities(self) -> tuple[str, ...]:
         """All names of quantities and parameters that the figure asks for, but those of curves and arrays."""
-        axes = () if self.kind == "curve" or self.kind in OF_RECORDS else (self.x, self.y)
+        axes: tuple[str | None, ...] = (self.x, self.y)
+        if self.kind == "curve" or self.kind in OF_RECORDS:
+            axes = ()
+        elif self.kind == "equal_loss":
+            axes = (self.x,)
         names = (*axes, self.group, self.pair, self.colour, *self.also)
         names = (*names, *self.where)
         return tuple(name for name in names if name)

@@ -69,7 +69,8 @@ def check_figures(
                         f"figure {i} needs an epoch of [train] recording_epochs, or none for the end; given {epoch}"
                     )
         curves = (*EPOCH_CURVES, *measures, *arrays)
-        for name in (figure.x, figure.y, *figure.lines) if figure.kind == "curve" else ():
+        courses = {"curve": (figure.x, figure.y, *figure.lines), "equal_loss": (figure.y,)}
+        for name in courses.get(figure.kind, ()):
             if name and name not in curves and not (has_own and is_figure_name(name)):
                 raise InvalidInputError(f"figure {i} has no curve {name!r}; {nearest(name, curves)}")
 

@@ -73,6 +73,8 @@ MORE_THAN_ONE = {
         "a statistic over inputs",
     ),
     **dict.fromkeys(("stiffness", "critical_length", "cosine_critical_length"), "pairs of inputs"),
+    "class_diameter": "pairs of inputs",
+    "normalized_top_spread": "a statistic over inputs",
     **dict.fromkeys(("ntk_condition", "sensitivity_kernel"), "pairs of inputs"),
 }
 RELATIVE_TOLERANCE = 1e-4  # of a value in float32 against float64

@@ -15,7 +15,11 @@ from nas_sens.core.errors import InvalidInputError
 from nas_sens.metrics.l1_normalized_loss import l1_normalized_loss
 from nas_sens.metrics.norm_product import norm_product
 from nas_sens.metrics.normalized_loss import normalized_loss
+from nas_sens.metrics.normalized_margin import normalized_margin
+from nas_sens.metrics.normalized_top_output import normalized_top_output
+from nas_sens.metrics.normalized_top_spread import normalized_top_spread
 from nas_sens.metrics.output_normalized_loss import output_normalized_loss
+from nas_sens.metrics.smallest_margin import smallest_margin
 
 RTOL = 1e-9
 CHAINS = {
@@ -69,15 +73,9 @@ def loss_by_hand(model, x, y):
     return total / len(y)
 
 
-@pytest.mark.parametrize("p", [2, 1, 3])
-@pytest.mark.parametrize("name", CHAINS)
-@pytest.mark.usefixtures("same_global_rng")
-def test_equals_a_network_of_normalised_layers(name, p):
-    model, x, y = build(name)
-    before = {n: t.clone() for n, t in model.state_dict().items()}
-    twin = folded(model)
-    torch.testing.assert_close(twin(x), copy.deepcopy(model).eval()(x))
-    rho = 1.0
+def normalised_twin(model, p=2):
+    """Return the network, batch norms folded, with every layer's weights divided by their norm, and the product."""
+    twin, rho = folded(model), 1.0
     for layer in twin:
         if isinstance(layer, (nn.Linear, nn.Conv2d)):
             norm = norm_by_hand(layer.weight, p)
@@ -85,12 +83,47 @@ def test_equals_a_network_of_normalised_layers(name, p):
             layer.weight.data /= norm
             if layer.bias is not None:  # the bias of layer k is divided by the norms of layers 1 … k
                 layer.bias.data /= rho
+    return twin, rho
+
+
+@pytest.mark.parametrize("p", [2, 1, 3])
+@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.usefixtures("same_global_rng")
+def test_equals_a_network_of_normalised_layers(name, p):
+    model, x, y = build(name)
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    torch.testing.assert_close(folded(model)(x), copy.deepcopy(model).eval()(x))
+    twin, rho = normalised_twin(model, p)
     assert norm_product(model, p=p) == pytest.approx(math.log10(rho), rel=RTOL)
     assert normalized_loss(model, x, y, p=p, batch_size=3) == pytest.approx(loss_by_hand(twin, x, y), rel=RTOL)
     if p == 1:
         assert l1_normalized_loss(model, x, y) == pytest.approx(loss_by_hand(twin, x, y), rel=RTOL)
     assert all(m.training for m in model.modules())
     assert all(torch.equal(before[n], t) for n, t in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.usefixtures("same_global_rng")
+def test_margins_and_top_outputs_are_those_of_normalised_layers(name):
+    model, x, y = build(name)
+    rows, labels = normalised_twin(model)[0](x).tolist(), y.tolist()
+    centred = [row[label] - sum(row) / len(row) for row, label in zip(rows, labels, strict=True)]
+    to_next = [row[k] - max(v for j, v in enumerate(row) if j != k) for row, k in zip(rows, labels, strict=True)]
+    top = [max(row) for row in rows]
+    mean = sum(top) / len(top)
+    assert normalized_margin(model, x, y) == pytest.approx(sum(centred) / len(centred), rel=RTOL)
+    assert smallest_margin(model, x, y) == pytest.approx(min(to_next), rel=RTOL)
+    assert normalized_top_output(model, x) == pytest.approx(mean, rel=RTOL)
+    spread = math.sqrt(sum((v - mean) ** 2 for v in top) / (len(top) - 1))
+    assert normalized_top_spread(model, x) == pytest.approx(spread, rel=RTOL)
+
+
+def test_a_normalised_loss_of_small_outputs_lies_below_that_of_none_by_the_centred_margin():
+    model, x, y = build("cnn_bare")
+    x = 1e-5 * x  # no biases: outputs are as small
+    margin = normalized_margin(model, x, y)
+    assert margin != 0
+    assert math.log(3) - normalized_loss(model, x, y) == pytest.approx(margin, rel=1e-3)
 
 
 def test_a_factor_on_the_weights_changes_the_loss_but_not_the_normalised_loss():

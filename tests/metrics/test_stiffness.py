@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from nas_sens.core.errors import InvalidInputError
+from nas_sens.metrics.class_diameter import class_diameter
 from nas_sens.metrics.cosine_critical_length import cosine_critical_length
 from nas_sens.metrics.critical_length import critical_length, fit_critical_length, input_distances
 from nas_sens.metrics.stiffness import as_kind, class_stiffness, gradient_cosines, stiffness
@@ -255,3 +256,11 @@ def test_wrong_input(network, x, y):
         class_stiffness(torch.zeros(3, 3), torch.zeros(2, dtype=torch.long))
     with pytest.raises(InvalidInputError, match="integer labels"):
         critical_length(network, x, torch.zeros(6, 3, dtype=torch.float64))
+
+
+def test_the_largest_distance_within_a_class(network):
+    x = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0], [-1.0, 0.0], [0.0, -9.0]])
+    assert class_diameter(network, x, torch.tensor([0, 0, 1, 1, 2])) == pytest.approx(1 + 1 / math.sqrt(2))
+    assert class_diameter(network, x, torch.tensor([0, 0, 1, 2, 3])) == pytest.approx(1.0)
+    with pytest.raises(InvalidInputError, match="two inputs of one class"):
+        class_diameter(network, x, torch.arange(5))

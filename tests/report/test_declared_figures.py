@@ -11,14 +11,17 @@ import pytest
 from scipy import stats
 
 from nas_sens.core.candidates import TrainedCandidate
+from nas_sens.core.declarations import validate
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.report.declared.curves import course
+from nas_sens.report.declared.equal_loss import epoch_of_loss, value_at_loss, value_between
 from nas_sens.report.declared.figures import declared_panels
 from nas_sens.report.declared.pairs import mean_difference, pairs_of
 from nas_sens.report.text import CLASSIFICATION
 from nas_sens.results.quantities import number_of, value_of
 from nas_sens.statistics.bootstrap import expanded_tail, resamples
 from nas_sens.statistics.line_fit import line_fit
+from nas_sens.study.figure_spec import FigureSpec
 from nas_sens.study.load import load_study
 
 
@@ -65,7 +68,15 @@ def test_values_by_name():
     assert number_of(t, "log10_test_loss_over_measure_stiffness") == 1.0
     assert all(
         math.isnan(number_of(t, name))
-        for name in ("log10_measure_zero", "test_loss_over_measure_zero", "family_over_depth", "measure_none", "measure_zero_gap", "val_loss", "family")
+        for name in (
+            "log10_measure_zero",
+            "test_loss_over_measure_zero",
+            "family_over_depth",
+            "measure_none",
+            "measure_zero_gap",
+            "val_loss",
+            "family",
+        )
     )
 
 
@@ -197,3 +208,33 @@ def test_wrong_figures_are_told_in_one_line(tmp_path, figure, words):
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_when_a_loss_first_comes_down_to_a_value():
+    losses = {1: 4.0, 2: 1.0, 3: 2.0, 4: 0.0}
+    assert epoch_of_loss(losses, 2.0) == pytest.approx(1.5)  # half way between the logarithms
+    assert epoch_of_loss(losses, 1.0) == 2.0
+    assert epoch_of_loss(losses, 0.5) == 4.0  # no logarithm of 0
+    assert math.isnan(epoch_of_loss(losses, 4.0))  # begins there
+    assert math.isnan(epoch_of_loss({1: 2.0, 2: 1.0}, 0.5))
+    assert math.isnan(epoch_of_loss({}, 0.5))
+    assert value_between({0: 1.0, 4: 3.0, 6: 0.0}, 1.0) == 1.5
+    assert value_between({0: 1.0, 4: 3.0, 6: 0.0}, 5.0) == 1.5
+    assert math.isnan(value_between({0: 1.0, 4: 3.0}, 4.5))
+    assert math.isnan(value_between({0: 1.0, 4: 3.0}, math.nan))
+
+
+def test_networks_are_compared_at_equal_loss():
+    slower = trained(2, 10, True, curves={"train_loss": (2.0, 2.0, 0.5)}, measure_curves={"stiffness": (0.9, 0.7, 0.1)})
+    never = trained(3, 10, True, curves={"train_loss": (2.0, 1.9, 1.8)})
+    figure = {"kind": "equal_loss", "x": "depth", "y": "stiffness", "train_loss": 1.0}
+    spec = FigureSpec(**figure)
+    assert value_at_loss(NETWORKS[0], spec) == pytest.approx(0.9 - 0.8 * 2 / 3)  # at epoch 2
+    assert value_at_loss(slower, spec) == pytest.approx(0.4)  # at epoch 2.5
+    assert math.isnan(value_at_loss(never, spec))
+    (found,) = declared_panels({"figures": [figure]}, [NETWORKS[0], slower, never], CLASSIFICATION)
+    assert found.svg is not None
+    assert "1 of 3 networks do not come to this loss" in found.svg
+    for wrong in ({"y": ""}, {"train_loss": None}, {"lines": ["train_loss"]}, {"kind": "scatter"}):
+        with pytest.raises(InvalidInputError, match=r"needs|cannot have"):
+            validate(FigureSpec, {**figure, **wrong}, source="test", where="figures 1")

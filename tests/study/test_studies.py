@@ -22,7 +22,10 @@ from nas_sens.training.trainable import check_trainable
 
 STUDIES = bundled("studies")
 PAPERS = ("forouzesh2020", "liao2019", "novak2018", "fort2019")
-NEEDS_DATA = ("forouzesh2020/published_points", "novak2018/fig4_augmentation", "novak2018/app8")
+NEEDS_DATA = (
+    *("forouzesh2020/published_points", "fort2019/fig8", "novak2018/fig4_augmentation", "novak2018/app8"),
+    *("liao2019/fig2_cifar10", "liao2019/fig17", "liao2019/fig18"),
+)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -75,13 +78,20 @@ def test_studies_of_the_papers_train_their_whole_sample_and_declare_figures(name
 
 @pytest.mark.parametrize(
     ("name", "n_drawn"),
-    [("forouzesh2020/fig2b", 14), ("liao2019/fig5", 4), ("novak2018/fig5", 4), ("fort2019/fig3", 8)],
+    [
+        ("forouzesh2020/fig2b", 14),
+        ("liao2019/fig5", 5),
+        ("liao2019/fig16", 4),
+        ("novak2018/fig5", 4),
+        ("fort2019/fig3", 8),
+    ],
 )
 def test_one_study_of_each_paper_runs_shrunken_with_its_figures(tmp_path, name, n_drawn):
     spec = declare(name, n_candidates=3, top_k=3)
     epochs = {"noisy_epochs": 1} if spec.train.noisy_epochs else {}
     epochs |= {"recording_epochs": (0, 1), "recording_inputs": 30} if spec.train.recordings else {}
-    train = changed(spec.train, where="train", epochs=2, seeds=1, metrics_inputs=20, stop_train_error=None, **epochs)
+    fewer = {"seeds": 1, "samples": None, "metrics_inputs": 20, "stop_train_error": None}
+    train = changed(spec.train, where="train", epochs=2, **fewer, **epochs)
     figures = tuple(replace(f, max_train_error=None, epochs=()) for f in spec.figures)
     sizes = {"train_samples": 40, "val_samples": 40, "test_samples": 40}
     data = DataSpec(name="digits", standardize=spec.data.standardize, unit_norm=spec.data.unit_norm, **sizes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..quantity_labels import axis_label, label_of
 from ..text import Wording
 from .curves import curve_svg
 from .distances import distance_svg
+from .equal_loss import at_loss_text, value_at_loss
 from .groups import draw_points, plain_ticks
 from .matrices import matrix_svg
 from .pairs import paired_svg
@@ -61,12 +63,18 @@ def _is_shown(t: TrainedCandidate, spec: FigureSpec) -> bool:
 
 
 def scatter_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate], wording: Wording) -> str | None:
-    """Return y against x, coloured by group, with the correlation and, if declared, line, diagonal and prediction."""
-    points = [(t, x, y) for t in trained if math.isfinite((x := number_of(t, spec.x)) + (y := number_of(t, spec.y)))]
+    """Return y against x, coloured by group, with the correlation and, if declared, line, diagonal and prediction.
+
+    Where networks are compared at equal training loss, y is what it was there, and those that do not come to it lack.
+    """
+    height = partial(value_at_loss, spec=spec) if spec.kind == "equal_loss" else partial(number_of, name=spec.y)
+    points = [(t, x, y) for t in trained if math.isfinite((x := number_of(t, spec.x)) + (y := height(t)))]
     if not points:
         return None
     xs, ys = (np.array([p[k] for p in points]) for k in (1, 2))
     title = _statistics(xs, ys, has_fit=spec.fit)
+    if spec.kind == "equal_loss" and len(points) < len(trained):
+        title += f"\n{len(trained) - len(points)} of {len(trained)} networks do not come to this loss"
 
     def draw(figure: Figure, axes: Axes) -> None:
         draw_points(axes, xs, ys, [t for t, _, _ in points], spec.group, wording)
@@ -80,7 +88,7 @@ def scatter_svg(key: str, spec: FigureSpec, trained: Sequence[TrainedCandidate],
             _draw_prediction(axes, spec, points, wording)
         axes.set_title(title)
         axes.set_xlabel(axis_label(spec.x, wording))
-        axes.set_ylabel(axis_label(spec.y, wording))
+        axes.set_ylabel(axis_label(spec.y, wording, more=at_loss_text(spec)))
         plain_ticks(axes)
         if axes.get_legend_handles_labels()[0]:
             add_legend(figure, axes, max_columns=2)
@@ -144,7 +152,13 @@ def _draw_prediction(
 
 
 _DRAWERS = {
-    **{"scatter": scatter_svg, "paired": paired_svg, "curve": curve_svg, "heat_map": heat_map_svg},
+    **{
+        "scatter": scatter_svg,
+        "equal_loss": scatter_svg,
+        "paired": paired_svg,
+        "curve": curve_svg,
+        "heat_map": heat_map_svg,
+    },
     **{"points": points_svg, "profile": profile_svg, "slice": slice_svg},
     **{"matrix": matrix_svg, "distance": distance_svg},
 }
