@@ -193,7 +193,7 @@ def _with_interval(interval: list[float]) -> str:
 
 
 def published_points() -> str:
-    """Return two networks of the paper beside ours."""
+    """Return networks of the paper beside ours."""
     rows = [
         [
             str(p["width"]),
