@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-import tarfile
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..core.boundary import reading
 from ..core.errors import InvalidInputError
 from ._folder_tree import listed, shown
 from ._labels import labels_from, labels_like
-from ._pillow import endings
 from .part_names import PARTS, parts_of
 from .picture_sets import picture_samples
 from .samples import LoadOptions, Samples
+from .shard_index import Member, members_of
 
 ARGUMENT = "PATH"
 OPTIONS = ("target", "image_size", "load", "workers")
@@ -40,39 +35,30 @@ def load(options: LoadOptions) -> Samples:
     """
     source = f"shards:{options.argument}"
     rows: dict[str, tuple[int, int]] = {}
-    members: list[_Member] = []
+    members: list[tuple[Path, Member]] = []
     for part, paths in _shards(Path(options.argument).expanduser(), source).items():
         start = len(members)
         for path in paths:
-            members += _members(path, options.target, source)
+            members += [(path, member) for member in members_of(path, options.target, source)]
         rows[part] = start, len(members)
         if start == len(members):
             raise InvalidInputError(
                 f"{source}: {listed(p.name for p in paths)} hold no picture; add some or remove them"
             )
-    raw = np.array([m.label for m in members])
+    raw = np.array([m.label for _, m in members])
     labels, names, notes = _labels(raw, rows, source)
     return picture_samples(_Members(members, source), labels, rows, options, class_names=names, notes=notes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    shard: Path
-    name: str
-    offset: int
-    size: int
-    label: str
 
 
 class _Members:
     """Pictures within archives, read from where they lie in them."""
 
-    def __init__(self, members: list[_Member], source: str) -> None:
+    def __init__(self, members: list[tuple[Path, Member]], source: str) -> None:
         self.source = source
-        self._shards = list(dict.fromkeys(m.shard for m in members))
+        self._shards = list(dict.fromkeys(shard for shard, _ in members))
         number = {shard: i for i, shard in enumerate(self._shards)}
-        self._at = np.array([(number[m.shard], m.offset, m.size) for m in members], dtype=np.int64)
-        self._names = np.array([os.fsencode(m.name) for m in members], dtype=np.bytes_)
+        self._at = np.array([(number[shard], m.offset, m.size) for shard, m in members], dtype=np.int64)
+        self._names = np.array([os.fsencode(m.name) for _, m in members], dtype=np.bytes_)
         self._stamps = [str((str(s), os.stat(s).st_size, os.stat(s).st_mtime_ns)).encode() for s in self._shards]
         self.place = os.path.realpath(self._shards[0].parent) + " shards"
 
@@ -120,43 +106,6 @@ def _shards(path: Path, source: str) -> dict[str, list[Path]]:
             f"{listed(kinds)}"
         )
     return {part: [shard for kind in names for shard in kinds[kind]] for part, names in by_part.items() if names}
-
-
-def _members(path: Path, target: str | None, source: str) -> Iterable[_Member]:
-    """Return the pictures of an archive with their labels, in the order in which they lie there.
-
-    Raises:
-        InvalidInputError: It cannot be read, or a picture has no label or a sample two pictures.
-    """
-    pictures: dict[str, tarfile.TarInfo] = {}
-    labels: dict[str, str] = {}
-    known = endings()
-    what = f"{source}: {path.name} cannot be read as a tar archive that is not compressed"
-    with reading(what), tarfile.open(path, "r:") as archive:
-        for member in archive:
-            folder, _, name = member.name.rpartition("/")
-            stem, _, ending = name.partition(".")
-            key = f"{folder}/{stem}" if folder else stem
-            if not member.isreg() or stem.startswith("._"):
-                continue
-            if f".{ending.lower()}" in known:
-                if key in pictures:
-                    raise InvalidInputError(
-                        f"{source}: {path.name} holds two pictures of the sample {shown(key)}, {pictures[key].name} "
-                        f"and {member.name}; keep one"
-                    )
-                pictures[key] = member
-            elif (ending == "cls" and target is None) or (ending == "json" and target is not None):
-                content = archive.extractfile(member).read().decode()  # type: ignore[union-attr]  # a regular file
-                labels[key] = content.strip() if target is None else str(json.loads(content).get(target, ""))
-    if missing := [key for key in pictures if not labels.get(key)]:
-        wanted = f"{missing[0]}.cls" if target is None else f"{target!r} in {missing[0]}.json"
-        raise InvalidInputError(
-            f"{source}: {len(missing):,} pictures of {path.name} have no label, such as {shown(missing[0])}; "
-            f"{shown(wanted)} is required"
-            + ("; or name what .json files call it by target in [data]" if target is None else "")
-        )
-    return [_Member(path, m.name, m.offset_data, m.size, labels[key]) for key, m in pictures.items()]
 
 
 def _labels(

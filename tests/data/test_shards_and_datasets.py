@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +105,56 @@ def test_shards_that_cannot_be_used_are_refused_in_one_line(tmp_path, pictures, 
     with pytest.raises(InvalidInputError, match=message) as caught:
         load_data(DataSpec(name=f"shards:{folder}", image_size=SIZE, load="stream"))
     assert "\n" not in str(caught.value)
+
+
+def clear_headers(tar: Path) -> None:
+    """Write over all of an archive but its pictures, and leave its size and times as they were."""
+    with tarfile.open(tar) as archive:
+        kept = [(m.offset_data, archive.extractfile(m).read()) for m in archive if not m.name.endswith(".cls")]
+    before, times = tar.stat().st_size, tar.stat()
+    with tar.open("r+b") as file:
+        file.write(b"x" * before)
+        for offset, content in kept:
+            file.seek(offset)
+            file.write(content)
+    os.utime(tar, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_archives_are_gone_through_once_and_again_when_they_change(tmp_path, pictures, cache):
+    folder = write_shards(pictures, tmp_path / "s")
+    spec = DataSpec(name=f"shards:{folder}", image_size=SIZE, load="stream", workers=0)
+    first = load_data(spec)
+    held = by_bytes(first)
+    tar, *others = sorted(folder.glob("*.tar"))
+    whole = tar.read_bytes()
+    clear_headers(tar)
+    again = load_data(spec)
+    assert again.fingerprint == first.fingerprint
+    assert by_bytes(again) == held
+    for file in (cache / "known").glob("*.json"):  # as by a disk that was full
+        file.write_text(file.read_text()[:-9])
+    with pytest.raises(InvalidInputError, match=r"photos-000\.tar cannot be read as a tar archive"):
+        load_data(spec)
+    tar.write_bytes(whole)
+    assert by_bytes(load_data(spec)) == held
+    clear_headers(tar)
+    os.utime(tar, ns=(0, 1))
+    with pytest.raises(InvalidInputError, match=r"photos-000\.tar cannot be read as a tar archive"):
+        load_data(spec)
+    with tarfile.open(tar, "w") as new, tarfile.open(others[0]) as old:  # another archive of this name
+        for member in old:
+            new.addfile(member, old.extractfile(member))
+    others[0].unlink()
+    assert by_bytes(load_data(spec)) < held
+
+
+def test_what_is_known_of_an_archive_is_of_one_kind_of_labels(tmp_path, pictures):
+    folder = write_shards(pictures, tmp_path / "s", labels="json")
+    spec = DataSpec(name=f"shards:{folder}", image_size=SIZE, load="stream", workers=0, target="kind")
+    assert load_data(spec).class_names == ("cat", "dog", "eel")
+    for wrong in ("colour", None):
+        with pytest.raises(InvalidInputError, match="have no label"):
+            load_data(replace(spec, target=wrong))
 
 
 class Made(Dataset):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from click.testing import CliRunner
 
 import nas_sens as ns
 from nas_sens.cli.main import cli
+from nas_sens.pipeline.declare import declare
+from nas_sens.pipeline.latency_stage import LatencyCheck, screen_of
+from nas_sens.pipeline.search import open_study
 from nas_sens.results.search_result import read_result
 from nas_sens.storage.attribute_types import LATENCIES
 from nas_sens.storage.study_storage import StudyStorage
@@ -137,10 +141,30 @@ def test_what_the_model_cannot_see_is_measured_and_not_trained(folder):
     assert len(stored().trials) == 7
 
 
-def test_latencies_of_another_device_are_read_and_predicted(folder):
-    rows = [(ns.load_spec({"family": "slow_nets:net", "width": w}).to_json(), 3.0 * w) for w in range(2, 41, 2)]
+def write_table(factor=3.0):
+    rows = [(ns.load_spec({"family": "slow_nets:net", "width": w}).to_json(), factor * w) for w in range(2, 41, 2)]
     with Path("phone.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("architecture", "latency_ms"), *rows])
+    return rows
+
+
+def test_a_session_reads_and_fits_a_table_once_and_so_do_the_others(folder):
+    write('latency_ms = { max = 45, table = "phone.csv" }')
+    write_table()
+    first = open_study(declare("s.toml"), storage="sqlite:///nas_sens.db", device="cpu")
+    screen = screen_of(first)
+    write_table(factor=300.0)
+    assert screen_of(first) is screen
+    assert LatencyCheck(first).known is screen.known
+    second = open_study(declare("s.toml"), storage="sqlite:///nas_sens.db", device="cpu")
+    assert screen_of(second).known == screen.known, "all of a study screen alike"
+    assert (screen_of(second).model.weights == screen.model.weights).all()
+    other = open_study(replace(declare("s.toml"), name="other"), storage="sqlite:///nas_sens.db", device="cpu")
+    assert screen_of(other).known != screen.known, "another study reads the file as it is then"
+
+
+def test_latencies_of_another_device_are_read_and_predicted(folder):
+    rows = write_table()
     write('latency_ms = { max = 45, table = "phone.csv" }')
     result = ns.search("s.toml", device="cpu")
     for c in result.candidates:

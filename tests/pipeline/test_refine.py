@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
 import torch
+from click.testing import CliRunner
 
 import nas_sens as ns
+from nas_sens.cli.main import cli
 from nas_sens.models.trained import export_model
 from nas_sens.pipeline.refine import Wish, refined_study
 from nas_sens.pipeline.search import complete, open_study
@@ -169,6 +172,46 @@ def test_the_command_says_what_came_of_it(storage: StudyStorage, tmp_path: Path)
     assert "train.schedule constant → cosine" in done.stderr
     assert "What remains: the best of these 2" in done.stderr
     assert (tmp_path / "typed_report.html").is_file()
+
+
+def copied(storage: StudyStorage, folder: Path) -> str:
+    """Return the database of a copy of the study with its files."""
+    shutil.copytree(Path(storage.url.removeprefix("sqlite:///")).parent, folder)
+    return url(folder)
+
+
+def compared(place: str) -> list[tuple[object, ...]]:
+    found = read_result(StudyStorage(place, must_exist=True), "tiny-refined")
+    return [(t.digest, t.val_loss, t.val_loss_sd, t.curve, t.chosen_by) for t in found.trials]
+
+
+BY_WORKERS = ("refine", "tiny", "--from", "weights", "--finalists", "3", "--epochs", "1", "--device", "cpu")
+
+
+def test_workers_refine_to_what_one_process_does(
+    storage: StudyStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    by_one, by_workers = copied(storage, tmp_path / "one"), copied(storage, tmp_path / "two")
+    for place, arguments in ((by_one, ()), (by_workers, ("--workers", "2", "--engine", "in_process"))):
+        done = CliRunner().invoke(cli, [*BY_WORKERS, *arguments, "--storage", place])
+        assert done.exit_code == 0, done.output
+        assert "What remains: the best of these 3" in done.output
+    assert len(compared(by_one)) == 3
+    assert compared(by_workers) == compared(by_one)
+
+
+@pytest.mark.slow
+def test_workers_that_are_processes_refine_to_what_one_does(storage: StudyStorage, tmp_path: Path) -> None:
+    by_one, by_workers = copied(storage, tmp_path / "one"), copied(storage, tmp_path / "two")
+    ns.refine("tiny", finalists=3, start="weights", values={"train.epochs": 1}, storage=by_one, device="cpu")
+    done = run(tmp_path, *BY_WORKERS, "--workers", "2", "--storage", by_workers, "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 4
+    assert "What remains: the best of these 3" in done.stderr
+    assert compared(by_workers) == compared(by_one)
+    by = {t.user_attrs.get("worker") for t in optuna.load_study(study_name="tiny-refined", storage=by_workers).trials}
+    assert len(by - {None}) >= 1
 
 
 def test_what_is_no_key_is_one_line(storage: StudyStorage, tmp_path: Path) -> None:

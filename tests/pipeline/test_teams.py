@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import nas_sens as ns
+from nas_sens.core.progress import SilentProgress
 from nas_sens.results.search_result import read_result
 from nas_sens.storage.study_storage import StudyStorage
 from tests.executors.searches import LONG, NAME, declared, search_alone
@@ -52,11 +54,84 @@ def is_there(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
 
 
-@pytest.mark.parametrize("module", [("nas_sens",), pytest.param(TORCHRUN, marks=pytest.mark.slow)])
-def test_two_processes_come_to_the_study_of_one(tmp_path, module):
+# In the middle of a training, one of two processes has no memory left: which one, the width says.
+GREEDY = """
+import torch
+import torch.distributed as dist
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, n, width, n_outputs):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(n, width), nn.ReLU(), nn.Linear(width, n_outputs))
+        self.greedy, self.n_steps = {7: 0, 9: 1}.get(width), 0
+
+    def forward(self, x):
+        self.n_steps += self.training
+        if self.n_steps == 6 and dist.is_initialized() and dist.get_rank() == self.greedy:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 90.00 GiB.")
+        return self.layers(x)
+
+def net(input_shape, n_outputs, *, width: int):
+    return Net(input_shape[0] * input_shape[1] * input_shape[2], width, n_outputs)
+"""
+OF_ALL = """
+name = "greedy"
+[search_space."greedy_nets:net"]
+width = [5, 7, 9, 11]
+[data]
+name = "digits"
+train_samples = 200
+[score]
+n_inputs = 8
+seeds = 1
+metrics = "none"
+[search]
+n_candidates = 4
+[select]
+rule = "lowest"
+top_k = 4
+control = 0
+[train]
+epochs = 3
+batch_size = 50
+seeds = 1
+"""
+
+
+class Told(SilentProgress):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.texts.append(text)
+
+    def detail(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def test_two_processes_come_to_the_study_of_one_and_what_does_not_fit_fails_alone(tmp_path, capfd):
+    (tmp_path / "greedy_nets.py").write_text(GREEDY)
+    (tmp_path / "greedy.toml").write_text(OF_ALL)
+    alone, told = f"sqlite:///{tmp_path}/alone.db", Told()
+    expected = ns.search(tmp_path / "greedy.toml", storage=alone, device="cpu")
+    place = f"sqlite:///{tmp_path}/team.db"
+    found = ns.search(tmp_path / "greedy.toml", storage=place, device="cpu", devices_per_training=2, progress=told)
+    assert [t.status for t in expected.trials] == ["ok"] * 4
+    losses = {t.digest: t.val_loss for t in found.trials if t.is_ok}
+    assert losses == {t.digest: pytest.approx(t.val_loss, rel=1e-5) for t in expected.trials if t.digest in losses}
+    failed = {json.loads(t.architecture)["width"]: t.status for t in found.trials if not t.is_ok}
+    assert failed == dict.fromkeys((7, 9), "too large: training does not fit in memory")
+    said = [text for text in told.texts if "memory" in text]
+    assert len(said) == 2
+    assert all("too large: training does not fit in memory" in text and "\n" not in text for text in said)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_torchrun_starts_comes_to_the_study_of_one(tmp_path):
     expected = search_alone(tmp_path, epochs=5)
-    arguments = TWO if module == ("nas_sens",) else ()
-    done = subprocess.run(command(tmp_path, *arguments, module=module), capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(command(tmp_path, module=TORCHRUN), capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     storage = StudyStorage(f"sqlite:///{tmp_path}/team.db", must_exist=True)
     found = {t.digest: t.val_loss for t in read_result(storage, NAME).trials}
