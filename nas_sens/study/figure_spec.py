@@ -112,8 +112,8 @@ class FigureSpec:
     @property
     def quantities(self) -> tuple[str, ...]:
         """All names of quantities and parameters that the figure asks for, but those of curves and arrays."""
-        axes = () if self.kind == "curve" or self.kind in OF_RECORDS else (self.x, self.y)
-        axes = (self.x,) if self.kind == "equal_loss" else axes
+        axes: tuple[str, ...] = () if self.kind == "curve" or self.kind in OF_RECORDS else (self.x, self.y)
+        axes = (self.x,) if self.kind == "equal_loss" else axes  # its y is a curve
         names = (*axes, self.group, self.pair, self.colour, *self.also)
         names = (*names, *self.where)
         return tuple(name for name in names if name)
