@@ -31,10 +31,10 @@ def class_diameter(
     """
     require_inputs(x, 2)
     y = require_labels(x, y)
-    pairs = same_class(y)
-    if not pairs.any():
+    largest = float(torch.where(same_class(y), input_distances(x, x), -1.0).max())
+    if largest < 0:
         raise InvalidInputError("a largest distance within classes needs two inputs of one class; given none")
-    return float(input_distances(x, x)[pairs].max())
+    return largest
 
 
 METRIC = Metric(
