@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keeps the studies, and goes on with them")
     for name, default in {
         **{"candidates": 120, "samples": 8_000, "epochs": 5, "top-k": 8, "control": 2},
-        **{"final-epochs": 8, "seeds": 2},
+        **{"final-epochs": 6, "seeds": 2},
     }.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     small = {"candidates": 10, "samples": 500, "epochs": 1, "top_k": 1, "control": 1, "final_epochs": 1}

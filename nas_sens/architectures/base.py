@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from torch import nn
 from torch.overrides import TorchFunctionMode
@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from ..core.device import memory_guard
 from ..core.errors import InfeasibleArchitectureError, first_line
 from ..core.identity import canonical_json, digest
-from ..core.init_schemes import InitScheme
+from ..core.init_schemes import ByActivation, InitScheme
 from ..core.inputs import InputShape, example_of, is_plain, shape_from, shape_text
 from .activations import Activation, make_activation
 from .flop_counter import count_by_running
@@ -37,7 +37,8 @@ class ArchitectureSpec(ABC):
     """Root of all architecture specs; a family is a subclass with a ``family`` name and a ``layers`` method.
 
     Args:
-        init: Scheme from which training starts (see :mod:`nas_sens.architectures.initialization`).
+        init: Scheme from which training starts (see :mod:`nas_sens.architectures.initialization`). ``by_activation``:
+            ``lecun_normal`` for ``tanh`` and ``hard_tanh``, ``he_normal`` for other activations (novak2018, A.5).
         init_scale: Factor on the initial weights.
     """
 
@@ -47,7 +48,7 @@ class ArchitectureSpec(ABC):
     # identity, which must not change.
     later: ClassVar[Mapping[str, Any]] = {}
 
-    init: InitScheme = "torch_default"
+    init: InitScheme | ByActivation = "torch_default"
     init_scale: Annotated[float, Field(ge=0)] = 1.0
 
     @abstractmethod
@@ -104,6 +105,19 @@ class ArchitectureSpec(ABC):
     def canonical(self) -> ArchitectureSpec:
         """The one architecture that stands for all whose untrained networks are the same functions; itself, mostly."""
         return self
+
+    @model_validator(mode="after")
+    def _check_init(self) -> ArchitectureSpec:
+        if self.init == "by_activation" and not hasattr(self, "activation"):
+            raise ValueError('needs a family with an activation for init = "by_activation"; name a scheme')
+        return self
+
+    @property
+    def init_scheme(self) -> InitScheme:
+        """The scheme by which weights are drawn: ``init``, or what it means for the activation."""
+        if self.init != "by_activation":
+            return self.init
+        return "lecun_normal" if getattr(self, "activation", "") in ("tanh", "hard_tanh") else "he_normal"
 
     @property
     def is_pretrained(self) -> bool:
@@ -170,7 +184,7 @@ class ArchitectureSpec(ABC):
             InfeasibleArchitectureError: The layers do not fit the input.
         """
         module = self.skeleton(input_shape, n_outputs).to(dtype).to_empty(device=device)
-        initialize_(module, self.init, scale=self.init_scale, generator=generator)
+        initialize_(module, self.init_scheme, scale=self.init_scale, generator=generator)
         return module
 
     def to_dict(self) -> dict[str, Any]:

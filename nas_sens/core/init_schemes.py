@@ -13,3 +13,4 @@ InitScheme = Literal[
     "torch_default",
 ]
 INIT_SCHEMES: tuple[str, ...] = get_args(InitScheme)
+ByActivation = Literal["by_activation"]  # of architectures: the scheme that their activation asks for

@@ -29,8 +29,9 @@ def trajectories(model: nn.Module, recorded: Recorded) -> Arrays:
     """Return what a network does along three kinds of ellipses, each the mean over 8 of them.
 
     Source: novak2018 (arXiv:1802.08760), section 4.1 and A.5.2. Ellipses through three training inputs of the ``same``
-    class, of three ``different`` classes, and zero-centred ``random`` ones, which are at home among standardised
-    inputs. Labels are those that are trained on. The fields, with the kind behind the name:
+    class, of three ``different`` classes, and zero-centred ``random`` ones, whose points are as far from 0, on average,
+    as inputs of unit variance (``[data] unit_variance``): E‖z‖² = D. Labels are those that are trained on. The fields,
+    with the kind behind the name:
 
     - ``position`` (60,): t.
     - ``norm_`` (60,): ‖J(z(t))‖_F of the class probabilities, per unit of input.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ..core.candidates import ON_TRAIN
 from ..core.figures import BY_NAME, Figure
 from ..study.figure_spec import LOG10
-from ..study.quantity_names import GAP, RATIO, RECORD
+from ..study.quantity_names import GAP, OVER, RECORD, parts_of
 from .text import Wording
 
 _MEASURES = {
@@ -23,11 +23,15 @@ _MEASURES = {
     "normalized_top_spread": "spread of normalised outputs of the likeliest class",
     "class_diameter": "largest distance within a class (1 − cos of inputs)",
     "norm_product": "log₁₀ product of layer norms",
+    "label_distance": "distance of probabilities to the label ÷ √2",
+    "wrong_margin": "margin of wrong inputs (largest − true output)",
+    "softmax_sensitivity": "S behind the softmax",
     "output_sensitivity": "S after training (output units²)",
     "critical_length": "critical length ξ (1 − cos of inputs)",
     "cosine_critical_length": "critical length ξ (1 − cos of inputs)",
     "stiffness": "sign stiffness",
     "linear_regions": "transitions around an image",
+    "curvature": "curvature around an image (outputs per unit of input)",
 }
 _OTHERS = {
     "params": "parameters",
@@ -109,6 +113,7 @@ _BIAS_VARIANCE = {
     "bias": "squared bias (output units²)",
     "variance": "variance over trainings (output units²)",
     "mse": "mean squared error (output units²)",
+    "output_variance": "variance of outputs before the softmax (output units²)",
 }
 
 
@@ -121,6 +126,9 @@ def label_of(name: str, wording: Wording) -> str:
     """
     if name in wording.own:
         return name
+    if OVER in name:
+        sign, parts = "log₁₀ " if name.startswith(LOG10) else "", parts_of(name)
+        return f"{sign}{' ÷ '.join(label_of(part, wording).partition(' (')[0] for part in parts)}"
     if name in _OTHERS:
         return _OTHERS[name]
     if name in BY_NAME:
@@ -133,11 +141,10 @@ def label_of(name: str, wording: Wording) -> str:
         return _BIAS_VARIANCE[name.removeprefix("record_bias_variance_")]
     if name.startswith("measure_") or name.removesuffix(ON_TRAIN) in _MEASURES:
         measure = name.removeprefix("measure_")
-        base = measure.removesuffix(ON_TRAIN).removesuffix(GAP).removesuffix(RATIO)
+        base = measure.removesuffix(ON_TRAIN).removesuffix(GAP)
         where = ", training inputs" if measure.endswith(ON_TRAIN) else ""
         if measure == name and base == "output_sensitivity":  # of a curve
             return f"S (output units²){where}"
         where = ", validation − training inputs" if measure.endswith(GAP) else where
-        where = ", validation / training inputs" if measure.endswith(RATIO) else where
         return _MEASURES.get(base, base.replace("_", " ")) + where
     return name.removeprefix("training_").replace("_", " ")

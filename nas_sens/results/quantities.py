@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.candidates import ON_TRAIN, TrainedCandidate, list_text, part_of_list
 from ..study.figure_spec import LOG10
-from ..study.quantity_names import FIGURES, GAP, RATIO, RECORD
+from ..study.quantity_names import FIGURES, GAP, OVER, RECORD
 
 
 def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
@@ -21,6 +21,8 @@ def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
     if name.startswith(LOG10) and name not in FIGURES:
         value = value_of(t, name.removeprefix(LOG10))
         return math.log10(value) if isinstance(value, (int, float)) and value > 0 else None
+    if OVER in name:
+        return _quotient(t, *name.split(OVER, 1))
     if name in FIGURES:
         found: float | None = getattr(t, name)
         return found
@@ -34,17 +36,18 @@ def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
     return list_text(found) if isinstance(found, list) else found
 
 
+def _quotient(t: TrainedCandidate, above: str, below: str) -> float | None:
+    """Return one quantity divided by another; None where either is no number, or the second is 0."""
+    one, other = number_of(t, above), number_of(t, below)
+    return one / other if math.isfinite(one) and math.isfinite(other) and other != 0 else None
+
+
 def _measure_of(t: TrainedCandidate, name: str) -> float | None:
-    end = next((e for e in (GAP, RATIO) if name.endswith(e)), "")
-    if name in t.measures or not end:
+    base = name.removesuffix(GAP)
+    if name in t.measures or base == name:
         return t.measures.get(name)
-    base = name.removesuffix(end)
     held_out, seen = t.measures.get(base), t.measures.get(base + ON_TRAIN)
-    if held_out is None or seen is None:
-        return None
-    if end == GAP:
-        return held_out - seen
-    return held_out / seen if seen else None
+    return None if held_out is None or seen is None else held_out - seen
 
 
 def arrays_of(t: TrainedCandidate, record: str, epoch: int | None) -> Mapping[str, Any]:

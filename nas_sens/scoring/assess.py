@@ -257,7 +257,7 @@ def _further(result: Score, architecture: ArchitectureSpec, model: nn.Module, pr
         probe.y,
         metrics=probe.spec.named_metrics,
         seeds=probe.spec.seeds,
-        init=architecture.init,
+        init=architecture.init_scheme,
         generator=make_generator("measures", architecture.digest, probe.seed),
         output=probe.output,
         noise_at=probe.spec.noise_at,

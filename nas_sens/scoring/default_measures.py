@@ -44,7 +44,7 @@ def default_measures(
     one_pass = _OnePass()
     try:
         with memory_guard():
-            initialize_(model, architecture.init, generator=probe.numbers.network(0))
+            initialize_(model, architecture.init_scheme, generator=probe.numbers.network(0))
             last, flow = take(
                 model,
                 rows_of(probe.x, slice(0, _N_INPUTS)),

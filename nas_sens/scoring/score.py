@@ -136,7 +136,7 @@ def probed(architecture: ArchitectureSpec, spec: ScoreSpec) -> ArchitectureSpec:
 def probe_initialization(architecture: ArchitectureSpec, spec: ScoreSpec) -> tuple[InitScheme, float]:
     """Return the scheme and the factor on the weights that a candidate is probed with."""
     if spec.probe_init == "own":
-        return architecture.init, architecture.init_scale
+        return architecture.init_scheme, architecture.init_scale
     return spec.probe_init, 1.0
 
 

@@ -18,6 +18,7 @@ from .quantity_names import check_figures
 from .sampler import AUTO, SAMPLERS
 from .select_spec import FINALS
 from .study_spec import StudySpec
+from .together import TOGETHER
 
 _TARGETS = ("val_error", "val_loss")
 _RACING_RULES = ("lowest", "highest", "pareto")  # which S decides
@@ -124,6 +125,7 @@ def _check_figures(spec: StudySpec) -> None:
         parameters=sorted(
             {f.name for family in space.families for f in fields(FAMILIES.get(family)) if f.init}
             | {n for parameters in space.families.values() for k, v in parameters.items() for n in part_names(k, v)}
+            - {TOGETHER}
         ),
         training=space.training_names,
         measures=spec.train.measured,

@@ -53,7 +53,8 @@ class FigureSpec:
     ``measure_jacobian_norm``, ``training_learning_rate``; ``record_bias_variance_bias`` (the mean of an array);
     further ``family`` and the parameters of architectures (``depth``). ``log10_`` before a name stands for the
     logarithm, ``_gap`` behind that of a measure which is taken on both sets for its value on validation inputs minus
-    that on training inputs, ``_ratio`` for the one divided by the other.
+    that on training inputs; ``_over_`` between two for their quotient, ``log10_test_loss_over_predicted_loss`` being
+    the logarithm of one.
 
     Args:
         kind: ``scatter`` of y against x with their correlation; ``paired``: y of networks that differ in nothing but
@@ -112,8 +113,11 @@ class FigureSpec:
     @property
     def quantities(self) -> tuple[str, ...]:
         """All names of quantities and parameters that the figure asks for, but those of curves and arrays."""
-        axes: tuple[str, ...] = () if self.kind == "curve" or self.kind in OF_RECORDS else (self.x, self.y)
-        axes = (self.x,) if self.kind == "equal_loss" else axes  # its y is a curve
+        axes: tuple[str | None, ...] = (self.x, self.y)
+        if self.kind == "curve" or self.kind in OF_RECORDS:
+            axes = ()
+        elif self.kind == "equal_loss":
+            axes = (self.x,)
         names = (*axes, self.group, self.pair, self.colour, *self.also)
         names = (*names, *self.where)
         return tuple(name for name in names if name)

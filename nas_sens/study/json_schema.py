@@ -31,6 +31,12 @@ SECTIONS = {"data": DataSpec, "score": ScoreSpec, "search": SearchSpec, "select"
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _OWN = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"  # a function of the user, as a family
 _SCALAR = {"type": ["boolean", "number", "string"]}
+_TABLES = {  # of ``together``
+    "description": "Keys that only go together: a list of tables with the same keys, one of which is chosen.",
+    "type": "array",
+    "items": {"type": "object"},
+    "minItems": 2,
+}
 _PARAMETER = {
     "description": "A fixed value, a list of choices, a distribution in Optuna's short form, or a list by its places.",
     "anyOf": [
@@ -122,7 +128,9 @@ def _definitions() -> dict[str, Any]:
         nested[name] = _of_class(cls, nested)
     nested["CsvSpec"] = _of_class(CsvSpec, nested)
     one_kind = nested["train"]["properties"]["augmentation"]
-    nested["train"]["properties"]["augmentation"] = {"anyOf": [one_kind["items"], one_kind]} | {
+    word = f"({'|'.join(one_kind['items']['enum'])})"
+    joined = {"type": "string", "pattern": rf"^{word}(\+{word})+$"}
+    nested["train"]["properties"]["augmentation"] = {"anyOf": [one_kind["items"], joined, one_kind]} | {
         "description": one_kind.pop("description")
     }
     return nested
@@ -141,6 +149,7 @@ def _search_space() -> dict[str, Any]:
         if family.__module__.startswith("nas_sens.")  # a schema does not depend on what else is installed
     }
     searched = {key: {"$ref": "#/$defs/parameter"} for key in SEARCHABLE}
+    of_function = {"type": "object", "properties": {TOGETHER: _TABLES}}
     return {
         "type": "object",
         "properties": {
@@ -150,12 +159,12 @@ def _search_space() -> dict[str, Any]:
             "training": {
                 "type": "object",
                 "description": described["training"],
-                "properties": {**searched, TOGETHER: {"type": "array", "items": {"type": "object"}, "minItems": 2}},
+                "properties": {**searched, TOGETHER: _TABLES},
                 "additionalProperties": False,
             },
             **tables,
         },
-        "patternProperties": {_OWN: {"type": "object", "additionalProperties": {"$ref": "#/$defs/parameter"}}},
+        "patternProperties": {_OWN: {**of_function, "additionalProperties": {"$ref": "#/$defs/parameter"}}},
         "additionalProperties": False,
     }
 
@@ -163,7 +172,7 @@ def _search_space() -> dict[str, Any]:
 def _parameters(family: type) -> dict[str, Any]:
     described = _described(family)
     keys = [f.name for f in fields(family) if f.init]
-    return {k: {"$ref": "#/$defs/parameter", "description": described.get(k, k)} for k in keys}
+    return {**{k: {"$ref": "#/$defs/parameter", "description": described.get(k, k)} for k in keys}, TOGETHER: _TABLES}
 
 
 def _constraints(description: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -15,7 +14,7 @@ from ..core.errors import InvalidInputError
 from ..core.messages import shown
 from .distributions import check_against, parse_parameter
 from .lists import check_declared, corners, named_parts, parse_declared, part_names
-from .together import TOGETHER, parse_together
+from .together import TOGETHER, check_once, expanded, parse_together, tables_of
 from .train_spec import SEARCHABLE, TrainSpec
 
 
@@ -36,15 +35,19 @@ def parse_families(declared: Any) -> dict[str, dict[str, Any]]:
         valid = [f.name for f in fields(family) if f.init]
         parsed[name] = {}
         for key, value in sorted(parameters.items()):
+            if key == TOGETHER:
+                parsed[name][key] = parse_together(value, f"{name}.{key}", spec=family, valid=valid)
+                continue
             if key not in valid:
-                raise InvalidInputError(f"unknown key {f'{name}.{key}'!r}; {nearest(key, valid)}")
+                raise InvalidInputError(f"unknown key {f'{name}.{key}'!r}; {nearest(key, (*valid, TOGETHER))}")
             parsed[name][key] = parse_declared(value, f"{name}.{key}")
             check_declared(family, key, parsed[name][key], f"{name}.{key}")
-        _check_together(family, parsed[name])
+        check_once(parsed[name], name)
+        _check_combinations(family, parsed[name])
     return parsed
 
 
-def _check_together(family: type[ArchitectureSpec], parameters: Mapping[str, Any]) -> None:
+def _check_combinations(family: type[ArchitectureSpec], parameters: Mapping[str, Any]) -> None:
     """Check that values of different parameters go together: every bound and choice beside the first of the others.
 
     Raises:
@@ -53,7 +56,7 @@ def _check_together(family: type[ArchitectureSpec], parameters: Mapping[str, Any
     sides = {k: corners(v) for k, v in parameters.items()}
     first = {k: side[0] for k, side in sides.items()}
     for example in [first, *({**first, k: v} for k, side in sides.items() for v in side[1:])]:
-        validate(family, example, source="the space", where=family.family)
+        validate(family, expanded(example), source="the space", where=family.family)
     names = [n for k, v in parameters.items() for n in part_names(k, v)]
     if twice := sorted({n for n in names if names.count(n) > 1}):
         raise InvalidInputError(
@@ -89,10 +92,7 @@ def parse_training(declared: Any) -> dict[str, Any]:
             raise InvalidInputError(f"unknown key {f'training.{key}'!r}; {nearest(key, (*SEARCHABLE, TOGETHER))}")
         parsed[key] = parse_parameter(value, f"training.{key}")
         check_against(TrainSpec, key, parsed[key], f"training.{key}")
-    if TOGETHER in parsed and (twice := sorted({*parsed} & {*json.loads(parsed[TOGETHER].choices[0])})):
-        raise InvalidInputError(
-            f"training.{twice[0]} must not stand beside training.together, which has it; remove one"
-        )
+    check_once(parsed, "training")
     return parsed
 
 
@@ -104,7 +104,9 @@ def _some_value(parameter: Any) -> list[Any]:
 
 def numeric_names(parsed: Mapping[str, Mapping[str, Any]]) -> set[str]:
     """Return the names of parameters, and of places of lists, that are numbers."""
-    return {n for p in parsed.values() for k, v in p.items() for n, part in named_parts(k, v) if _is_numeric(part)}
+    declared = {n for p in parsed.values() for k, v in p.items() for n, part in named_parts(k, v) if _is_numeric(part)}
+    tables = [tables_of(p) for p in parsed.values() if TOGETHER in p]
+    return declared | {k for choices in tables for k in choices[0] if all(_is_numeric(t[k]) for t in choices)}
 
 
 def _is_numeric(parameter: Any) -> bool:

@@ -12,6 +12,7 @@ from ..core.errors import InfeasibleArchitectureError, InvalidInputError
 from ..core.inputs import Inputs, InputShape
 from .lists import corners
 from .search_space import SearchSpace
+from .together import TOGETHER, tables_of
 
 _KINDS = ("model", "kwargs", "pretrained")  # what decides which file is read, and by what
 _AT_MOST = 64  # networks whose weights are read beforehand
@@ -65,9 +66,9 @@ def note_on_inputs(space: SearchSpace, x: Inputs, data: str) -> str | None:
 def _pretrained(space: SearchSpace) -> Iterator[ArchitectureSpec]:
     """Yield a candidate of every pre-trained network in a space."""
     for family, parameters in space.families.items():
-        if "pretrained" not in parameters:
+        if "pretrained" not in {*parameters, *next(iter(tables_of(parameters)), {})}:
             continue
-        sides = [corners(v) if k in _KINDS else corners(v)[:1] for k, v in parameters.items()]
+        sides = [corners(v) if k in _KINDS or k == TOGETHER else corners(v)[:1] for k, v in parameters.items()]
         for values in itertools.product(*sides):
             spec = space.spec_of(family, dict(zip(parameters, values, strict=True)))
             if spec.is_pretrained:

@@ -17,7 +17,12 @@ GAP = (
     "_gap"  # behind a measure that is taken on both sets: its value on validation inputs minus that on training inputs
 )
 
-RATIO = "_ratio"  # behind the same: its value on validation inputs divided by that on training inputs
+OVER = "_over_"  # between two quantities: their quotient, as test_loss_over_predicted_loss
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """Return the two quantities of a quotient, or the one that a name is, without the sign of a logarithm."""
+    return tuple(name.removeprefix(LOG10).split(OVER, 1))
 
 
 def check_figures(
@@ -45,7 +50,7 @@ def check_figures(
     Raises:
         InvalidInputError: It lacks one.
     """
-    gaps = [m + end for m in measures if m + ON_TRAIN in measures for end in (GAP, RATIO)]
+    gaps = [m + GAP for m in measures if m + ON_TRAIN in measures]
     measured = [f"measure_{m}" for m in (*measures, *gaps)]
     valid = [*FIGURES, "family", *parameters, *(f"training_{t}" for t in training), *measured]
     arrays = [f"{RECORD}{record}_{field}" for record, names in records.items() for field in names]
@@ -54,7 +59,7 @@ def check_figures(
         for name in figure.quantities:
             if has_own and name in (figure.x, figure.y, figure.colour) and is_figure_name(name):
                 continue
-            if name not in valid and name.removeprefix(LOG10) not in valid:
+            if name not in valid and not all(part in valid for part in parts_of(name)):
                 raise InvalidInputError(f"figure {i} has no quantity {name!r}; {nearest(name, valid)}")
         if figure.kind in OF_RECORDS:
             _check_record(figure, i, records)

@@ -36,15 +36,16 @@ class SearchSpace:
         name: Its name.
         families: Family, by its name or as a function of the user (:func:`nas_sens.family`), to parameters; a parameter
             is a fixed value, a list of choices, a table in Optuna's short form, an Optuna distribution, or a list of
-            these as the value (:mod:`nas_sens.study.lists`). Several families form a union, in which parameters are
-            prefixed by their family, as ``fc.depth``, and the parameter ``family`` chooses.
+            these as the value (:mod:`nas_sens.study.lists`). ``together`` is a list of tables of parameters that only
+            go together, such as channels and hidden units, one of which is chosen. Several families form a union, in
+            which parameters are prefixed by their family, as ``fc.depth``, and the parameter ``family`` chooses.
         constraints: ``params``, ``flops``, ``latency_ms``, ``memory_mb``, any declared numeric parameter or place of a
             list (``width_0``) to ``{"min": …, "max": …}``, inclusive. Latency also has the keys of
             :class:`~nas_sens.study.constraints.LatencySpec`; memory, the most that lies in it at once in a forward
             pass, has ``batch``.
         training: Keys of ``[train]`` that are searched with the architecture, such as ``learning_rate``, to parameters
-            as above; in a trial they are called ``training.learning_rate``. ``together`` is a list of tables, one of
-            which is chosen: keys that only go together, such as an optimizer and its batch size.
+            as above; in a trial they are called ``training.learning_rate``. ``together`` is as that of families: keys
+            that only go together, such as an optimizer and its batch size.
         description: What it is for.
         source: Where it was declared, for error messages.
 
@@ -130,7 +131,7 @@ class SearchSpace:
 
     def spec_of(self, family: str, values: Mapping[str, Any]) -> ArchitectureSpec:
         """Return the architecture of a family with the values of its parameters."""
-        return validate(FAMILIES.get(family), values, source=self.source, where=family)
+        return validate(FAMILIES.get(family), expanded(values), source=self.source, where=family)
 
     def training_of(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keys of ``[train]`` that a trial's parameters mean; fixed values are filled in."""

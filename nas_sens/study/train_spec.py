@@ -31,9 +31,9 @@ SEARCHABLE = (
 Pruner = Literal["none", "asha", "hyperband", "median"]
 
 
-def _one_kind(value: Any) -> Any:
-    """Return one kind of augmentation as a tuple, and none as an empty one: a search space chooses among words."""
-    return (() if value == "none" else (value,)) if isinstance(value, str) else value
+def _kinds(value: Any) -> Any:
+    """Return kinds of augmentation in one word as a tuple, and none as an empty one: spaces choose among words."""
+    return (() if value == "none" else tuple(value.split("+"))) if isinstance(value, str) else value
 
 
 @declared(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -84,8 +84,8 @@ class TrainSpec:
         cutmix: The same for a rectangle that is replaced (CutMix, Yun et al. 2019).
         augmentation: Any of ``translation`` (by up to ``max_translation`` pixels along each axis, wrapping around),
             ``flip`` (left and right, with probability ½), ``vertical_flip``, ``rotation`` (by a random multiple of
-            90°, square images only); of training images, anew in every batch. One kind may stand without a list;
-            ``none`` is no kind.
+            90°, square images only); of training images, anew in every batch. Several in one word, of which a
+            search space chooses, have a ``+`` between them: ``translation+flip``; ``none`` is no kind.
         max_translation: See ``augmentation``.
         transforms: Transforms of ``torchvision.transforms.v2`` that training images go through after ``augmentation``,
             on their device, such as ``[{name = "RandomErasing", p = 0.25}]``: their names and arguments. Each eighth of
@@ -159,7 +159,7 @@ class TrainSpec:
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mixup: NotNegative = 0.0
     cutmix: NotNegative = 0.0
-    augmentation: Annotated[tuple[Augmentation, ...], Field(strict=False), BeforeValidator(_one_kind)] = ()
+    augmentation: Annotated[tuple[Augmentation, ...], Field(strict=False), BeforeValidator(_kinds)] = ()
     max_translation: Positive = 4
     transforms: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     timm_transform: dict[str, Any] | None = None

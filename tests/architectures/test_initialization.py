@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 import torch
 from torch import nn
 
+from nas_sens.architectures import load_spec
+from nas_sens.architectures.fc import FCSpec
 from nas_sens.architectures.initialization import initialize_
 from nas_sens.core.errors import InvalidInputError
 from nas_sens.core.init_schemes import INIT_SCHEMES
@@ -52,6 +55,29 @@ def test_variance_and_shape_of_the_weights(scheme, case, generator):
     assert abs(float(w.mean())) < 5 * math.sqrt(expected / w.numel())
     kurtosis = float((w**4).mean() / (w**2).mean() ** 2)
     assert kurtosis == pytest.approx(1.8 if scheme in UNIFORM else 3.0, rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("activation", "gain"),
+    [("relu", 2), ("relu6", 2), ("hard_sigmoid", 2), ("gelu", 2), ("tanh", 1), ("hard_tanh", 1)],
+)
+def test_weights_by_activation_as_in_novak2018(activation, gain, generator):
+    """Section A.5: variance 2 / n for ReLU, ReLU6 and HardSigmoid, 1 / n for Tanh and HardTanh."""
+    spec = FCSpec(depth=2, width=200, activation=activation, init="by_activation", bias=False)
+    for layer in spec.build((400,), 100, generator=generator, dtype=torch.float64):
+        if isinstance(layer, nn.Linear):
+            variance = float(layer.weight.detach().var()) * layer.in_features / gain
+            assert variance == pytest.approx(1, rel=2 * VARIANCE_RTOL)  # 20,000 weights in the last layer
+    scheme = dataclasses.replace(spec, init=spec.init_scheme)
+    same = [s.build((400,), 100, generator=torch.Generator().manual_seed(1)) for s in (spec, scheme)]
+    assert all(torch.equal(a, b) for a, b in zip(*(m.parameters() for m in same), strict=True))
+
+
+def test_weights_by_activation_need_one():
+    cell = {"family": "cell", **{f"op_{i}_{j}": "none" for i in range(1, 4) for j in range(i)}}
+    with pytest.raises(InvalidInputError, match="needs a family with an activation"):
+        load_spec({**cell, "init": "by_activation"})
+    assert load_spec({**cell, "init": "he_normal"}).init_scheme == "he_normal"
 
 
 @pytest.mark.parametrize("shape", [(30, 80), (80, 30)])

@@ -31,6 +31,7 @@ NETWORKS: dict[str, tuple[ArchitectureSpec, int]] = {
 }
 DRAWS = {
     "output_sensitivity": "input noise",
+    "softmax_sensitivity": "input noise",
     "relative_sensitivity": "input noise",
     "batch_sensitivity": "input noise",
     "sensitivity_kernel": "input noise",
@@ -38,9 +39,17 @@ DRAWS = {
     "near": "which rows of a matrix make its square block",
 }
 # Noise of one seed is another one in another type, or on another device.
-NOISE = ("output_sensitivity", "relative_sensitivity", "batch_sensitivity", "sensitivity_kernel", "zen")
+NOISE = (
+    "output_sensitivity",
+    "softmax_sensitivity",
+    "relative_sensitivity",
+    "batch_sensitivity",
+    "sensitivity_kernel",
+    "zen",
+)
 NEEDS_ORDER = {
     "output_sensitivity": "the first noise is for the first input",
+    "softmax_sensitivity": "the first noise is for the first input",
     "relative_sensitivity": "the first noise is for the first input",
     "batch_sensitivity": "the first noise is for the first input",
     "near": "a block of neighbouring rows",
@@ -53,7 +62,15 @@ OF_WEIGHTS_ALONE = {
 OF_INPUTS_ALONE = {"class_diameter": "no network is used"}
 MORE_THAN_ONE = {
     **dict.fromkeys(
-        ("output_sensitivity", "relative_sensitivity", "batch_sensitivity", "naswot", "jacob_cov", "zico"),
+        (
+            "output_sensitivity",
+            "softmax_sensitivity",
+            "relative_sensitivity",
+            "batch_sensitivity",
+            "naswot",
+            "jacob_cov",
+            "zico",
+        ),
         "a statistic over inputs",
     ),
     **dict.fromkeys(("stiffness", "critical_length", "cosine_critical_length"), "pairs of inputs"),

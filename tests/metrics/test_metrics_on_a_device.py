@@ -74,7 +74,7 @@ def test_inputs_left_on_the_cpu_are_refused(name):
 def test_a_metric_of_every_kind_is_here():
     """The cost in words says whether there is a backward pass; a new word for it must not pass unnoticed."""
     assert {"output_sensitivity", "naswot", "near", "zen", "linear_regions", *CHAINS_ONLY} <= set(FORWARD)
-    assert not {"grad_norm", "snip", "synflow", "jacobian_norm", "ntk_condition"} & set(FORWARD)
+    assert not {"grad_norm", "snip", "synflow", "jacobian_norm", "curvature", "ntk_condition"} & set(FORWARD)
 
 
 def test_measures_where_there_is_no_float64_are_taken_on_the_cpu():

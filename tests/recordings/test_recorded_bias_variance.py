@@ -30,7 +30,15 @@ def test_means_are_those_of_the_whole_and_single_values_are_sums(name):
     for field in ("bias", "variance", "mse"):
         assert found[field].shape == (7,)
         assert found[field].mean() == pytest.approx(getattr(whole, field), rel=1e-10)
+    outputs = np.stack([one["outputs"] for one in seeds])
+    slow = sum(
+        math.fsum((o - math.fsum(column) / 3) ** 2 for o in column) / 2 for column in outputs[:, 4].T.tolist()
+    )  # over the outputs of one input
+    assert found["output_variance"][4] == pytest.approx(slow, rel=1e-10)
+    if name == "digits":
+        assert np.abs(found["output_variance"] / found["variance"] - 1).min() > 0.1
     if name == "diabetes":
+        assert found["output_variance"].tolist() == found["variance"].tolist()
         values, target = [float(one["predictions"][4, 0]) for one in seeds], float(targets[4])
         mean = math.fsum(values) / 3
         variance = math.fsum((v - mean) ** 2 for v in values) / 2
@@ -40,7 +48,8 @@ def test_means_are_those_of_the_whole_and_single_values_are_sums(name):
 
 
 def test_one_training_has_no_variance():
-    found = over_seeds([{"predictions": np.ones((2, 1)), "targets": np.zeros((2, 1))}])
+    found = over_seeds([{"outputs": np.ones((2, 1)), "predictions": np.ones((2, 1)), "targets": np.zeros((2, 1))}])
+    assert np.isnan(found["output_variance"]).all()
     assert np.isnan(found["variance"]).all()
     assert np.isnan(found["bias"]).all()
     assert found["mse"].tolist() == [1.0, 1.0]

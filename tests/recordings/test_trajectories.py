@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import nas_sens as ns
+from nas_sens.data.per_input import unit_variance
 from nas_sens.metrics.trajectories import ellipse_through
 from nas_sens.recordings import Recorded
 from nas_sens.recordings.trajectories import ANCHORS, KINDS, _draw, along, trajectories
@@ -61,6 +62,18 @@ def test_ellipses_pass_through_the_inputs_they_should(digits):
                 assert float(distances.amin(dim=1).max()) < 1e-6
                 n_classes = len(y[distances.argmin(dim=1)].unique())
                 assert n_classes == (1 if kind == "same" else 3)
+
+
+def test_random_ellipses_are_as_far_out_as_inputs_of_unit_variance(digits):
+    """Section A.5.2: axes of standard normal numbers make points of the expected norm of training inputs, √d."""
+    x, y = unit_variance(digits.x_train[:60].double()), digits.y_train[:60]
+    radius = x.flatten(1).norm(dim=1)
+    torch.testing.assert_close(radius, torch.full_like(radius, 8.0))
+    g = torch.Generator().manual_seed(0)
+    t = torch.arange(12, dtype=torch.float64) / 12
+    squares = torch.stack([_draw("random", x, y, g)(t).flatten(1).square().sum(dim=1) for _ in range(400)]).mean(dim=0)
+    # Of one ellipse |z|² has mean d and variance 2d: over 400 a relative standard error of √(2 / 64 / 400) = 0.009.
+    torch.testing.assert_close(squares, torch.full_like(squares, 64.0), rtol=4 * 0.009, atol=0)
 
 
 def test_what_is_lacking_is_told(digits):

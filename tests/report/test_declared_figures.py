@@ -64,14 +64,16 @@ def test_values_by_name():
     assert number_of(t, "training_learning_rate") == 0.1
     assert (value_of(t, "family"), value_of(t, "batch_norm"), value_of(t, "depth")) == ("fc", True, 1)
     assert number_of(t, "measure_stiffness_gap") == -0.25
-    assert number_of(t, "measure_stiffness_ratio") == pytest.approx(2 / 3)
+    assert number_of(t, "test_loss_over_measure_stiffness") == 10.0
+    assert number_of(t, "log10_test_loss_over_measure_stiffness") == 1.0
     assert all(
         math.isnan(number_of(t, name))
         for name in (
             "log10_measure_zero",
+            "test_loss_over_measure_zero",
+            "family_over_depth",
             "measure_none",
             "measure_zero_gap",
-            "measure_zero_ratio",
             "val_loss",
             "family",
         )

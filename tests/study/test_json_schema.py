@@ -55,6 +55,8 @@ CASES = [
     ("study", STUDY.replace("[data]\n", "[dota]\n"), ["$", "$"]),
     ("study", STUDY.replace("seeds = 1\n[search]", 'metrics = "most"\n[search]'), ["$.score.metrics"]),
     ("study", STUDY + 'augmentation = "flip"', []),
+    ("study", STUDY + 'augmentation = "flip+rotation"', []),
+    ("study", STUDY + 'augmentation = "flip+spin"', ["$.train.augmentation"]),
     ("study", STUDY + 'augmentation = ["flip", "spin"]', ["$.train.augmentation"]),
     ("study", STUDY + "[full.train]\nepochs = 2", []),
     ("study", STUDY + '[full.data]\nnmae = "x"', ["$.full.data"]),

@@ -23,7 +23,7 @@ from nas_sens.training.trainable import check_trainable
 STUDIES = bundled("studies")
 PAPERS = ("forouzesh2020", "liao2019", "novak2018", "fort2019")
 NEEDS_DATA = (
-    *("forouzesh2020/published_points", "fort2019/fig8"),
+    *("forouzesh2020/published_points", "fort2019/fig8", "novak2018/fig4_augmentation", "novak2018/app8"),
     *("liao2019/fig2_cifar10", "liao2019/fig17", "liao2019/fig18"),
 )
 
@@ -41,6 +41,7 @@ def test_studies_load_at_both_sizes_and_need_no_download(name):
 
 FULL_SETS = {  # training samples of each class
     "cifar10": [5000] * 10,
+    "cifar100": [500] * 100,
     "fashion_mnist": [6000] * 10,
     "mnist": [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
 }
@@ -51,9 +52,10 @@ def test_the_data_of_the_full_size_are_as_many_as_declared(name):
     spec = load_study(name, full=True)
     if spec.data.name == "boston_housing":
         return
-    y, y_test = torch.arange(10).repeat_interleave(torch.tensor(FULL_SETS[spec.data.name])), torch.arange(10_000) % 10
+    counts = torch.tensor(FULL_SETS[spec.data.name])
+    y, y_test = torch.arange(len(counts)).repeat_interleave(counts), torch.arange(10_000) % len(counts)
     empty, of_test = torch.rand(len(y), 1, 4, 4), torch.rand(len(y_test), 1, 4, 4)
-    splits = split(Samples(x=empty, y=y, n_outputs=10, x_test=of_test, y_test=y_test), spec.data)
+    splits = split(Samples(x=empty, y=y, n_outputs=len(counts), x_test=of_test, y_test=y_test), spec.data)
     assert len(splits.y_val) == spec.data.val_samples
     for values in spec.search_space.training_corners():
         check_trainable(changed(spec.train, where="training", **values), splits)
@@ -77,7 +79,7 @@ def test_studies_of_the_papers_train_their_whole_sample_and_declare_figures(name
 @pytest.mark.parametrize(
     ("name", "n_drawn"),
     [
-        ("forouzesh2020/fig2b", 7),
+        ("forouzesh2020/fig2b", 14),
         ("liao2019/fig5", 5),
         ("liao2019/fig16", 4),
         ("novak2018/fig5", 4),

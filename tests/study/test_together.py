@@ -85,3 +85,47 @@ def test_what_is_wrong_is_told_in_one_line(training, words):
         space(training)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+SIZES = [{"channels": 4, "hidden_units": 8}, {"channels": 12, "hidden_units": 24}]
+
+
+def test_parameters_of_a_family_that_go_together_are_one_choice():
+    declared = {"cnn": {"depth": [1, 2], "together": SIZES, "init": "he_normal"}}
+    found = ns.SearchSpace(name="tied", families=declared, constraints={"channels": {"max": 10}})
+    assert found.cardinality == 4
+    slow = {
+        ns.CNNSpec(depth=depth, init="he_normal", **sizes).digest for depth, sizes in itertools.product((1, 2), SIZES)
+    }
+    assert {found.architecture(params).digest for params in found.enumerate()} == slow
+    again = ns.SearchSpace(**json.loads(json.dumps(found.to_dict())))
+    assert again.digest == found.digest
+    assert {found.sample(seed=seed).channels for seed in range(8)} == {4}  # the constraint is on what was chosen
+
+
+def test_a_family_of_a_union_has_its_own_tables():
+    families = {"fc": {**FAMILIES["fc"]}, "cnn": {"depth": 1, "together": SIZES, "init": "he_normal"}}
+    found = ns.SearchSpace(name="both", families=families)
+    drawn = [found.architecture(params) for params in found.enumerate()]
+    assert sorted((a.family, getattr(a, "channels", 0)) for a in drawn) == [
+        ("cnn", 4),
+        ("cnn", 12),
+        ("fc", 0),
+        ("fc", 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"together": [{"chanels": 4}, {"chanels": 8}]}, "did you mean 'channels'?"),
+        ({"together": SIZES, "channels": 4}, "cnn.channels must not stand beside cnn.together"),
+        ({"together": [{"channels": 4}, {"channels": 0}]}, "cnn.together.channels must be"),
+        ({"togehter": SIZES}, "did you mean 'together'?"),
+    ],
+)
+def test_what_is_wrong_in_a_family_is_told_in_one_line(table, words):
+    with pytest.raises(ns.InvalidInputError) as caught:
+        ns.SearchSpace(name="tied", families={"cnn": {"depth": 1, "init": "he_normal", **table}})
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

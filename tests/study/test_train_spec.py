@@ -33,6 +33,7 @@ FIRST_KEYS += ("stop_loss", "stop_epochs")  # all that a study of the first vers
         ({"noisy_epochs": 3}, "needs a label_noise above 0 for noisy_epochs; given noisy_epochs = 3"),
         ({"label_noise": 1.5}, "train.label_noise must be less than or equal to 1; given 1.5"),
         ({"augmentation": ["flop"]}, "train.augmentation.0 must be 'translation', 'flip', 'vertical_flip' or"),
+        ({"augmentation": "flip+flop"}, "train.augmentation.1 must be 'translation', 'flip', 'vertical_flip' or"),
         ({"samples": 0}, "train.samples must be"),
         ({"max_gradient_norm": 0.0}, "train.max_gradient_norm must be greater than 0"),
         ({"precision": "float64"}, "train.precision must be 'float32', 'bfloat16' or 'float16'"),
@@ -57,6 +58,13 @@ def test_contradictions_are_one_line(values, text):
 def test_declarations_survive_the_database(values):
     spec = TrainSpec(**values)
     assert validate(TrainSpec, json.loads(canonical_json(dataclasses.asdict(spec))), source="stored study") == spec
+
+
+@pytest.mark.parametrize(
+    ("word", "kinds"), [("none", ()), ("flip", ("flip",)), ("flip+translation", ("flip", "translation"))]
+)
+def test_kinds_of_augmentation_in_one_word(word, kinds):
+    assert TrainSpec(augmentation=word).augmentation == kinds
 
 
 def test_epochs_on_noisy_labels_are_counted():
