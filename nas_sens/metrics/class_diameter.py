@@ -7,7 +7,7 @@ from torch import nn
 
 from ..core.errors import InvalidInputError
 from ._metric import Metric
-from ._network import require_labels
+from ._network import require_inputs, require_labels
 from .critical_length import input_distances, same_class
 
 
@@ -27,13 +27,14 @@ def class_diameter(
         generator: Not used; nothing is drawn.
 
     Raises:
-        InvalidInputError: There are no labels, or no two inputs of one class.
+        InvalidInputError: There are no labels, fewer than two inputs, or no two of one class.
     """
+    require_inputs(x, 2)
     y = require_labels(x, y)
-    pairs = same_class(y)
-    if not pairs.any():
+    largest = float(torch.where(same_class(y), input_distances(x, x), -1.0).max())
+    if largest < 0:
         raise InvalidInputError("a largest distance within classes needs two inputs of one class; given none")
-    return float(input_distances(x, x)[pairs].max())
+    return largest
 
 
 METRIC = Metric(

@@ -51,10 +51,10 @@ def scaled_loss(
 ) -> float:
     """Return the mean loss of the outputs divided by exp(``log_divisor``), in evaluation mode; nan for a divisor 0."""
     require_inputs(x, 1)
-    y = require_labels(x, y).cpu()
+    y = require_labels(x, y)
     outputs = scaled_outputs(model, x, log_divisor=log_divisor, batch_size=batch_size)
     total = torch.zeros((), dtype=torch.float64)
-    for part, labels in zip(outputs.split(batch_size), y.split(batch_size), strict=True):
+    for part, labels in zip(outputs.split(batch_size), y.cpu().split(batch_size), strict=True):
         total += losses(part, labels).sum()
     return float(total / len(x))
 

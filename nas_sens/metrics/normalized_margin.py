@@ -29,9 +29,9 @@ def normalized_margin(
     Raises:
         InvalidInputError: There are no labels, or the product of layer norms has no meaning for this network.
     """
-    y = require_labels(x, y).cpu()
+    y = require_labels(x, y)
     outputs = normalized_outputs(model, x)
-    return float((outputs.gather(1, y[:, None]).squeeze(1) - outputs.mean(1)).mean())
+    return float((outputs.gather(1, y.cpu()[:, None]).squeeze(1) - outputs.mean(1)).mean())
 
 
 METRIC = Metric(

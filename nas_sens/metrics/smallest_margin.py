@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn.functional import one_hot
 
 from ._metric import Metric
 from ._network import require_labels
@@ -29,11 +28,11 @@ def smallest_margin(
     Raises:
         InvalidInputError: There are no labels, or the product of layer norms has no meaning for this network.
     """
-    y = require_labels(x, y).cpu()
+    y = require_labels(x, y)
     outputs = normalized_outputs(model, x)
-    is_true = one_hot(y, outputs.shape[1]).bool()
-    others = outputs.masked_fill(is_true, -torch.inf).amax(1)
-    return float((outputs[is_true] - others).min())
+    place = y.cpu()[:, None]
+    margins = outputs.gather(1, place) - outputs.scatter(1, place, -torch.inf).amax(1, keepdim=True)
+    return float(margins.min())
 
 
 METRIC = Metric(

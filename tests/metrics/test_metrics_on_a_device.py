@@ -26,7 +26,10 @@ NETWORKS = {
     "resnet": ResNetSpec(stages=2, blocks=1, width=4, batch_norm=True),
 }
 FORWARD = {name: m for name, m in metrics().items() if "backward" not in m.cost}
-CHAINS_ONLY = ("norm_product", "normalized_loss", "l1_normalized_loss")
+CHAINS_ONLY = (
+    *("norm_product", "normalized_loss", "l1_normalized_loss"),
+    *("normalized_margin", "smallest_margin", "normalized_top_output", "normalized_top_spread"),
+)
 
 
 def network(name="cnn"):
