@@ -65,7 +65,15 @@ def test_values_by_name():
     assert number_of(t, "log10_test_loss_over_measure_stiffness") == 1.0
     assert all(
         math.isnan(number_of(t, name))
-        for name in ("log10_measure_zero", "test_loss_over_measure_zero", "family_over_depth", "measure_none", "measure_zero_gap", "val_loss", "family")
+        for name in (
+            "log10_measure_zero",
+            "test_loss_over_measure_zero",
+            "family_over_depth",
+            "measure_none",
+            "measure_zero_gap",
+            "val_loss",
+            "family",
+        )
     )
 
 
