@@ -17,7 +17,7 @@ def class_outputs(
     """Return the outputs (n, K) in evaluation mode, float64, and the classes (n,), int64; both on the CPU.
 
     Raises:
-        InvalidInputError: There are no inputs, or no classes for them.
+        InvalidInputError: There are no inputs, or no classes for them, or these are not those of the outputs.
     """
     require_inputs(x, 1)
     y = require_labels(x, y)
@@ -25,4 +25,10 @@ def class_outputs(
         raise InvalidInputError(f"classes (n,) of an integer type are needed; given {y.dtype} {tuple(y.shape)}")
     with evaluation_mode(model):
         outputs = torch.cat([model(inputs) for inputs in x.split(batch_size)])
-    return outputs.cpu().double(), y.cpu().long()
+    outputs, classes = outputs.cpu().double(), y.cpu().long()
+    if outputs.ndim != 2 or int(classes.min()) < 0 or int(classes.max()) >= outputs.shape[1]:
+        raise InvalidInputError(
+            f"outputs (n, K) and classes from 0 to K - 1 are needed; given outputs {tuple(outputs.shape)} and classes "
+            f"from {int(classes.min())} to {int(classes.max())}"
+        )
+    return outputs, classes

@@ -238,6 +238,9 @@ def test_quantised_layers_have_no_zeros(first):
             "relative_sensitivity",
             "batch_sensitivity",
             "output_normalized_loss",
+            "softmax_sensitivity",
+            "label_distance",
+            "wrong_margin",
             "naswot",
             "linear_regions",
         ):  # of outputs alone

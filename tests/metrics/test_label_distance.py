@@ -61,6 +61,8 @@ def test_no_wrong_input_has_no_gap():
 def test_targets_that_are_no_classes_are_refused(metric):
     with pytest.raises(InvalidInputError, match="classes"):
         metric(nn.Identity(), torch.eye(3), torch.eye(3))
+    with pytest.raises(InvalidInputError, match="classes from 0 to 3"):
+        metric(nn.Identity(), torch.eye(3), torch.tensor([0, 1, 3]))
 
 
 def test_behind_the_softmax_it_is_the_mean_variance_of_probabilities():

@@ -248,3 +248,18 @@ def test_outputs_beyond_float32_are_taken_in_float64_and_the_network_is_left_as_
     assert all(torch.equal(v, before[k]) and v.dtype == torch.float32 for k, v in model.state_dict().items())
     torch.manual_seed(1)
     assert output_sensitivity(model, x, noise_std=0.1) == pytest.approx(found, rel=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [0.25, 8.0])
+def test_inputs_times_a_number_and_outputs_divided_by_it_divide_s_by_its_square(alpha):
+    """The loss stays and σ_x² grows by α², so that eq. 9 asks for it; forouzesh2020, section VI-B, says α⁴."""
+    spec = FCSpec(depth=2, width=30, bias=False, init="standard_normal")
+    model = spec.build((20,), 4, generator=seeded(3), dtype=torch.float64)
+    x, small = inputs(400, 20), 1e-6  # noise that crosses no kink
+    scaled = copy.deepcopy(model)
+    with torch.no_grad():
+        list(scaled.parameters())[-1].div_(alpha)
+    torch.testing.assert_close(scaled(alpha * x), model(x))
+    s = output_sensitivity(model, x, noise_std=small, generator=seeded(4))
+    rescaled = output_sensitivity(scaled, alpha * x, noise_std=small, generator=seeded(4))
+    assert s / rescaled == pytest.approx(alpha**2, rel=1e-6)
