@@ -15,7 +15,7 @@ from ..results.search_result import read_result
 from .completion import stored_studies
 from .display import TerminalProgress
 from .options import format_option, run_options, storage_options, workers_options
-from .output import open_storage, show_trained, title_of, write_report_of
+from .output import open_storage, show_answer, show_trained, title_of, write_report_of
 from .run_commands import devices_of, show_next, storage_again, workers_of
 
 
@@ -54,7 +54,6 @@ def refine(source: str, rank_: int, finalists: int, start: str, epochs: int | No
     from ..pipeline.search import complete, open_study
     from ..pipeline.settings import Settings
     from ..pipeline.team import leading
-    from ..report.refinement import refinement_lines
     from ..study.refine_spec import Start
 
     progress = TerminalProgress(quiet=quiet, verbose=verbose)
@@ -72,9 +71,9 @@ def refine(source: str, rank_: int, finalists: int, start: str, epochs: int | No
     result = read_result(session.storage, spec.name)
     path = write_report_of(result, report, session.storage)
     show_trained(result.trials, form, title_of(result), by=result.ranked_by)
-    progress.lines(refinement_lines(result.protocol, result.trials))
-    progress.message(f"report written to {path}")
     again = storage_again(storage)
+    show_answer(result, form, more=again)
+    progress.message(f"report written to {path}")
     show_next(progress, (f"export {quote(spec.name)} --rank 1 -o my_network{again}", "the best network, ready to use"))
 
 

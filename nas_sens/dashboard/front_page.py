@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ..core.text import markdown_code, markdown_text
 from ..report.answer import Answer, answer
-from ..report.lights import WORDS
 from ..report.outcomes import in_order
 from ..report.shown_figures import shown_figures
 from ..report.tables import winner_rows
@@ -30,11 +29,11 @@ def _answer(found: Answer) -> list[str]:
     if found.hero.export is not None:
         lines.append(f"Take it: {markdown_code(found.hero.export)}")
     lights = [
-        f"- {markdown_text(light.question)} **{WORDS[light.colour].capitalize()}.** {markdown_text(light.answer)}"
+        f"- {markdown_text(light.question)} **{light.verdict}** {markdown_text(light.answer)}"
         + (f" {markdown_code(f'nas-sens {light.command}')}" if light.command else "")
         for light in found.lights
     ]
-    return [*lines, "\n".join(lights)]
+    return [*lines, *map(markdown_text, found.refinement), "\n".join(lights)]
 
 
 def _table(result: SearchResult) -> str:

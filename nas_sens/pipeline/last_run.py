@@ -29,6 +29,8 @@ def keep_last_run(session: Session) -> None:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "device": str(device_of(session.probe.x)),
         "digest": ok[0].digest,
+        "n_val": len(session.splits.y_val),
+        "n_test": len(session.splits.y_test),
         "outline": outline_of(session, load_spec(ok[0].architecture)),
     }
     storage.create(name, {LAST_RUN: kept}, objective=session.spec.select.target)

@@ -12,9 +12,9 @@ from ..core.text import printable
 from ..study.select_spec import ranking_figure
 from .equal_size import AtEqualSize, beyond_size
 from .hero import Hero, hero
-from .lights import WORDS, Light, Trainings, agree_light, better_light, beyond_light
+from .lights import Light, Trainings, agree_light, better_light, beyond_light
 from .outcomes import Trained, columns, group_difference, in_order
-from .refinement import optimism_text
+from .refinement import optimism_text, refinement_lines
 from .reliability import reliability_of
 from .shown_figures import Shown, ShownFigure, shown_figures
 from .worst_ranks import needs_ranks, rank_difference, rank_text
@@ -27,10 +27,12 @@ class Answer:
     Attributes:
         hero: Its best network; None where none is trained.
         lights: The answers to the three questions; none where nothing is trained.
+        refinement: What came of finalists of another study, and what remains to chance; none of any other study.
     """
 
     hero: Hero | None
     lights: tuple[Light, ...]
+    refinement: tuple[str, ...] = ()
 
     def lines(self, *, more: str = "") -> list[str]:
         """Return it as lines of a terminal.
@@ -38,9 +40,10 @@ class Answer:
         Args:
             more: Options that every command needs, such as `` --storage URL``.
         """
-        lines = [] if self.hero is None else [f"{self.hero.reached} — {self.hero.name}"]
+        lines = [] if self.hero is None else [f"{self.hero.reached} — {self.hero.name}", f"  {self.hero.on}"]
+        lines += self.refinement
         for light in self.lights:
-            lines.append(f"{light.question} {WORDS[light.colour].capitalize()}. {light.answer}")
+            lines.append(f"{light.question} {light.verdict} {light.answer}")
             if light.command:
                 lines.append(f"  nas-sens {light.command}{more}")
         return [printable(line) for line in lines]
@@ -56,9 +59,8 @@ def answer(
     shown, by = shown_figures(protocol, in_order(trained)), ranking_figure(protocol)
     data = columns(candidates, trained, shown.figures, drops_empty=shown.is_own)
     best = hero(name, protocol, trained, by, shown)
-    return Answer(
-        hero=best, lights=lights(Trainings(name=name, protocol=protocol, trained=trained, by=by), data, shown)
-    )
+    found = lights(Trainings(name=name, protocol=protocol, trained=trained, by=by), data, shown)
+    return Answer(hero=best, lights=found, refinement=tuple(refinement_lines(protocol, trained)))
 
 
 def lights(of: Trainings, data: Trained, shown: Shown, *, found: AtEqualSize | None = None) -> tuple[Light, ...]:
@@ -80,10 +82,11 @@ def lights(of: Trainings, data: Trained, shown: Shown, *, found: AtEqualSize | N
     else:
         d = group_difference(data, primary)
     optimism = optimism_text(of.protocol, trained)
+    chance = refinement_lines(of.protocol, trained) or ([optimism] if optimism else [])
     return (
         better_light(of, primary, d, by_ranks=by_ranks),
         beyond_light(of, found or beyond_size(data, trained, of.by)),
-        agree_light(of, reliability_of(trained, ranked_figure(shown, of.by)), [optimism] if optimism else []),
+        agree_light(of, reliability_of(trained, ranked_figure(shown, of.by)), chance),
     )
 
 

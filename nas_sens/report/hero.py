@@ -9,15 +9,14 @@ from typing import Any
 
 from ..core.candidates import TrainedCandidate
 from ..core.compact import compact
-from ..core.figures import BY_NAME, Objective
+from ..core.figures import Objective
 from ..core.short_names import short_names
 from ..storage.attribute_types import LAST_RUN
 from .drawing import Block, blocks
 from .numbers_as_text import number
+from .reached import NARROW, reached
 from .shown_figures import Shown
 from .text import ranked, ranking_label
-
-NARROW = "\N{NARROW NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +24,11 @@ class Hero:
     """The best network of a study.
 
     Attributes:
-        figure: What it reaches, such as ``93.0 % accurate``.
+        figure: What it reaches with its error, such as ``93.0 ± 0.6 % accurate``.
         facts: Its size and speed.
         name: Its short name.
         description: What it is in full.
-        on: Of which inputs the figure is, and how it was chosen.
+        on: Of which inputs the figure is, what its error is of, and how the network was chosen.
         export: Command that writes it to a folder; None for somebody's own Optuna study.
         drawing: Its blocks; none where they are not known.
         network: The record.
@@ -70,7 +69,8 @@ def hero(
     best = next(iter(ranked(trained, by)), None)
     if best is None:
         return None
-    figure, on = _reached(best, protocol, by, shown)
+    found = reached(best, protocol, by, shown)
+    error = f"{found.error}; " if found.error else ""
     seeds = f", mean of {best.n_seeds} seeds" if best.n_seeds > 1 else ""
     which = "most" if by.is_maximized else "least"
     chosen = {"selected": f"selected by the rule {best.chosen_by}", "control": "drawn at random"}
@@ -79,36 +79,15 @@ def hero(
     last = protocol.get(LAST_RUN)
     known = isinstance(last, Mapping) and last.get("digest") == best.digest
     return Hero(
-        figure=figure,
+        figure=found.figure,
         facts=_facts(best, protocol),
         name=short_names(list(trained))[list(trained).index(best)],
         description=best.description,
-        on=f"{on}{seeds}; {among}, {chosen.get(best.group, f'chosen by {best.chosen_by}')}.",
+        on=f"{found.on}{seeds}; {error}{among}, {chosen.get(best.group, f'chosen by {best.chosen_by}')}.",
         export=None if "optuna" in protocol else f"nas-sens export {quote(name)} --rank 1 -o my_network",
         drawing=tuple(blocks(last["outline"])) if isinstance(last, Mapping) and known else (),
         network=best,
     )
-
-
-def _reached(best: TrainedCandidate, protocol: Mapping[str, Any], by: Objective, shown: Shown) -> tuple[str, str]:
-    """Return what the network reaches, in the words of the task, and of which inputs that is."""
-    if shown.is_own:
-        figure = shown.primary
-        value = best.figure(figure.key)
-        return f"{figure.label} {figure.text(value)}", "As the study’s own training gives it"
-    error, on = best.test_error, "On test inputs"
-    if error is None:
-        error, on = best.val_error, "On validation inputs, as there are no test inputs"
-    if error is None:
-        label = BY_NAME[by.name].label if by.name in BY_NAME else by.name
-        return f"{label} {number(best.figure(by.name))}", "As the study ranks"
-    if protocol.get("data", {}).get("task") == "regression":
-        return f"R² {1 - error:.2f}".replace("-", "−"), on
-    return f"{_one_decimal(1 - error)} accurate", on
-
-
-def _one_decimal(fraction: float) -> str:
-    return f"{100 * fraction:.1f}{NARROW}%"
 
 
 def _facts(best: TrainedCandidate, protocol: Mapping[str, Any]) -> tuple[str, ...]:

@@ -19,7 +19,6 @@ from ..core.short_names import short_names
 from ..study.select_spec import ranking_figure
 from .answer import answer
 from .figure_style import GROUP_STYLES, INK, STYLE, add_legend, set_log_axis
-from .lights import WORDS
 from .outcomes import in_order
 from .shown_figures import shown_figures
 from .tables import winner_rows
@@ -90,12 +89,14 @@ def html(result: SearchResult) -> str:
         return f"<p><b>{escape(result.name)}</b>: {counts}</p>"
     head = f"{found.hero.reached} — {found.hero.name}"
     lights = "".join(
-        f"<li>{escape(light.question)} <b>{escape(WORDS[light.colour].capitalize())}.</b> {escape(light.answer)}</li>"
+        f"<li>{escape(light.question)} <b>{escape(light.verdict)}</b> {escape(light.answer)}</li>"
         for light in found.lights
     )
+    refinement = "".join(f"<p>{escape(text)}</p>" for text in found.refinement)
     return (
         f"<div><p><b>{escape(result.name)}</b>: {counts}</p>"
-        f"<p style='font-size:1.25em'><b>{escape(head)}</b></p><p>{escape(found.hero.on)}</p><ul>{lights}</ul>"
+        f"<p style='font-size:1.25em'><b>{escape(head)}</b></p><p>{escape(found.hero.on)}</p>"
+        f"{refinement}<ul>{lights}</ul>"
         f"{_table(result)}{_picture(result)}</div>"
     )
 

@@ -51,6 +51,7 @@ class Light:
         answer: The answer in plain words, a sentence or two.
         evidence: The statistics that it rests on, a sentence each; the first one has the interval that decides.
         command: Arguments of nas-sens by which more would be known; None if there is no such command.
+        is_asked: Whether the study can answer it at all.
     """
 
     question: str
@@ -58,6 +59,12 @@ class Light:
     answer: str
     evidence: tuple[str, ...] = ()
     command: str | None = None
+    is_asked: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """The answer in a word or a few, as a sentence."""
+        return f"{WORDS[self.colour] if self.is_asked else 'not asked here'}.".capitalize()
 
 
 BETTER, BEYOND, AGREE = "Better than choosing at random?", "Does S help beyond size?", "Would another seed agree?"
@@ -90,6 +97,11 @@ class Trainings:
         train = self.protocol.get("train")
         return isinstance(train, Mapping) and train.get("table") is not None
 
+    @property
+    def is_refinement(self) -> bool:
+        """Whether it holds finalists of another study, and nothing that could be trained beside them."""
+        return {t.chosen_by for t in self.trained if t.group == "selected"} == {REFINED}
+
     def number(self, group: str) -> int:
         """Return how many are trained of a group, whatever came of it."""
         return sum(t.group == group for t in self.trained)
@@ -98,7 +110,9 @@ class Trainings:
         """Return the command that trains so many more of groups."""
         options = {"selected": "--top-k", "control": "--control"}
         parts = [f"{options[group]} {self.number(group) + n}" for group, n in more.items() if n > 0]
-        return f"train {quote(self.name)} {' '.join(parts)}" if self.is_ours and parts else None
+        return (
+            f"train {quote(self.name)} {' '.join(parts)}" if self.is_ours and parts and not self.is_refinement else None
+        )
 
 
 def better_light(of: Trainings, figure: ShownFigure, d: Difference, *, by_ranks: str | None = None) -> Light:
@@ -111,8 +125,8 @@ def better_light(of: Trainings, figure: ShownFigure, d: Difference, *, by_ranks:
         by_ranks: What the comparison shows in words, where it is by ranks of which pruned trainings are the last.
     """
     evidence = (f"{by_ranks[0].upper()}{by_ranks[1:]}." if by_ranks else group_text(figure, d),)
-    if why := _not_asked(of.trained):
-        return Light(question=BETTER, colour="grey", answer=why)
+    if why := _not_asked(of):
+        return Light(question=BETTER, colour="grey", answer=why, is_asked=False)
     if d.shift is None:
         selected, control = (max(0, _FEWEST - n) for n in (d.n_a, d.n_b))
         answer = (
@@ -145,6 +159,8 @@ def beyond_light(of: Trainings, found: AtEqualSize) -> Light:
         of: The study.
         found: What S adds to size.
     """
+    if of.is_refinement:
+        return Light(question=BEYOND, colour="grey", answer=_FINALISTS, is_asked=False)
     given, name = found.given_size, ranking_label(of.by)
     evidence = (equal_size_text(found, of.by),)
     rho = given.spearman
@@ -176,10 +192,15 @@ def agree_light(of: Trainings, found: Reliability, more_evidence: Sequence[str] 
     Args:
         of: The study.
         found: How reliable the figure is that they are ranked by.
-        more_evidence: What else is known of it.
+        more_evidence: What else is known of it; of a refinement, what came of its finalists, what remains last.
     """
-    n_seeds = min((t.n_seeds for t in of.trained if t.is_ok), default=1)
-    refine = f"refine {quote(of.name)} --finalists 3" if of.is_ours and not of.has_table else None
+    ok = [t for t in of.trained if t.is_ok]
+    n_seeds = min((t.n_seeds for t in ok), default=1)
+    can_refine = of.is_ours and not of.has_table and bool(ok)
+    refine = f"refine {quote(of.name)} --finalists {min(3, len(ok))}" if can_refine else None
+    if of.is_refinement and found.value is None and more_evidence:
+        answer, evidence = more_evidence[-1], tuple(more_evidence)
+        return Light(question=AGREE, colour="grey", answer=answer, evidence=evidence, is_asked=False)
     if n_seeds < 2:
         answer = "Each network was trained with one seed. Training the best three again would tell."
         return Light(question=AGREE, colour="grey", answer=answer, evidence=tuple(more_evidence), command=refine)
@@ -214,15 +235,19 @@ def agree_light(of: Trainings, found: Reliability, more_evidence: Sequence[str] 
     return Light(question=AGREE, colour="grey", answer=answer, evidence=evidence, command=of.command(control=more))
 
 
-def _not_asked(trained: Sequence[TrainedCandidate]) -> str:
+_FINALISTS = "These are finalists of another study, whose report says it."
+
+
+def _not_asked(of: Trainings) -> str:
     """Return why the question whether selection helps has no answer here; "" if it may have one."""
+    trained = of.trained
     rules = {t.chosen_by for t in trained if t.group == "selected"}
     if not trained:
         return "Nothing has been trained yet."
-    if rules == {REFINED}:
-        return "Not asked here: these are finalists of another study, whose report says it."
+    if of.is_refinement:
+        return _FINALISTS
     if rules == {"random"}:
-        return "Not asked here: the rule chose at random itself."
+        return "The rule chose at random itself."
     if all(t.group == "other" for t in trained):
         return "It cannot be told: no trained network was selected by S, and none was drawn at random to compare with."
     return ""

@@ -36,7 +36,7 @@ from .figure_style import MOST_CURVES
 from .hero import hero
 from .hero_figure import hero_curve
 from .interactive.section import explore_parts
-from .lights import WORDS, Trainings
+from .lights import Trainings
 from .mistakes_section import mistakes_section
 from .numbers_as_text import count
 from .outcomes import (
@@ -229,7 +229,6 @@ def _findings(candidates: Sequence[ScoredCandidate], of: Trainings, shown: Shown
         "hero": best,
         "hero_curve": curve,
         "lights": lights(of, data, shown, found=beyond_size[SENSITIVITY]),
-        "words": WORDS,
         "declared_panels": declared_panels(protocol, in_order(trained), wording),
         "wording": wording,
         "refinement": refinement_lines(protocol, trained),

@@ -166,10 +166,11 @@ def check_study(name: str, attributes: Mapping[str, Any]) -> None:
 
 
 def _is_last_run(kept: Mapping[str, Any]) -> bool:
-    """Return whether it is made of texts, and of parts with a kind, a shape and a number of parameters."""
+    """Return whether it is made of texts, of numbers of inputs, and of parts with a kind, a shape and a number of parameters."""
     parts = kept.get("outline", [])
     return (
         all(type(kept.get(key, "")) is str for key in ("finished", "machine", "device", "digest"))
+        and all(type(n := kept.get(key, 0)) is int and n >= 0 for key in ("n_val", "n_test"))
         and type(parts) is list
         and all(
             type(part) is list

@@ -22,6 +22,8 @@ def test_the_best_network_is_drawn_and_nothing_changes_until_more_is_trained(tmp
     assert (kept["digest"], kept["device"], kept["n_trained"]) == (first.best.digest, "cpu", 3)
     assert sum(n for _, _, n in kept["outline"]) == first.best.params
     assert kept["version"] == ns.__version__
+    parts = ns.load_data(spec.data)
+    assert (kept["n_val"], kept["n_test"]) == (len(parts.y_val), len(parts.y_test))
     again = ns.search(spec, storage=url(tmp_path), device="cpu")
     assert again.protocol["last_run"] == kept
     drawn = answer(first.name, first.protocol, first.candidates, first.trials).hero.drawing
@@ -30,7 +32,9 @@ def test_the_best_network_is_drawn_and_nothing_changes_until_more_is_trained(tmp
     assert (more.protocol["last_run"]["n_trained"], more.protocol["last_run"]["digest"]) == (4, more.best.digest)
 
 
-@pytest.mark.parametrize("altered", [{"outline": [["Linear", "x", 3]]}, {"outline": 3}, {"finished": 5}])
+@pytest.mark.parametrize(
+    "altered", [{"outline": [["Linear", "x", 3]]}, {"outline": 3}, {"finished": 5}, {"n_test": "9"}]
+)
 def test_what_somebody_altered_is_told(tmp_path: Path, altered: dict[str, object]) -> None:
     storage = StudyStorage(url(tmp_path))
     study = '{"name": "s", "data": {"name": "digits"}, "select": {}, "train": {}}'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import optuna
@@ -14,11 +15,12 @@ from click.testing import CliRunner
 
 import nas_sens as ns
 from nas_sens.cli.main import cli
+from nas_sens.dashboard.notes import notes
 from nas_sens.models.trained import export_model
 from nas_sens.pipeline.refine import Wish, refined_study
 from nas_sens.pipeline.search import complete, open_study
 from nas_sens.pipeline.worker import stored_spec
-from nas_sens.report import write_report
+from nas_sens.report import answer, write_report
 from nas_sens.report.refinement import optimism_text, refinement_lines
 from nas_sens.results.search_result import read_result
 from nas_sens.statistics.optimism import optimism_of_best
@@ -80,6 +82,13 @@ def test_finalists_are_trained_again_with_fresh_seeds(storage: StudyStorage, tmp
     assert "train.epochs 2 → 3" in lines[0]
     assert f"{spec.refine.optimism:.4g}" in lines[1]
     assert lines[-1].startswith("What remains: the best of these 3 is expected to look ")
+    found = answer("again", result.protocol, result.candidates, result.trials)
+    assert (found.refinement, [x.is_asked for x in found.lights]) == (tuple(lines), [False] * 3)
+    assert [x.command for x in found.lights] == [None] * 3  # there is nothing else in it that could be trained
+    told = [line for line in found.lines() if line.startswith("Would another seed agree?")]
+    assert told == [f"Would another seed agree? Not asked here. {lines[-1]}"]
+    assert lines[-1] in unescape(notes(result)[None])
+    assert lines[-1] in result._repr_html_()
     page = write_report(
         tmp_path / "r.html", name="again", protocol=result.protocol, candidates=result.candidates, trained=result.trials
     )
@@ -166,12 +175,17 @@ def test_one_seed_gives_a_bound(storage: StudyStorage) -> None:
 @pytest.mark.slow
 def test_the_command_says_what_came_of_it(storage: StudyStorage, tmp_path: Path) -> None:
     options = ["--epochs", "1", "--finalists", "2", "--name", "typed", "--set", "train.schedule=cosine"]
-    done = run(tmp_path, "refine", "tiny", *options, "--format", "csv", OPTUNA_STORAGE=storage.url)
+    done = run(tmp_path, "refine", "tiny", *options, OPTUNA_STORAGE=storage.url)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("\n") == 3
-    assert "train.schedule constant → cosine" in done.stderr
-    assert "What remains: the best of these 2" in done.stderr
+    result = read_result(storage, "typed")
+    found = answer("typed", result.protocol, result.candidates, result.trials)
+    assert "\n".join(found.lines()) in done.stdout  # the lines that a search ends with
+    assert "train.schedule constant → cosine" in done.stdout
+    assert "What remains: the best of these 2" in done.stdout
+    assert "next:\n  nas-sens export typed --rank 1" in done.stderr
     assert (tmp_path / "typed_report.html").is_file()
+    again = run(tmp_path, "refine", "tiny", *options, "--format", "csv", OPTUNA_STORAGE=storage.url)
+    assert again.stdout.count("\n") == 3  # a program reads rows only
 
 
 def copied(storage: StudyStorage, folder: Path) -> str:
