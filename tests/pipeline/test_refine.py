@@ -222,7 +222,6 @@ def test_workers_that_are_processes_refine_to_what_one_does(storage: StudyStorag
     done = run(tmp_path, *BY_WORKERS, "--workers", "2", "--storage", by_workers, "--format", "csv")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 4
-    assert "What remains: the best of these 3" in done.stderr
     assert compared(by_workers) == compared(by_one)
     by = {t.user_attrs.get("worker") for t in optuna.load_study(study_name="tiny-refined", storage=by_workers).trials}
     assert len(by - {None}) >= 1
