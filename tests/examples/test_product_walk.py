@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
+
+from nas_sens.cli.main import cli
 
 PAGE = Path(__file__).parents[2] / "docs" / "guides" / "from_pictures_to_product.md"
 
@@ -22,6 +26,31 @@ def draw(path: Path, label: int, rng: np.random.Generator) -> None:
     pixels = slope[:, None, None] + rng.normal(0, 25, (height, width, 3))
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, quality=95)
+
+
+def typed(page: str) -> list[str]:
+    (lines,) = re.findall(r"```sh\n(nas-sens search photos.*?)```", page, flags=re.DOTALL)
+    return lines.strip().splitlines()
+
+
+def test_the_page_says_what_help_says() -> None:
+    """Lines are understood as they are typed, headings have the words of the usage line, and options are there."""
+    page = PAGE.read_text(encoding="utf-8")
+    group = click.Context(cli)
+    for line in typed(page):
+        name, *words = shlex.split(line.partition(" > ")[0])[1:]
+        command = cli.get_command(group, name)
+        assert command is not None
+        command.make_context(name, words)
+    sections = re.findall(r"^## `(\w+) ([^`]+)`[^\n]*\n(.*?)(?=^## |\Z)", page, flags=re.DOTALL | re.MULTILINE)
+    assert [name for name, *_ in sections] == ["refine", "export", "predict"]
+    for name, words, text in sections:
+        command = cli.get_command(group, name)
+        assert command is not None
+        usage = " ".join(command.collect_usage_pieces(click.Context(command)))
+        assert set(re.findall(r"(?<!-o )\b[A-Z]+\b", words)) <= set(re.findall(r"\b[A-Z]+\b", usage))
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert set(re.findall(r"`(--?[a-z][a-z0-9-]*)", text)) | set(re.findall(r"-\w\b", words)) <= known
 
 
 @pytest.mark.slow
@@ -36,12 +65,11 @@ def test_the_walk_from_pictures_to_predictions(tmp_path: Path) -> None:
     draw(tmp_path / "new.jpg", 1, rng)
     page = PAGE.read_text(encoding="utf-8")
     (toml,) = re.findall(r"```toml title=\"photos.toml\"\n(.*?)```", page, flags=re.DOTALL)
-    (lines,) = re.findall(r"```sh\n(nas-sens search photos.*?)```", page, flags=re.DOTALL)
     small = "\n[search]\nn_candidates = 8\n[select]\ntop_k = 3\ncontrol = 1\n[train]\nseeds = 1\nepochs = 4"
     (tmp_path / "photos.toml").write_text(toml.replace("\n[train]\nepochs = 20", small))
     shown = ""
-    for line in lines.replace("--epochs 60", "--epochs 8").strip().splitlines():
-        command = line.replace("nas-sens", f"{sys.executable} -m nas_sens", 1)
+    for line in typed(page):
+        command = line.replace("--epochs 60", "--epochs 8").replace("nas-sens", f"{sys.executable} -m nas_sens", 1)
         run = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert run.returncode == 0, run.stderr
         shown += run.stdout + run.stderr

@@ -1,11 +1,16 @@
-"""One process of trainings by several: it does all cases, and rank 0 writes what they came to."""
+"""The processes of trainings by several: they do all cases, and rank 0 writes what they came to.
+
+They are forked from one that has imported all that they need, which takes longer than what they do.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import io
+import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +101,8 @@ def gone_on(case: Case, splits: ns.Splits, ranks: Ranks) -> dict[str, Any]:
     return trained("", case, splits, ranks, **({"checkpoint": Checkpoint(files, "a")} if ranks.rank == 0 else {}))
 
 
-def main() -> None:
-    rank, size, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-    torch.set_num_threads(1)
-    store, splits = dist.FileStore(str(folder / "store"), size), digits()
+def work(rank: int, size: int, folder: Path, splits: ns.Splits) -> None:
+    store = dist.FileStore(str(folder / "store"), size)
     found: dict[str, dict[str, Any]] = {}
     for name, case in {**SAME, **OWN}.items():
         for again in range(1 + (name in OWN)):
@@ -113,5 +116,22 @@ def main() -> None:
         torch.save(found, folder / "outcomes.pt")
 
 
+def main() -> int:
+    """Return 0 if all processes did what they had to."""
+    size, folder = int(sys.argv[1]), Path(sys.argv[2])
+    torch.set_num_threads(1)  # a process with more could not be forked
+    for needed in ("torch._dynamo", "torchvision.transforms.v2"):  # by optimizers, and by what mixes samples
+        import_module(needed)
+    splits = digits()
+    others: list[int] = []
+    for rank in range(1, size):
+        if (other := os.fork()) == 0:
+            work(rank, size, folder, splits)
+            return 0
+        others.append(other)
+    work(0, size, folder, splits)
+    return max(abs(os.waitstatus_to_exitcode(os.waitpid(other, 0)[1])) for other in others)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -24,15 +24,9 @@ RTOL, ATOL = 2e-4, 2e-6
 def by_three(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.training.ranks_process"]
-    processes = [
-        subprocess.Popen(
-            [*command, str(rank), str(SIZE), str(folder)], cwd=ROOT, env=environment, stderr=subprocess.PIPE
-        )
-        for rank in range(SIZE)
-    ]
-    said = [process.communicate(timeout=400)[1].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0] * SIZE, said
+    command = [sys.executable, "-m", "tests.training.ranks_process", str(SIZE), str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
     return torch.load(folder / "outcomes.pt")
 
 
