@@ -205,6 +205,17 @@ def published_points() -> str:
     return _table(["width", "S after training: ours / paper", "test loss: ours / paper"], rows)
 
 
+def finals() -> str:
+    """Return what the best network of the hour and ResNet-20 came to by the same training."""
+    rows = []
+    for name, found in measured("cifar10_finals_cuda", "networks").items():
+        error, of_mean = 100 * found["test_error_mean"], 100 * found["standard_error"]
+        better = [100 * value for value in found.get("better_than_resnet20", ())]
+        difference = f"{better[0]:.2f} ({better[1]:.2f} to {better[2]:.2f}) points" if better else ""
+        rows.append([name, f"{error:.2f} ± {of_mean:.2f} %", difference])
+    return _table(["network", "test error, mean ± standard error", "better than ResNet-20 (95 %)"], rows)
+
+
 def study_minutes() -> str:
     """Return in how many minutes all bundled studies run."""
     return f"{measured('study_times', 'minutes'):.0f}"
@@ -265,6 +276,7 @@ MACROS: tuple[Callable[..., Any], ...] = (
     quality_table,
     ahead,
     table1,
+    finals,
     published_points,
     study_minutes,
     side_by_side_table,

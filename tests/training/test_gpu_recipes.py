@@ -426,7 +426,9 @@ def test_a_group_of_one_process_trains_as_none_does(small, device):
         said = torch.tensor([True])
         dist.broadcast(said, 0)  # by gloo: what rank 0 decides lies on the CPU
         assert torch.equal(total.cpu(), torch.full((3,), 2.0))
-        twins = [FC.build(small.input_shape, 10, generator=torch.Generator(device=where), device=where) for _ in range(2)]
+        twins = [
+            FC.build(small.input_shape, 10, generator=torch.Generator(device=where), device=where) for _ in range(2)
+        ]
         for model in twins:
             model.load_state_dict(start)
         for model, wrapped in zip(twins, (None, nn.parallel.DistributedDataParallel(twins[1])), strict=True):
