@@ -104,8 +104,12 @@ def _run(given: list[str]) -> int:
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else 1
     except click.ClickException as error:
-        usage = error.ctx.get_usage() + "\n" if isinstance(error, click.UsageError) and error.ctx is not None else ""
-        return _fail(f"{usage}Error: {one_line(error.format_message())}", 2, is_debug=False)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        usage = "" if context is None else context.get_usage() + "\n"
+        where = (
+            f" (nas-sens help {context.info_name})" if context is not None and context.info_name in _COMMANDS else ""
+        )
+        return _fail(f"{usage}Error: {one_line(error.format_message())}{where}", 2, is_debug=False)
     except (click.Abort, KeyboardInterrupt):
         return _fail(
             "interrupted; what was finished is kept, run the same command again to go on", INTERRUPTED, is_debug=False

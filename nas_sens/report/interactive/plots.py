@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d, TapTool
+from bokeh.models import BoxSelectTool, ColumnDataSource, FixedTicker, HoverTool, Range1d, TapTool
 from bokeh.models.annotations.geometry import Whisker
 from bokeh.plotting import figure
 
@@ -75,13 +75,14 @@ def searched_plot(d: Drawn) -> Any:
             "ys": [[round(a.places[i], 4) for a in d.axes] for i in order],
             "colour": [colours[i] for i in order],
             "width": [3.0 if i == 0 else 1.3 for i in order],
+            "alpha": [0.55 for _ in order],  # less where the reader takes parts of axes that a line does not go through
             **_box([networks[i] for i in order]),
         },
         name="lines",
     )
     lines = plot.multi_line(
-        "xs", "ys", source=source, line_color="colour", line_width="width", line_alpha=0.55,
-        hover_line_color="#E69F00", hover_line_alpha=1.0, selection_line_alpha=1.0, nonselection_line_alpha=0.55,
+        "xs", "ys", source=source, line_color="colour", line_width="width", line_alpha="alpha",
+        hover_line_color="#E69F00", hover_line_alpha=1.0, selection_line_alpha=1.0, nonselection_line_alpha="alpha",
     )  # fmt: skip
     for i, a in enumerate(d.axes):
         plot.segment([i], [0], [i], [1], color="#888888", line_width=1)
@@ -89,11 +90,14 @@ def searched_plot(d: Drawn) -> Any:
             [i] * len(a.ticks), [p for p, _ in a.ticks], text=[t for _, t in a.ticks], x_offset=4,
             text_font_size="11px", text_baseline="middle", name="ink",
         )  # fmt: skip
+    taken = ColumnDataSource({"axis": [], "low": [], "high": []}, name="taken")
+    plot.segment("axis", "low", "axis", "high", source=taken, color="#E69F00", line_width=9, line_alpha=0.5)
     plot.xaxis.ticker = FixedTicker(ticks=list(range(n_axes)))
     plot.xaxis.major_label_overrides = {i: a.name for i, a in enumerate(d.axes)}
     plot.xaxis.major_label_orientation = 0.4 if n_axes > 3 else 0.0
     plot.yaxis.visible = False
     plot.grid.visible = False
+    plot.add_tools(BoxSelectTool(renderers=[lines]))
     _add_box(plot, [lines])
     return plot
 
