@@ -106,10 +106,9 @@ def _run(given: list[str]) -> int:
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         usage = "" if context is None else context.get_usage() + "\n"
-        where = (
-            f" (nas-sens help {context.info_name})" if context is not None and context.info_name in _COMMANDS else ""
-        )
-        return _fail(f"{usage}Error: {one_line(error.format_message())}{where}", 2, is_debug=False)
+        command = None if context is None else context.info_name
+        help_ = f" (nas-sens help {command})" if command in _COMMANDS else ""
+        return _fail(f"{usage}Error: {one_line(error.format_message())}{help_}", 2, is_debug=False)
     except (click.Abort, KeyboardInterrupt):
         return _fail(
             "interrupted; what was finished is kept, run the same command again to go on", INTERRUPTED, is_debug=False
