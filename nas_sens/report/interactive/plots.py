@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from bokeh.models import BoxSelectTool, ColumnDataSource, FixedTicker, HoverTool, Range1d, TapTool
+from bokeh.models import (
+    BoxSelectTool,
+    ColumnDataSource,
+    CustomJSTickFormatter,
+    FixedTicker,
+    HoverTool,
+    LogTicker,
+    NoOverlap,
+    Range1d,
+    TapTool,
+)
 from bokeh.models.annotations.geometry import Whisker
 from bokeh.plotting import figure
 
@@ -14,6 +24,8 @@ from .drawn import Drawn, Network
 
 GOOD, MIDDLE, BAD, FRONT = (0, 114, 178), (150, 150, 150), (213, 94, 0), "#009E73"
 _MARKERS = {"selected": "circle", "control": "triangle", "other": "square"}
+_COMPACT = """const [size, unit] = [[1e9, "G"], [1e6, "M"], [1e3, "k"]].find(([s]) => tick >= s) ?? [1, ""];
+return Number((tick / size).toPrecision(3)) + unit;"""
 _TOOLS = "pan,box_zoom,wheel_zoom,reset"
 
 
@@ -33,6 +45,9 @@ def costs_plot(d: Drawn) -> Any:
     """Return quality against cost: points by group, the front of the cost that is shown, the chosen one."""
     cost = d.costs[0]
     plot = _figure(x_axis_type="log", x_axis_label=cost.label, y_axis_label=d.quality_label, height=430)
+    plot.xaxis.ticker = LogTicker(mantissas=[1, 2, 5], desired_num_ticks=5)
+    plot.xaxis.major_label_policy = NoOverlap(min_distance=6)
+    plot.xaxis.formatter = CustomJSTickFormatter(code=_COMPACT)
     lines = {f"x_{c.key}": [_short(d.networks[i].costs[c.key]) for i in d.fronts[c.key]] for c in d.costs}
     qualities = {f"y_{c.key}": [_short(d.networks[i].quality) for i in d.fronts[c.key]] for c in d.costs}
     fronts = ColumnDataSource({"x": lines[f"x_{cost.key}"], "y": qualities[f"y_{cost.key}"]}, name="front")
@@ -180,6 +195,7 @@ def _box(networks: list[Network]) -> dict[str, list[Any]]:
 def _legend_below(plot: Any) -> None:
     legend = plot.legend[0]
     legend.orientation = "horizontal"
+    legend.ncols = 2 if len(legend.items) > 3 else len(legend.items)  # more do not fit beside each other on a phone
     legend.background_fill_alpha = legend.border_line_alpha = 0.0
     plot.add_layout(legend, "below")
 
