@@ -166,7 +166,7 @@ def check_study(name: str, attributes: Mapping[str, Any]) -> None:
 
 
 def _is_last_run(kept: Mapping[str, Any]) -> bool:
-    """Return whether it is made of texts, numbers of inputs, and parts with kind, shape and number of parameters."""
+    """Return whether it is of texts, numbers of inputs, and parts with a kind, a shape and a number of parameters."""
     parts = kept.get("outline", [])
     return (
         all(type(kept.get(key, "")) is str for key in ("finished", "machine", "device", "digest"))
