@@ -239,6 +239,24 @@ def _or_none(share: float | None) -> str:
     return "" if share is None else fixed(share)
 
 
+def many_workers(database: str, workers: int, key: str) -> Any:
+    """Return a number of so many workers on a database."""
+    rows = measured("many_workers", "rows")
+    return next(row[key] for row in rows if (row["database"], row["workers"]) == (database, workers))
+
+
+def trained_share(database: str, workers: int) -> str:
+    """Return in how many per cent of their time so many workers trained."""
+    return sig(100 * many_workers(database, workers, "share_of_time_trained"))
+
+
+def streamed_epochs(beside: str) -> str:
+    """Return how many times another way's processor time an epoch of streamed pictures takes, for three networks."""
+    ratios = [network[beside]["streamed"] for network in measured("pictures", "training", "networks").values()]
+    *first, last = map(fixed, sorted(ratios))
+    return f"{', '.join(first)} and {last}"
+
+
 def light_questions() -> list[tuple[str, str]]:
     """Return the questions of a report, and what decides each."""
     from nas_sens.report.lights import AGREE, BETTER, BEYOND
@@ -280,6 +298,9 @@ MACROS: tuple[Callable[..., Any], ...] = (
     published_points,
     study_minutes,
     side_by_side_table,
+    many_workers,
+    trained_share,
+    streamed_epochs,
     light_questions,
     light_words,
 )

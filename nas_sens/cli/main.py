@@ -104,8 +104,11 @@ def _run(given: list[str]) -> int:
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else 1
     except click.ClickException as error:
-        usage = error.ctx.get_usage() + "\n" if isinstance(error, click.UsageError) and error.ctx is not None else ""
-        return _fail(f"{usage}Error: {one_line(error.format_message())}", 2, is_debug=False)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        usage = "" if context is None else context.get_usage() + "\n"
+        command = None if context is None else context.info_name
+        help_ = f" (nas-sens help {command})" if command in _COMMANDS else ""
+        return _fail(f"{usage}Error: {one_line(error.format_message())}{help_}", 2, is_debug=False)
     except (click.Abort, KeyboardInterrupt):
         return _fail(
             "interrupted; what was finished is kept, run the same command again to go on", INTERRUPTED, is_debug=False

@@ -30,6 +30,7 @@ _ROOMS = {
     "study": "study",
     "metrics": "score",
     "scoring": "score",
+    "samplers": "search",
     "selection": "select",
     "training": "train",
     "recordings": "train",

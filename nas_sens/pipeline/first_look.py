@@ -23,7 +23,8 @@ from .prepare import prepare
 from .score_stage import score_candidates
 from .session import enter
 from .settings import Settings
-from .time_left import Job, Pace, Timed
+from .time_left import Pace
+from .timed_trainings import Job, Timed
 from .train_stage import train_selected
 
 _CANDIDATES, _TRAININGS, _EPOCHS = 48, 4, 3

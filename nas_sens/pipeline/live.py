@@ -13,7 +13,8 @@ from ..core.short_names import short_names
 from ..results.search_result import ranking_key
 from ..study.select_spec import ranking_figure
 from ..study.study_spec import StudySpec
-from .time_left import Job, Timed, seconds_left
+from .time_left import seconds_left
+from .timed_trainings import Job, Timed
 
 _RECENT = 50  # finished trainings by which the rest is judged
 _POOL = 200  # candidates that stand for all of them

@@ -13,7 +13,7 @@ from ..study.study_spec import StudySpec
 from .live import best_in_words, job_of, time_left
 from .plan import count_left
 from .stopping import from_attribute, is_enough
-from .time_left import Timed
+from .timed_trainings import Timed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..core.candidates import ScoredCandidate
-from ..core.progress import Stage
+from ..core.progress import Live, Stage
 from ..samplers.proposer import Proposer
 from ..scoring.assess import Assessed, assess_many
 from ..scoring.score import Score
@@ -14,6 +14,7 @@ from .candidate_writer import CandidateWriter
 from .latency_stage import screen_of
 from .proposal_queue import ProposalQueue
 from .race import Entrant, race_candidates
+from .scoring_pace import ScoringPace
 from .session import Session, describe_study, sampling
 from .waiting import Waiting
 
@@ -96,6 +97,7 @@ class _Scoring:
         self.screen = screen_of(session)
         self.cache: dict[str, Assessed] = {}  # of candidates whose networks are the same as those of others
         self.entrants: dict[str, Entrant] = {}  # not stored before the race is over
+        self.pace: ScoringPace | None = None  # begins when it is known what is stored already
 
     def run_alone(self) -> None:
         """Score one proposal after the other, until the study has what it wants or all of its space."""
@@ -150,19 +152,26 @@ class _Scoring:
         """Learn what is stored."""
         new = self.session.storage.scored(self.session.spec.name, start=self.n_read)
         self.n_read += len(new)
+        n_new = sum(_counts(c) for c in new if c.digest not in self.known)
         self.known |= {c.digest: c for c in new}
         self.stage.advance(self.queue.settle(self.known))
+        if self.pace is None:
+            self.pace = ScoringPace(self.session.spec.search.n_candidates - n_new)
+        elif n_new:
+            self.tell_time_left(n_new)
 
     def score(self, places: list[int]) -> None:
         """Score waiting proposals, unless they are known meanwhile."""
         session, size = self.session, self.session.settings.chunk_count
         for start in range(0, len(places), size):
             chunk = places[start : start + size]
-            proposals = [p for place in chunk if (p := self.queue.waiting[place]).digest not in self.known]
+            n_new, proposals = 0, [p for place in chunk if (p := self.queue.waiting[place]).digest not in self.known]
             space = session.spec.search_space
             found = assess_many(space, proposals, session.splits, session.probe, cache=self.cache, screen=self.screen)
             for proposal, (candidate, score) in zip(proposals, found, strict=True):
                 self.keep(proposal, candidate, score)
+                n_new += _counts(candidate)
+            self.tell_time_left(n_new)
             self.stage.advance(self.queue.settle(self.known, chunk))
 
     def keep(self, proposal: Proposal, candidate: ScoredCandidate, score: Score | None) -> None:
@@ -175,9 +184,20 @@ class _Scoring:
             self.store(proposal, candidate)
             self.writer.flush_if_due()
 
+    def tell_time_left(self, n_new: int) -> None:
+        """Show how long the rest takes, so many more candidates being scored."""
+        if self.pace is not None:
+            self.pace.count(n_new)
+            self.stage.show(Live(seconds_left=self.pace.seconds_left))
+
     def store(self, proposal: Proposal, candidate: ScoredCandidate) -> None:
         """Hand a candidate to the writer."""
         self.writer.add(candidate, self.session.spec.search_space.trial_distributions(proposal.params))
+
+
+def _counts(candidate: ScoredCandidate) -> bool:
+    """Return whether it is one of those that the study wants: others were proposed between trainings, or do not fit."""
+    return candidate.feasible and candidate.grown_for is None
 
 
 def _verdict(candidate: ScoredCandidate) -> str:

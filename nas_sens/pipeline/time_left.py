@@ -8,45 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import nnls
 
+from .timed_trainings import Job, Timed
+from .training_length import share_of_epochs
+
 _USUAL_POWER = 0.7  # of the FLOPs, before anything is known: small networks wait for the machine, large ones compute
 _BELIEVED_AT = (0.1, 1.0, 10.0)  # times the usual FLOPs
 _BELIEF = 0.3  # how much that counts, in trainings
+_CHANCE = 2.0  # trainings' worth of belief that a rule chooses like chance
+_SCATTER = 1.0  # of the logarithms of what chosen trainings take, before much is known
+_SLOPE = 0.08  # from one choice to the next, in the same unit: what is usual
 _FADE = 0.9  # a training counts so much of the next one: machines become busy, and idle again
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A training that is to come.
-
-    Attributes:
-        flops: Floating-point operations of one forward pass of one input; None if not counted.
-        family: Family of its architecture.
-        epochs: Its epochs at most, those of all seeds together.
-    """
-
-    flops: float | None
-    family: str
-    epochs: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timed(Job):
-    """A training that ended, or runs.
-
-    Attributes:
-        done: Epochs that it had; 0 where only the time is known for which it runs.
-        seconds: How long these took.
-        is_over: Whether it ended.
-    """
-
-    done: float
-    seconds: float
-    is_over: bool = True
 
 
 class Pace:
@@ -113,36 +88,53 @@ def seconds_left(
         known: Those that wait.
         n_unknown: Number of those that are not chosen yet.
         pool: What these are chosen from.
-        chosen: What was chosen from it so far: the rule's taste.
+        chosen: What was chosen from it so far, in its order: the rule's taste.
         n_workers: How many train at the same time.
         seconds_between: What lies between two trainings of a worker, such as choosing the next one.
     """
     if not any(t.done > 0 and t.seconds > 0 for t in timed):
         return None
-    pace, share = Pace(timed), _share_of_epochs(timed)
-    running = [t for t in timed if not t.is_over]
-    rest = sum(_rest_of(t, pace, share) for t in running)
-    rest += sum(j.epochs * share * pace.seconds(j) + seconds_between for j in known)
+    pace, over, running = Pace(timed), [t for t in timed if t.is_over], [t for t in timed if not t.is_over]
+
+    def whole(job: Job) -> float:
+        return job.epochs * share_of_epochs(job, over) * pace.seconds(job)
+
+    rest = sum(_rest_of(t, pace, over) for t in running)
+    rest += sum(whole(j) + seconds_between for j in known)
     if n_unknown:
-        costs = [j.epochs * pace.seconds(j) for j in pool] or [t.epochs * pace.seconds(t) for t in timed]
-        taste = [j.epochs * pace.seconds(j) for j in chosen]
-        # Two trainings' worth of belief that it chooses like chance.
-        each = (2 * float(np.mean(costs)) + sum(taste)) / (2 + len(taste))
-        rest += n_unknown * (share * each + seconds_between)
+        costs = [whole(j) for j in pool or timed]
+        each = _each_to_come([whole(j) for j in chosen], n_unknown, costs)
+        rest += n_unknown * (each + seconds_between)
     n_jobs = len(running) + len(known) + n_unknown
     return rest / max(1, min(n_workers, n_jobs))
 
 
-def _share_of_epochs(timed: Sequence[Timed]) -> float:
-    """Return the share of their epochs that trainings have, as some stop early; all of them is believed at first."""
-    over = [t for t in timed if t.is_over]
-    usual = 1.0
-    return (usual + sum(t.done / t.epochs for t in over)) / (1 + len(over))
+def _each_to_come(chosen: Sequence[float], n: int, pool: Sequence[float]) -> float:
+    """Return what each of the next ``n`` trainings is expected to take.
+
+    A rule that learns goes on as it went, to larger or smaller networks, as far as there are any: the mean of those
+    that were chosen, along the line through their logarithms. The more these scatter, the less slope is believed.
+
+    Args:
+        chosen: What those take that were chosen so far, in their order.
+        n: How many are to come.
+        pool: What those take that may be chosen.
+    """
+    usual = float(np.mean(pool))
+    if not chosen:
+        return usual
+    y, at = np.log(chosen), np.arange(len(chosen)) - (len(chosen) - 1) / 2
+    steepest = np.dot(at, y) / max(1.0, np.dot(at, at))
+    noise = (np.square(y - y.mean() - steepest * at).sum() + 2 * _SCATTER**2) / len(chosen)
+    slope = np.dot(at, y) / (np.dot(at, at) + noise / _SLOPE**2)
+    to_come = float(np.mean(chosen)) * np.exp(slope * (len(chosen) / 2 + 0.5 + np.arange(n)))
+    taste = float(np.clip(to_come, min(pool), max(pool)).mean())
+    return (_CHANCE * usual + len(chosen) * taste) / (_CHANCE + len(chosen))
 
 
-def _rest_of(running: Timed, pace: Pace, share: float) -> float:
+def _rest_of(running: Timed, pace: Pace, over: Sequence[Timed]) -> float:
     """Return how long a training still runs: by its own epochs as soon as it has some."""
-    usual = pace.seconds(running)
+    usual, share = pace.seconds(running), share_of_epochs(running, over, had=running.done / running.epochs)
     if not running.done:
         return max(0.0, running.epochs * share * usual - running.seconds)
     each = (2 * usual + running.seconds) / (2 + running.done)

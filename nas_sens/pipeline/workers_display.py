@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from ..core.progress import Live, Stage
 from .overview import Overview, overview_of
+from .scoring_pace import ScoringPace
 from .session import Session
 
 
@@ -23,6 +24,8 @@ class WorkersDisplay:
         self._n_epochs = self._spec.train.seeds * self._spec.train.n_epochs
         self._stage: Stage | None = None
         self._name, self._shown = "", 0
+        self._pace: ScoringPace | None = None
+        self._n_scored = 0
 
     def __call__(self) -> None:
         """Show how far the study is."""
@@ -47,6 +50,16 @@ class WorkersDisplay:
             )
         else:
             self._advance("score", now.n_scored, now.n_wanted, "")
+            assert self._stage is not None
+            self._stage.show(Live(seconds_left=self._scoring_left(now)))
+
+    def _scoring_left(self, now: Overview) -> float | None:
+        """Return how long the scoring still takes, by what was scored since this is looked at."""
+        if self._pace is None:
+            self._pace, self._n_scored = ScoringPace(now.n_wanted - now.n_scored), now.n_scored
+        self._pace.count(max(0, now.n_scored - self._n_scored))
+        self._n_scored = now.n_scored
+        return self._pace.seconds_left
 
     def _advance(self, name: str, done: int, total: int, note: str) -> None:
         if name != self._name:

@@ -8,6 +8,7 @@ then it is said how many more would.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
@@ -262,5 +263,5 @@ def _groups(d: Difference, *, small: bool = False) -> str:
 def _pairs(d: Difference) -> str:
     n_pairs = d.n_a * d.n_b
     better = (d.smaller or 0.0) * n_pairs
-    shown = count(round(better)) if better == round(better) else f"{better:.1f}"
+    shown = count(round(better)) if math.isclose(better, round(better)) else f"{better:.1f}"
     return f"{shown} of {count(n_pairs)} pairs" if n_pairs <= 1000 else f"{100 * (d.smaller or 0.0):.0f} % of pairs"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nas_sens.cli.main import main
+from nas_sens.cli import topics
+from nas_sens.cli.main import _COMMANDS, main
 from tests.tiny_study import SPACE, STUDY
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -153,3 +154,26 @@ def test_help_shows_keys_with_defaults_metrics_with_their_source_and_refuses_wha
     assert run(capsys, "help", "rank")[1].startswith("Usage: nas-sens rank")
     code, _, err = run(capsys, "help", "nasswot")
     assert (code, "did you mean 'naswot'?" in err) == (2, True)
+
+
+def test_every_topic_that_an_error_may_name_has_a_text() -> None:
+    for topic in {*topics._ROOMS.values()} - {"doctor"}:
+        assert topic in topics.SECTIONS
+    for section in topics.SECTIONS:
+        assert len(topics.text_of(section) or "") > 100
+
+
+def test_every_room_has_a_topic_or_leaves_it_to_the_command() -> None:
+    rooms = {path.name for path in Path(topics._PACKAGE).iterdir() if (path / "__init__.py").is_file()}
+    by_command = {"cli", "core", "dashboard", "executors", "models", "own_study", "pipeline", "report", "results"}
+    assert rooms == {*topics._ROOMS, *by_command, "statistics"}  # which raises nothing that a user is shown
+
+
+@pytest.mark.parametrize("command", sorted({*_COMMANDS} - {"help"}))
+def test_a_mistake_in_the_options_of_a_command_leads_to_its_help(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    code, out, err = run(capsys, command, "--no-such-option")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].startswith("Error: No such option")  # behind how it is used
+    assert err.endswith(f" (nas-sens help {command})\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from jinja2 import Environment, StrictUndefined
@@ -93,6 +94,24 @@ def test_the_page_of_benchmarks_has_no_number_of_its_own() -> None:
     found = re.findall(r"(?<![\w.])\d[\d,.]*(?:/\d+)?", text)
     assert {n.rstrip(".,") for n in found} <= set(SET_UP)
     assert page.count("{{") > 40
+
+
+GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=[path.stem for path in GUIDES])
+def test_a_guide_has_what_a_benchmark_measured_by_a_macro(path: Path) -> None:
+    """Where it names a benchmark there is a macro, and all of them have numbers."""
+    page = path.read_text(encoding="utf-8")
+    parts = re.split(r"\n\n|\n\d\. |\n\|", FENCE.sub("", page))
+    for part, after in zip(parts, [*parts[1:], ""], strict=True):
+        if "benchmarks/" in part:  # or it says how the next paragraph's table was measured
+            assert "{{" in part + after, f"{path.name}: its numbers must be macros: {part[:200]}"
+    if "{{" in page:
+        assert page.startswith("---\nrender_macros: true\n---\n")
+        shown = environment().from_string(page).render()
+        assert "{{" not in shown
+        assert not re.search(r"\b(?:nan|None)\b ?(?:s|ms|%|GB|times)", shown)
 
 
 def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:

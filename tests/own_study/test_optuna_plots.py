@@ -1,4 +1,4 @@
-"""Optuna's own visualisation of a study of nas_sens, by each of its backends that is installed."""
+"""Optuna's own visualisation of a study of nas_sens, by both of its backends."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ PLOTS: list[tuple[str, dict[str, Any]]] = [
     ("plot_edf", {}),
     ("plot_intermediate_values", {}),
     ("plot_timeline", {}),
+    ("plot_pareto_front", {"targets": lambda t: (t.value, t.user_attrs["params"]), "target_names": ["loss", "size"]}),
 ]
 
 
@@ -45,14 +46,14 @@ PLOTS: list[tuple[str, dict[str, Any]]] = [
 def test_a_plot_of_optuna_shows_our_study(
     study: optuna.Study, name: str, more: dict[str, Any], backend: str, tmp_path: Path
 ) -> None:
-    if backend == "plotly":
-        pytest.importorskip("plotly")
     module = importlib.import_module("optuna.visualization" + (".matplotlib" if backend == "matplotlib" else ""))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         drawn = getattr(module, name)(study, **more)
     if backend == "plotly":
         assert drawn.data
+        page = drawn.to_html(include_plotlyjs=False)  # as a notebook shows it
+        assert len(page) > 1_000
         return
     axes = drawn.ravel()[0] if hasattr(drawn, "ravel") else drawn
     all_axes = axes.figure.axes
@@ -75,3 +76,21 @@ def test_the_values_that_they_plot_are_those_of_the_trainings(study: optuna.Stud
     assert plotted == {round(t.value, 9) for t in trained if t.value is not None}
     assert sum(len(line.get_xdata()) == 2 for line in curves.lines) == 6  # a curve of two epochs each
     matplotlib.pyplot.close("all")
+
+
+def test_plotly_plots_the_same_values(study: optuna.Study) -> None:
+    from optuna.visualization import plot_optimization_history, plot_parallel_coordinate, plot_param_importances
+
+    trained = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    values = sorted(t.value for t in trained if t.value is not None)
+    points, best, *_ = plot_optimization_history(study).data
+    assert sorted(points.y) == pytest.approx(values)
+    assert min(best.y) == pytest.approx(values[0])
+    drawn = plot_parallel_coordinate(study, params=["depth", "width"]).data
+    lines = [d for d in drawn if d.type == "scatter" and d.y[0] is not None]  # as Optuna 5 draws them
+    assert len(lines or drawn[0].dimensions[0]["values"]) == 6
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bars = plot_param_importances(study, evaluator=evaluator).data[0]
+    assert {"depth", "width"} <= {*bars.y}

@@ -79,6 +79,48 @@ def test_figures_answer_ask_nobody_and_can_be_read_by_everybody(path, width, dar
         assert heard.asked == [path.as_uri()]
 
 
+LINES = """() => {
+  const doc = Bokeh.documents.find(d => d.get_model_by_name("lines"));
+  const {ys, alpha, rank} = doc.get_model_by_name("lines").data;
+  return [...rank].map((r, i) => ({rank: r, y: ys[i][1], is_there: alpha[i] > 0.3}));
+}"""
+AXIS = """share => {
+  const doc = Bokeh.documents.find(d => d.get_model_by_name("lines"));
+  const plot = doc.roots()[0], view = Bokeh.index.get_one(plot);
+  const place = view.canvas_view.el.getBoundingClientRect();
+  return [place.x + view.frame.x_scale.compute(1), place.y + view.frame.y_scale.compute(share)];
+}"""
+
+
+def test_what_is_taken_on_an_axis_is_left_in_the_lines_and_marked_in_the_rows(path):
+    with listening(width=1400) as heard:
+        page = heard.page
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-explored]", timeout=60_000)
+        page.locator("#searched summary").click()
+        page.wait_for_function("document.querySelector('#live-searched').getBoundingClientRect().width > 250")
+        page.locator("#live-searched").scroll_into_view_if_needed()
+        assert all(line["is_there"] for line in page.evaluate(LINES))
+        (x, above), (_, below) = page.evaluate(AXIS, 1.03), page.evaluate(AXIS, 0.5)
+        page.mouse.move(x - 12, above)
+        page.mouse.down()
+        page.mouse.move(x, (above + below) / 2)
+        page.mouse.move(x + 12, below)
+        page.mouse.up()
+        page.wait_for_function("document.querySelector('.taken') !== null")
+        lines = page.evaluate(LINES)
+        assert {line["is_there"] for line in lines} == {True, False}
+        assert all(line["is_there"] == (line["y"] >= 0.5) for line in lines if abs(line["y"] - 0.5) > 0.02)
+        rows = page.evaluate("[...document.querySelectorAll('.taken')].map(row => row.id)")
+        in_table = page.evaluate("[...document.querySelectorAll('[id^=rank-]')].map(row => row.id)")
+        assert {*rows} == {f"rank-{line['rank']}" for line in lines if line["is_there"]} & {*in_table}
+        page.locator("#live-searched").hover()
+        page.evaluate("Bokeh.documents.find(d => d.get_model_by_name('lines')).roots()[0].reset.emit()")
+        page.wait_for_function("document.querySelector('.taken') === null")
+        assert all(line["is_there"] for line in page.evaluate(LINES))
+        assert heard.errors == []
+
+
 def test_without_scripts_and_on_paper_the_still_figures_are_there(path):
     with listening(java_script_enabled=False) as heard:
         heard.page.goto(path.as_uri())

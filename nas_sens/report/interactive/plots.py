@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d, TapTool
+from bokeh.models import (
+    BoxSelectTool,
+    ColumnDataSource,
+    CustomJSTickFormatter,
+    FixedTicker,
+    HoverTool,
+    LogTicker,
+    NoOverlap,
+    Range1d,
+    TapTool,
+)
 from bokeh.models.annotations.geometry import Whisker
 from bokeh.plotting import figure
 
@@ -14,6 +24,8 @@ from .drawn import Drawn, Network
 
 GOOD, MIDDLE, BAD, FRONT = (0, 114, 178), (150, 150, 150), (213, 94, 0), "#009E73"
 _MARKERS = {"selected": "circle", "control": "triangle", "other": "square"}
+_COMPACT = """const [size, unit] = [[1e9, "G"], [1e6, "M"], [1e3, "k"]].find(([s]) => tick >= s) ?? [1, ""];
+return Number((tick / size).toPrecision(3)) + unit;"""
 _TOOLS = "pan,box_zoom,wheel_zoom,reset"
 
 
@@ -33,6 +45,9 @@ def costs_plot(d: Drawn) -> Any:
     """Return quality against cost: points by group, the front of the cost that is shown, the chosen one."""
     cost = d.costs[0]
     plot = _figure(x_axis_type="log", x_axis_label=cost.label, y_axis_label=d.quality_label, height=430)
+    plot.xaxis.ticker = LogTicker(mantissas=[1, 2, 5], desired_num_ticks=5)
+    plot.xaxis.major_label_policy = NoOverlap(min_distance=6)
+    plot.xaxis.formatter = CustomJSTickFormatter(code=_COMPACT)
     lines = {f"x_{c.key}": [_short(d.networks[i].costs[c.key]) for i in d.fronts[c.key]] for c in d.costs}
     qualities = {f"y_{c.key}": [_short(d.networks[i].quality) for i in d.fronts[c.key]] for c in d.costs}
     fronts = ColumnDataSource({"x": lines[f"x_{cost.key}"], "y": qualities[f"y_{cost.key}"]}, name="front")
@@ -75,13 +90,14 @@ def searched_plot(d: Drawn) -> Any:
             "ys": [[round(a.places[i], 4) for a in d.axes] for i in order],
             "colour": [colours[i] for i in order],
             "width": [3.0 if i == 0 else 1.3 for i in order],
+            "alpha": [0.55 for _ in order],  # less where the reader takes parts of axes that a line does not go through
             **_box([networks[i] for i in order]),
         },
         name="lines",
     )
     lines = plot.multi_line(
-        "xs", "ys", source=source, line_color="colour", line_width="width", line_alpha=0.55,
-        hover_line_color="#E69F00", hover_line_alpha=1.0, selection_line_alpha=1.0, nonselection_line_alpha=0.55,
+        "xs", "ys", source=source, line_color="colour", line_width="width", line_alpha="alpha",
+        hover_line_color="#E69F00", hover_line_alpha=1.0, selection_line_alpha=1.0, nonselection_line_alpha="alpha",
     )  # fmt: skip
     for i, a in enumerate(d.axes):
         plot.segment([i], [0], [i], [1], color="#888888", line_width=1)
@@ -89,11 +105,14 @@ def searched_plot(d: Drawn) -> Any:
             [i] * len(a.ticks), [p for p, _ in a.ticks], text=[t for _, t in a.ticks], x_offset=4,
             text_font_size="11px", text_baseline="middle", name="ink",
         )  # fmt: skip
+    taken = ColumnDataSource({"axis": [], "low": [], "high": []}, name="taken")
+    plot.segment("axis", "low", "axis", "high", source=taken, color="#E69F00", line_width=9, line_alpha=0.5)
     plot.xaxis.ticker = FixedTicker(ticks=list(range(n_axes)))
     plot.xaxis.major_label_overrides = {i: a.name for i, a in enumerate(d.axes)}
     plot.xaxis.major_label_orientation = 0.4 if n_axes > 3 else 0.0
     plot.yaxis.visible = False
     plot.grid.visible = False
+    plot.add_tools(BoxSelectTool(renderers=[lines]))
     _add_box(plot, [lines])
     return plot
 
@@ -176,6 +195,7 @@ def _box(networks: list[Network]) -> dict[str, list[Any]]:
 def _legend_below(plot: Any) -> None:
     legend = plot.legend[0]
     legend.orientation = "horizontal"
+    legend.ncols = 2 if len(legend.items) > 3 else len(legend.items)  # more do not fit beside each other on a phone
     legend.background_fill_alpha = legend.border_line_alpha = 0.0
     plot.add_layout(legend, "below")
 

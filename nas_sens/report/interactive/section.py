@@ -82,7 +82,8 @@ def _notes(d: Drawn, trained: Sequence[TrainedCandidate]) -> dict[str, str]:
     )
     return {
         "costs": f"Star: first by the study’s ranking. Line: no network is both cheaper and better.{left_out}",
-        "searched": f"One line a trained network, blue for the best ranks, vermilion for the last.{more}",
+        "searched": f"One line a trained network, blue for the best ranks, vermilion for the last. With a mouse, drag "
+        f"along axes to take the networks that go through there: their rows are marked; “Reset” takes all again.{more}",
         "importances": (
             f"PED-ANOVA (watanabe2023, Optuna’s) of {count(d.n_important)} trained networks: how far the best tenth "
             "lies apart from all others in each parameter. Whiskers: 80 % of resamples of the networks. Networks were "

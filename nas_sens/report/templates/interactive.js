@@ -36,6 +36,32 @@
       });
     }
   };
+  const take = doc => {  // parts of axes, through which lines must go
+    const [lines, taken] = ["lines", "taken"].map(name => doc.get_model_by_name(name));
+    if (!lines) return;
+    const parts = new Map(), plot = doc.roots()[0];
+    const update = () => {
+      const goes = lines.data.ys.map(ys => [...parts].every(([axis, [low, high]]) => low <= ys[axis] && ys[axis] <= high));
+      lines.data = {...lines.data, alpha: goes.map(is => is ? 0.55 : 0.05)};
+      const ends = [...parts.values()];
+      taken.data = {axis: [...parts.keys()], low: ends.map(e => e[0]), high: ends.map(e => e[1])};
+      goes.forEach((is, i) => {
+        document.getElementById("rank-" + lines.data.rank[i])?.classList.toggle("taken", is && parts.size > 0);
+      });
+    };
+    plot.on_event("selectiongeometry", ({geometry: {x0, x1, y0, y1}, final}) => {
+      if (!final) return;
+      const [left, right] = [Math.min(x0, x1), Math.max(x0, x1)];
+      for (let axis = Math.max(0, Math.ceil(left)); axis <= Math.min(right, lines.data.ys[0].length - 1); axis++) {
+        parts.set(axis, [Math.max(0, Math.min(y0, y1)), Math.min(1, Math.max(y0, y1))]);
+      }
+      update();
+    });
+    plot.on_event("reset", () => { parts.clear(); update(); });
+    for (const model of doc._all_models.values()) {
+      if (model.type === "BoxSelectTool") model.active = matchMedia("(pointer: fine)").matches;  // fingers scroll
+    }
+  };
   const show = (doc, cost) => {
     for (const model of doc._all_models.values()) {
       if (model.name === "points") model.data = {...model.data, x: model.data[cost]};
@@ -52,7 +78,7 @@
     const place = document.getElementById("live-" + name);
     await Bokeh.embed.embed_item(item, place);
   }
-  for (const doc of Bokeh.documents) { paint(doc); listen(doc); }
+  for (const doc of Bokeh.documents) { paint(doc); listen(doc); take(doc); }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => Bokeh.documents.forEach(paint));
   for (const input of root.querySelectorAll(".explore input[name=cost]")) {
     input.addEventListener("change", () => {
