@@ -205,14 +205,19 @@ def published_points() -> str:
     return _table(["width", "S after training: ours / paper", "test loss: ours / paper"], rows)
 
 
+def error_of(name: str) -> str:
+    """Return the test error of a network of the finals with its standard error."""
+    found = measured("cifar10_finals_cuda", "networks", name)
+    return f"{100 * found['test_error_mean']:.1f} ± {100 * found['standard_error']:.1f} %"
+
+
 def finals() -> str:
     """Return what the best network of the hour and ResNet-20 came to by the same training."""
     rows = []
     for name, found in measured("cifar10_finals_cuda", "networks").items():
-        error, of_mean = 100 * found["test_error_mean"], 100 * found["standard_error"]
         better = [100 * value for value in found.get("better_than_resnet20", ())]
-        difference = f"{better[0]:.2f} ({better[1]:.2f} to {better[2]:.2f}) points" if better else ""
-        rows.append([name, f"{error:.2f} ± {of_mean:.2f} %", difference])
+        difference = f"{better[0]:.1f} ({better[1]:.1f} to {better[2]:.1f}) points" if better else ""
+        rows.append([name, error_of(name), difference])
     return _table(["network", "test error, mean ± standard error", "better than ResNet-20 (95 %)"], rows)
 
 
@@ -294,6 +299,7 @@ MACROS: tuple[Callable[..., Any], ...] = (
     quality_table,
     ahead,
     table1,
+    error_of,
     finals,
     published_points,
     study_minutes,
