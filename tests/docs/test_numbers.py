@@ -32,9 +32,9 @@ SENTENCES = {  # what stands in the README, with the macros that pages of the si
         '{{ ahead("random", 10) }} against random choice'
     ),
     "an hour": (
-        'A network found on CIFAR-10 in {{ measured("cifar10_hour", "minutes") | fixed(0) }} minutes of two cores has a '
-        'test error of {{ error_of("searched, rank 1") }} by the training that brings ResNet-20, of no fewer FLOPs, to '
-        '{{ error_of("ResNet-20") }}'
+        'A network found on CIFAR-10 in {{ measured("cifar10_hour", "minutes") | fixed(0) }} minutes of two cores has '
+        'a test error of {{ error_of("searched, rank 1") }} by the training that brings ResNet-20, of no fewer FLOPs, '
+        'to {{ error_of("ResNet-20") }}'
     ),
 }
 # Numbers that no benchmark measures: of versions, names, licences, files, and of how the search was developed.
