@@ -28,7 +28,9 @@ pytestmark = pytest.mark.filterwarnings(
 N = 12
 # Gradients and numbers of parameters are those of the parameters that are trained: g and v of a weight norm.
 BY_PARAMETERS = ("params", "ntk_condition", "stiffness", "critical_length", "cosine_critical_length")
-OUTPUTS_UNUSED = ("params", "l2_norm", "flops", "naswot", "near", "linear_regions", "zen", "sensitivity_kernel")
+OUTPUTS_UNUSED = (
+    *("params", "l2_norm", "flops", "naswot", "near", "linear_regions", "zen", "sensitivity_kernel", "class_diameter"),
+)
 T, E = cases.TOKENS
 H, P, F = 5, 3, 32
 
@@ -241,6 +243,7 @@ def test_quantised_layers_have_no_zeros(first):
             "softmax_sensitivity",
             "label_distance",
             "wrong_margin",
+            "class_diameter",
             "naswot",
             "linear_regions",
         ):  # of outputs alone

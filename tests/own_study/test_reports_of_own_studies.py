@@ -134,7 +134,7 @@ def test_the_verdict_turns_with_the_direction(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("more_pruned", "verdict"), [("control", "very likely A selected"), ("kept", "no It is worse: A selected")]
+    ("more_pruned", "verdict"), [("control", "Very likely. A selected"), ("kept", "No. It is worse: A selected")]
 )
 def test_trainings_that_were_pruned_count_as_the_worst(tmp_path, more_pruned, verdict):
     url, study = made(tmp_path)
