@@ -13,10 +13,7 @@ import argparse
 import functools
 import json
 import math
-import multiprocessing
 import statistics
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +55,6 @@ def row_of(name: str, architecture: str, seed: int, arguments: argparse.Namespac
     return row | {figure: getattr(outcome, figure) for figure in FIGURES}
 
 
-def trained(jobs: list[tuple[str, str, int]], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield the row of each training as it ends."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(arguments.processes, mp_context=spawn) as pool:
-        for future in as_completed([pool.submit(row_of, *job, arguments) for job in jobs]):
-            yield future.result()
-
-
 def summary(rows: list[dict[str, str]], networks: dict[str, str]) -> dict[str, Any]:
     """Return mean and standard error of each network's figures, and how much better each is than ResNet-20."""
     errors = {n: [float(r["test_error"]) for r in rows if r["network"] == n and r["status"] == "ok"] for n in networks}
@@ -90,8 +79,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     networks = {"ResNet-20": BY_HAND.to_json()}
     networks |= {f"searched, rank {i}": row["architecture"] for i, row in enumerate(searched[: arguments.ranks], 1)}
     done = {(row["network"], row["seed"]) for row in read_rows(path)}
-    jobs = [(n, a, s) for s in range(arguments.seeds) for n, a in networks.items() if (n, str(s)) not in done]
-    for row in trained(jobs, arguments):
+    jobs = [
+        (n, a, s, arguments) for s in range(arguments.seeds) for n, a in networks.items() if (n, str(s)) not in done
+    ]
+    for row in harness.as_they_end(row_of, jobs, processes=arguments.processes):
         append_row(path, row)
         print(json.dumps(row), flush=True)
     rows = read_rows(path)

@@ -25,7 +25,7 @@ DATA = """
 [data]
 name = "{data}"
 standardize = true
-val_samples = 2000
+val_samples = {val_samples}
 train_samples = {samples}
 [train]
 epochs = {epochs}
@@ -81,6 +81,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     values = {"flops": RESNET20_FLOPS, "seed": arguments.seed, "top_k": arguments.top_k, "control": arguments.control}
     text = SEARCHED.format(n_candidates=arguments.candidates, **values)
     options = {"data": arguments.data, "precision": arguments.precision, "samples": arguments.samples}
+    options["val_samples"] = arguments.val_samples
     (folder / "hour.toml").write_text(text + DATA.format(epochs=arguments.epochs, **options))
     subprocess.run([sys.executable, "-m", "nas_sens", "search", "hour.toml"], cwd=folder, check=True, stdout=sys.stderr)
     command = [sys.executable, "-m", "nas_sens", "rank", "hour", "--format", "json"]
@@ -99,14 +100,16 @@ def minutes_of(folder: Path) -> float:
 def main() -> None:
     """Run the benchmark."""
     parser = harness.Parser(__file__, __doc__)
-    parser.add_argument("--data", required=True, help="as in [data] name, paths absolute")
+    parser.add_argument("--data", default="cifar10", help="as in [data] name, paths absolute")
     parser.add_argument(
         "--precision", default="float32", help="as in [train]; bfloat16 for a CPU with instructions for it"
     )
     parser.add_argument("--folder", type=Path, help="keeps the studies, and goes on with them")
-    for name, default in {"candidates": 120, "samples": 8_000, "epochs": 5, "top-k": 8, "control": 2}.items():
+    sizes = {"candidates": 120, "samples": 8_000, "val-samples": 2_000, "epochs": 5, "top-k": 8, "control": 2}
+    for name, default in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=default)
-    small = {"candidates": 10, "samples": 500, "epochs": 1, "top_k": 1, "control": 1}
+    small = {"data": "mnist5k", "candidates": 10, "samples": 500, "val_samples": 200, "epochs": 1}
+    small |= {"top_k": 1, "control": 1}
     harness.run(parser, measure, quick=small)
 
 

@@ -11,15 +11,17 @@ import contextlib
 import datetime
 import importlib.metadata
 import json
+import multiprocessing
 import os
 import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import torch
 
@@ -31,6 +33,7 @@ from nas_sens.core.identity import make_generator
 RESULTS = Path(__file__).parent / "results"
 CPU = torch.device("cpu")
 PACKAGES = ("numpy", "scipy", "scikit-learn", "optuna", "sqlalchemy")
+T = TypeVar("T")
 Measure = Callable[[argparse.Namespace], "dict[str, Any] | None"]
 
 
@@ -177,3 +180,13 @@ def search(study: ns.StudySpec, *, seed: int) -> ns.SearchResult:
     """Return the result of a whole search, of which nothing else is kept."""
     with tempfile.TemporaryDirectory() as folder:
         return ns.search(study, seed=seed, storage=f"sqlite:///{folder}/study.db", progress=TerminalProgress())
+
+
+def as_they_end(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], *, processes: int) -> Iterator[T]:
+    """Yield what a function of a script returns for each job as it ends; in this process if there is to be one."""
+    if processes == 1:
+        yield from (function(*job) for job in jobs)
+        return
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(function, *job) for job in jobs]):
+            yield future.result()

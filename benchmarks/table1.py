@@ -22,10 +22,8 @@ import argparse
 import functools
 import json
 import math
-import multiprocessing
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -84,7 +82,7 @@ def load(name: str, n: int, side: int) -> ns.Splits:
     if splits.input_shape[-1] == side:
         return splits
     parts = ("x_train", "x_val", "x_test")
-    return replace(splits, **{part: F.adaptive_avg_pool2d(getattr(splits, part), side) for part in parts})
+    return replace(splits, **{part: F.adaptive_avg_pool2d(getattr(splits, part)[:], side) for part in parts})
 
 
 @functools.cache
@@ -209,17 +207,6 @@ def interval(value: Any) -> list[float] | None:
     return None if value is None else [round(v, 3) for v in (value.estimate, value.low, value.high)]
 
 
-def trained(keys: list[dict[str, Any]], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield the row of each training as it ends."""
-    if arguments.processes == 1:
-        yield from (row_of(key, arguments) for key in keys)
-        return
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(arguments.processes, mp_context=spawn) as pool:
-        for future in as_completed([pool.submit(row_of, key, arguments) for key in keys]):
-            yield future.result()
-
-
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the summary of all trainings in the table beside the result, after those that it lacks."""
     path = arguments.output.with_suffix(".csv")
@@ -234,7 +221,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         # The largest first, so that no process is left alone with one at the end.
         keys.sort(key=lambda key: (key["seed"], -key["scale"] if arguments.processes > 1 else 0))
         missing = [k for k in keys if (k["network"], str(round(k["scale"], 4)), str(k["seed"])) not in done]
-        for row in trained(missing, arguments):
+        for row in harness.as_they_end(row_of, [(key, arguments) for key in missing], processes=arguments.processes):
             append_row(path, row, COLUMNS)
             print(json.dumps(row), flush=True)
     rows = read_rows(path)

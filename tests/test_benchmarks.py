@@ -68,6 +68,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object
         "nasbench201_all_cells": ["--data", images, "--cells", cells],
         "nasbench201_scores": ["--data", images, "--cells", cells],
         "sensitivity_kernel": ["--data", images, "--cells", cells],
+        "table1": ["--data", f"npz:{images}", "--images", 40],
     }
 
 
@@ -86,6 +87,14 @@ def test_a_quick_run_prints_its_result_and_leaves_no_file(
     check(json.loads(done.stdout))
     assert {p: p.read_bytes() for p in (FOLDER / "results").iterdir()} == committed
     assert not list(tmp_path.iterdir())
+
+
+def test_table_1_takes_pictures_that_stay_bytes_until_they_are_used(
+    stand_ins: dict[str, list[object]], tmp_path: Path
+) -> None:
+    done = run("table1", tmp_path, "--quick", *stand_ins["table1"])
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n_networks"] == 4
 
 
 def test_a_quick_run_writes_where_it_is_told(tmp_path: Path) -> None:
