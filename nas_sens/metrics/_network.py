@@ -67,6 +67,35 @@ def require_inputs(x: torch.Tensor, least: int) -> None:
         raise InvalidInputError(f"floating-point inputs are needed; given {x.dtype}; convert them first")
 
 
+@torch.no_grad()
+def outputs_of(model: nn.Module, x: torch.Tensor, *, batch_size: int) -> torch.Tensor:
+    """Return the outputs (n, …) of all inputs in evaluation mode, float64 on the CPU; the device is waited for once.
+
+    Raises:
+        InvalidInputError: There are no inputs.
+    """
+    require_inputs(x, 1)
+    with evaluation_mode(model):
+        return torch.cat([model(inputs) for inputs in x.split(batch_size)]).cpu().double()
+
+
+def require_classes(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Return classes (n,) of outputs (n, K), int64 on the CPU.
+
+    Raises:
+        InvalidInputError: They are not those of the outputs.
+    """
+    if y.is_floating_point() or y.ndim != 1:
+        raise InvalidInputError(f"classes (n,) of an integer type are needed; given {y.dtype} {tuple(y.shape)}")
+    classes = y.cpu().long()
+    if outputs.ndim != 2 or int(classes.min()) < 0 or int(classes.max()) >= outputs.shape[1]:
+        raise InvalidInputError(
+            f"outputs (n, K) and classes from 0 to K - 1 are needed; given outputs {tuple(outputs.shape)} and classes "
+            f"from {int(classes.min())} to {int(classes.max())}"
+        )
+    return classes
+
+
 def losses(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return the loss (n,) of every output (n, K): cross-entropy for labels of an integer type, else squared error.
 

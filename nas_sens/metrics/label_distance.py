@@ -7,8 +7,8 @@ import math
 import torch
 from torch import nn
 
-from ._class_outputs import class_outputs
 from ._metric import Metric
+from ._network import outputs_of, require_classes, require_labels
 
 
 def label_distance(
@@ -36,7 +36,9 @@ def label_distance(
     Raises:
         InvalidInputError: There are no inputs, or no classes for them.
     """
-    outputs, classes = class_outputs(model, x, y, batch_size=batch_size)
+    y = require_labels(x, y)
+    outputs = outputs_of(model, x, batch_size=batch_size)
+    classes = require_classes(outputs, y)
     distances = outputs.softmax(dim=1) - nn.functional.one_hot(classes, outputs.shape[1])
     return float(distances.norm(dim=1).mean() / math.sqrt(2))
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ._metric import Metric
-from ._network import require_labels
+from ._network import require_classes, require_labels
 from ._normalized_outputs import normalized_outputs
 
 
@@ -31,7 +31,8 @@ def normalized_margin(
     """
     y = require_labels(x, y)
     outputs = normalized_outputs(model, x)
-    return float((outputs.gather(1, y.cpu()[:, None]).squeeze(1) - outputs.mean(1)).mean())
+    own = outputs.gather(1, require_classes(outputs, y)[:, None]).squeeze(1)
+    return float((own - outputs.mean(1)).mean())
 
 
 METRIC = Metric(

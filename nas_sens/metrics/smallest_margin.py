@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ._metric import Metric
-from ._network import require_labels
+from ._network import require_classes, require_labels
 from ._normalized_outputs import normalized_outputs
 
 
@@ -30,7 +30,7 @@ def smallest_margin(
     """
     y = require_labels(x, y)
     outputs = normalized_outputs(model, x)
-    place = y.cpu()[:, None]
+    place = require_classes(outputs, y)[:, None]
     margins = outputs.gather(1, place) - outputs.scatter(1, place, -torch.inf).amax(1, keepdim=True)
     return float(margins.min())
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ._class_outputs import class_outputs
 from ._metric import Metric
+from ._network import outputs_of, require_classes, require_labels
 
 
 def wrong_margin(
@@ -33,10 +33,11 @@ def wrong_margin(
     Raises:
         InvalidInputError: There are no inputs, or no classes for them.
     """
-    outputs, classes = class_outputs(model, x, y, batch_size=batch_size)
+    y = require_labels(x, y)
+    outputs = outputs_of(model, x, batch_size=batch_size)
+    classes = require_classes(outputs, y)
     gaps = outputs.max(dim=1).values - outputs.gather(1, classes[:, None])[:, 0]
-    n_wrong = (gaps > 0).sum().clamp(min=1)  # a number of the device's, which is waited for once
-    return float(gaps.sum() / n_wrong)
+    return float(gaps.sum() / (gaps > 0).sum().clamp(min=1))  # those of right ones are 0
 
 
 METRIC = Metric(

@@ -81,8 +81,9 @@ def lights(of: Trainings, data: Trained, shown: Shown, *, found: AtEqualSize | N
         by_ranks = rank_text(trained, primary, d)
     else:
         d = group_difference(data, primary)
-    optimism = optimism_text(of.protocol, trained)
-    chance = refinement_lines(of.protocol, trained) or ([optimism] if optimism else [])
+    chance = refinement_lines(of.protocol, trained)
+    if not chance and (optimism := optimism_text(of.protocol, trained)):
+        chance = [optimism]
     return (
         better_light(of, primary, d, by_ranks=by_ranks),
         beyond_light(of, found or beyond_size(data, trained, of.by)),

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.candidates import ON_TRAIN, TrainedCandidate, list_text, part_of_list
 from ..study.figure_spec import LOG10
-from ..study.quantity_names import FIGURES, GAP, OVER, RECORD
+from ..study.quantity_names import FIGURES, GAP, OVER, RECORD, parts_of
 
 
 def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
@@ -21,11 +21,17 @@ def value_of(t: TrainedCandidate, name: str) -> float | str | bool | None:
     if name.startswith(LOG10) and name not in FIGURES:
         value = value_of(t, name.removeprefix(LOG10))
         return math.log10(value) if isinstance(value, (int, float)) and value > 0 else None
-    if OVER in name:
-        return _quotient(t, *name.split(OVER, 1))
+    found = _stored(t, name)
+    if found is None and OVER in name:  # which a measure or parameter may have in its own name, too
+        return _quotient(t, *parts_of(name))
+    return found
+
+
+def _stored(t: TrainedCandidate, name: str) -> float | str | bool | None:
+    """Return what is stored under a name."""
     if name in FIGURES:
-        found: float | None = getattr(t, name)
-        return found
+        figure: float | None = getattr(t, name)
+        return figure
     if name.startswith(RECORD):
         return _record_mean(t, name.removeprefix(RECORD))
     if name.startswith("measure_"):

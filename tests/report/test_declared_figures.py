@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,8 @@ def test_values_by_name():
     assert (value_of(t, "family"), value_of(t, "batch_norm"), value_of(t, "depth")) == ("fc", True, 1)
     assert number_of(t, "measure_stiffness_gap") == -0.25
     assert number_of(t, "test_loss_over_measure_stiffness") == 10.0
+    own = replace(t, measures={**t.measures, "turn_over_depth": 3.0})  # a measure of the user's own, of such a name
+    assert number_of(own, "measure_turn_over_depth") == 3.0
     assert number_of(t, "log10_test_loss_over_measure_stiffness") == 1.0
     assert all(
         math.isnan(number_of(t, name))
