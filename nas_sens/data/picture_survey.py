@@ -6,9 +6,7 @@ start asks the file system only.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -17,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.identity import digest
+from ..core.whole_file import whole_file
 from ._images import Header, header_of
 from ._pillow import opened, pillow
 from .cache_folder import cache_folder
@@ -122,14 +121,9 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _write(path: Path, known: np.ndarray) -> str:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with whole_file(path) as file:
             np.save(file, known)
-        part.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         return f"what was read of them cannot be kept in {path.parent} ({error.strerror}): every start reads all again"
     return ""

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import InvalidInputError
+from ..core.whole_file import whole_file
 from .cache_folder import SIZE_VARIABLE, VARIABLE, make_room
 
 if sys.platform != "win32":  # where two processes may decode the same, and one of the equal files stays
@@ -90,17 +91,8 @@ class PixelCache:
             pixels = np.empty((len(rows), self.n_bytes), dtype=np.uint8)
             for place, row in enumerate(rows):
                 decode(row, pixels[place])
-            path = self._path(chunk)
-            part = path.with_suffix(f".{os.getpid()}.part")
-            try:
-                with part.open("wb") as file:
-                    file.write(pixels.data)
-                    file.flush()
-                    os.fsync(file.fileno())  # a name without its content would be taken for a whole file
-                part.replace(path)
-            finally:
-                with suppress(OSError):
-                    part.unlink()
+            with whole_file(self._path(chunk), is_synced=True) as file:
+                file.write(pixels.data)
 
     def read(self, rows: np.ndarray, into: np.ndarray) -> np.ndarray:
         """Read pictures.

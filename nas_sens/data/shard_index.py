@@ -12,6 +12,7 @@ from pathlib import Path
 from ..core.boundary import reading
 from ..core.errors import InvalidInputError
 from ..core.identity import digest
+from ..core.whole_file import whole_file
 from ._folder_tree import shown
 from ._pillow import endings
 from .cache_folder import cache_folder
@@ -82,14 +83,12 @@ def _read(kept: Path, stamp: list[int]) -> list[Member] | None:
 
 
 def _write(kept: Path, stamp: list[int], found: list[Member]) -> None:
-    part = kept.with_name(f"{kept.name}.{os.getpid()}.part")
-    with suppress(OSError):  # as the survey of the pictures says, which is kept in the same place
-        try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps({"stamp": stamp, "members": [astuple(m) for m in found]}), encoding="utf-8")
-            part.replace(kept)
-        finally:
-            part.unlink(missing_ok=True)
+    content = json.dumps({"stamp": stamp, "members": [astuple(m) for m in found]})
+    with (
+        suppress(OSError),
+        whole_file(kept) as file,
+    ):  # not kept: the survey of the pictures says so, beside which it is
+        file.write(content.encode())
 
 
 def _gone_through(path: Path, target: str | None, source: str) -> list[Member]:

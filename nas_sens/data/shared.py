@@ -9,10 +9,8 @@ What processes read of a mapped file lies in memory once, in the system's page c
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
-from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import torch
 from ..core.errors import StorageError, first_line
 from ..core.identity import digest
 from ..core.inputs import mapped
+from ..core.whole_file import whole_file
 from .pictures import Pictures
 from .pixel_sources import InMemory
 from .splits import Splits
@@ -54,15 +53,12 @@ def share(splits: Splits, folder: str | Path) -> Path:
     path = Path(folder) / f"{splits.fingerprint}-{digest(rest)}.data"
     if path.exists():
         return path
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    raw = {k: _raw(v) for k, v in pictures.items()}
     try:
         # Every tensor begins at a multiple of 64 bytes, as in memory: results may depend on that in the last bits.
-        raw = {k: _raw(v) for k, v in pictures.items()}
-        torch.save({"tensors": tensors, "rest": rest, "pictures": raw}, part)
-        part.replace(path)
+        with whole_file(path) as file:
+            torch.save({"tensors": tensors, "rest": rest, "pictures": raw}, file)
     except (OSError, RuntimeError) as error:  # PyTorch raises the latter on a full disk
-        with suppress(OSError):
-            part.unlink()
         raise StorageError(
             f"the data cannot be shared in {folder}: {first_line(error)}; TMPDIR names another folder"
         ) from error

@@ -20,6 +20,7 @@ from ..core.errors import InvalidInputError
 from ..core.figures import Objective
 from ..core.mistakes import Mistakes
 from ..core.text import printable
+from ..core.whole_file import whole_file
 from ..results.report_file import check_report_file, mark
 from ..statistics.alike_pairs import MOST_PARTNERS
 from ..statistics.beside import MIN_TRIPLES
@@ -94,14 +95,9 @@ def write_report(
     target = check_report_file(path, name)  # it may have come meanwhile
     if str(target) == os.devnull:
         return Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(page, encoding="utf-8", newline="\n")
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(target) as file:
+            file.write(page.encode())
     except OSError as error:
         raise InvalidInputError(
             f"the report needs a writable file, cannot write {target}: {error.strerror}; give another path"

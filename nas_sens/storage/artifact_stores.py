@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import BinaryIO, Protocol
 
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
+
+from ..core.whole_file import remove_begun, whole_file
 
 
 class ArtifactStore(Protocol):
@@ -60,17 +61,8 @@ class FolderStore(FileSystemArtifactStore):
             artifact_id: Its identifier.
             write_into: Writes into the open file that it is given. If it raises, nothing has changed.
         """
-        path = self._folder / artifact_id
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            with _open_new(part) as file:
-                write_into(file)
-                file.flush()
-                os.fsync(file.fileno())  # or a power cut leaves a file that has its name and not its content
-            part.replace(path)
-        except BaseException:
-            _unlink(part)
-            raise
+        with whole_file(self._folder / artifact_id, is_synced=True) as file:
+            write_into(file)
 
     def remove(self, artifact_id: str) -> None:
         """Remove a file, what a process that was killed had begun to write of it, and a subfolder that is empty then.
@@ -79,29 +71,12 @@ class FolderStore(FileSystemArtifactStore):
             ArtifactNotFound: There is no such file.
         """
         path = self._folder / artifact_id
-        for part in path.parent.glob(f"{path.name}.*.part"):
-            _unlink(part)
+        remove_begun(path)
         try:
             super().remove(artifact_id)
         finally:
             if path.parent != self._folder:
                 _remove_if_empty(path.parent)
-
-
-def _open_new(path: Path) -> BinaryIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return path.open("wb")
-    except FileNotFoundError:  # another process has just removed the subfolder, which was empty
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("wb")
-
-
-def _unlink(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return  # on a read-only disk
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -44,7 +44,8 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch, how, pict
     splits = load(pictures, "stream")
     if how == "full":
         cache = splits.x_train.source._pixel_cache()
-        part = cache._path(0).with_suffix(f".{os.getpid()}.part")
+        path = cache._path(0)
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
         part.symlink_to("/dev/full")
     else:
         assert any("cannot be kept in" in note for note in splits.notes)
