@@ -8,9 +8,10 @@ import math
 def predicted_loss(sensitivity: float, *, n_outputs: int, input_second_moment: float, noise_std: float) -> float:
     """Return L ≈ sqrt(½ · (K−1)/K · S · σ_x²/σ_ε²), the cross-entropy that eq. 9 predicts, in nats.
 
-    The term Σ of eq. 8, from biases, is neglected, as the paper does in its figures; so is the bias of the
-    bias–variance split, which the paper takes to be close to the training loss. Meant for networks with a training loss
-    near zero and positively homogeneous activations; a crude approximation, not an estimate.
+    The term Σ of eq. 8, from biases (:func:`nas_sens.metrics.bias_term.bias_term`), is neglected, as in the paper's
+    figures; so is the bias of the bias–variance split, which the paper takes to be close to the training loss. Meant
+    for networks with a training loss near zero and positively homogeneous activations; a crude approximation, not an
+    estimate.
 
     Args:
         sensitivity: S_θ or its mean over networks.

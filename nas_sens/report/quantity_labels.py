@@ -23,6 +23,7 @@ _MEASURES = {
     "normalized_top_spread": "spread of normalised outputs of the likeliest class",
     "class_diameter": "largest distance within a class (1 − cos of inputs)",
     "norm_product": "log₁₀ product of layer norms",
+    "bias_term": "Σ of biases, eq. 8 (output units²)",
     "label_distance": "distance of probabilities to the label ÷ √2",
     "wrong_margin": "margin of wrong inputs (largest − true output)",
     "softmax_sensitivity": "S behind the softmax",

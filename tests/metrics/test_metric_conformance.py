@@ -56,7 +56,7 @@ NEEDS_ORDER = {
     "zico": "the first half is one minibatch",
 }
 OF_WEIGHTS_ALONE = {
-    **dict.fromkeys(("params", "l2_norm", "norm_product"), "no inputs are used"),
+    **dict.fromkeys(("params", "l2_norm", "norm_product", "bias_term"), "no inputs are used"),
     **dict.fromkeys(("flops", "synflow", "zen"), "only shape, type and device of inputs are used"),
 }
 OF_INPUTS_ALONE = {"class_diameter": "no network is used"}

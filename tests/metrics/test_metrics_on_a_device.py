@@ -27,7 +27,7 @@ NETWORKS = {
 }
 FORWARD = {name: m for name, m in metrics().items() if "backward" not in m.cost}
 CHAINS_ONLY = (
-    *("norm_product", "normalized_loss", "l1_normalized_loss"),
+    *("norm_product", "bias_term", "normalized_loss", "l1_normalized_loss"),
     *("normalized_margin", "smallest_margin", "normalized_top_output", "normalized_top_spread"),
 )
 
@@ -61,7 +61,7 @@ def test_the_device_is_waited_for_once_and_last(name, architecture):
 
 @pytest.mark.parametrize("name", FORWARD)
 def test_inputs_left_on_the_cpu_are_refused(name):
-    uses_none = ("params", "l2_norm", "norm_product", "flops")
+    uses_none = ("params", "l2_norm", "norm_product", "bias_term", "flops")
     with fake_device():
         model, (x, y) = network(), inputs()
         if name in uses_none:
