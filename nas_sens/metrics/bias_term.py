@@ -52,8 +52,8 @@ def _gain(layer: ChainLayer | None) -> torch.Tensor | float:
     """Return ½(α² + β²) of the activations behind a layer, eq. 11; of slopes a channel their mean square."""
     gain: torch.Tensor | float = 1.0
     for activation in () if layer is None else layer.activations:
-        is_learnt = isinstance(activation, nn.PReLU)
-        squared = _mean_square(activation.weight) if is_learnt else getattr(activation, "negative_slope", 0.0) ** 2
+        slope = getattr(activation, "negative_slope", 0.0)
+        squared = _mean_square(activation.weight) if isinstance(activation, nn.PReLU) else slope**2
         gain = gain * (1 + squared) / 2
     return gain
 
