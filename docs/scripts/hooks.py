@@ -8,6 +8,7 @@ from typing import Any
 
 import concept_figures
 import measured_figures
+import paper_pages
 import reference_pages
 import repository_pages
 import study_pages
@@ -23,7 +24,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     Returns:
         The settings with that navigation.
     """
-    papers, figures = repository_pages.paper_pages()
+    papers, figures = paper_pages.paper_pages()
     decisions, decided = repository_pages.decision_pages()
     notebooks, pictures = repository_pages.notebook_pages()
     families, data = reference_pages.family_pages(), reference_pages.data_pages()
