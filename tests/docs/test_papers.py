@@ -49,5 +49,5 @@ def test_every_study_of_a_paper_is_in_its_results_or_rows(page: Path) -> None:
     rows = (ROOT / "studies" / "rows.csv").read_text(encoding="utf-8")
     text = page.read_text(encoding="utf-8")
     for study in page.parent.glob("*.toml"):
-        number = re.sub(r"^fig(\d+)([a-z]?)$", r"fig(ure|s)?\\.? ?\1\2", study.stem)
+        number = re.sub(r"^fig(\d+)([a-z]?)$", r"(figure|figs|fig)\\.? ?\1\2", study.stem)
         assert f"{page.parent.name}/{study.stem}" in rows or study.stem in text or re.search(number, text), study.stem
