@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -37,16 +36,24 @@ class ChainLayer:
 
 
 @torch.no_grad()
-def chain_layers(model: nn.Module, meaningless: Callable[[str], InvalidInputError]) -> list[ChainLayer]:
+def chain_layers(model: nn.Module, *, what: str, advice: str = "") -> list[ChainLayer]:
     """Return the layers of a chain: nested ``nn.Sequential`` of such layers; batch norms as in evaluation mode.
 
     Args:
         model: The network.
-        meaningless: Makes of a reason the error that such a network is refused with.
+        what: What needs them, for the error.
+        advice: What else to take where the network is no chain.
 
     Raises:
         InvalidInputError: The network is no such chain, or a layer of it is not homogeneous.
-    """
+    """  # noqa: DOC501 - `refused` makes the error
+
+    def refused(reason: str) -> InvalidInputError:
+        return InvalidInputError(
+            f"{what} needs a plain chain of positively homogeneous layers, such as ReLU networks without shortcuts; "
+            f"{reason}" + (f"; {advice}" if advice else "")
+        )
+
     layers: list[ChainLayer] = []
     last: nn.Module | None = None
     require_layers(model)
@@ -55,17 +62,17 @@ def chain_layers(model: nn.Module, meaningless: Callable[[str], InvalidInputErro
             layers.append(ChainLayer(layer.weight, layer.bias))
         elif isinstance(layer, _BATCH_NORMS):
             if not isinstance(last, WEIGHT_LAYERS) or layer.running_mean is None or layer.running_var is None:
-                raise meaningless("a batch norm is not behind a linear or convolution layer, or tracks no statistics")
+                raise refused("a batch norm is not behind a linear or convolution layer, or tracks no statistics")
             fuse = fuse_linear_bn_weights if isinstance(last, nn.Linear) else fuse_conv_bn_weights
             statistics = (layer.running_mean, layer.running_var, layer.eps, layer.weight, layer.bias)
             layers[-1] = ChainLayer(*fuse(last.weight, last.bias, *statistics))
         elif not isinstance(layer, _HOMOGENEOUS):
-            raise meaningless(f"it has a {type(layer).__name__}")
+            raise refused(f"it has a {type(layer).__name__}")
         elif layers and isinstance(layer, (nn.ReLU, nn.LeakyReLU, nn.PReLU)):
             layers[-1] = replace(layers[-1], activations=(*layers[-1].activations, layer))
         last = last if isinstance(layer, (nn.Identity, nn.Dropout)) else layer
     if not layers:
-        raise meaningless("it has no linear or convolution layer")
+        raise refused("it has no linear or convolution layer")
     return layers
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..core.errors import InvalidInputError
 from ._chain import ChainLayer, chain_layers
 from ._metric import Metric
 
@@ -39,7 +38,7 @@ def bias_term(
     Raises:
         InvalidInputError: The network is no such chain.
     """
-    layers = chain_layers(model, _meaningless)
+    layers = chain_layers(model, what="the term of biases")
     total = layers[0].weight.new_zeros((), dtype=torch.float64)
     for before, layer in zip((None, *layers), layers, strict=False):
         total = total * _gain(before) * _mean_square(layer.weight) * layer.weight[0].numel()
@@ -60,13 +59,6 @@ def _gain(layer: ChainLayer | None) -> torch.Tensor | float:
 
 def _mean_square(values: torch.Tensor) -> torch.Tensor:
     return values.double().square().mean()
-
-
-def _meaningless(reason: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"the term of biases needs a plain chain of positively homogeneous layers, such as ReLU networks without "
-        f"shortcuts; {reason}"
-    )
 
 
 METRIC = Metric(

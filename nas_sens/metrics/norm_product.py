@@ -51,16 +51,9 @@ def log_norm_product(model: nn.Module, *, p: float = 2.0) -> torch.Tensor:
     """
     if not p >= 1:
         raise InvalidInputError(f"a norm needs p of at least 1; given p = {p}")
-    layers = chain_layers(model, _meaningless)
+    layers = chain_layers(model, what="the product of layer norms", advice="take output_normalized_loss instead")
     norms = torch.stack([torch.linalg.vector_norm(layer.weight.double(), ord=p) for layer in layers])
     return norms.div(100.0 if p == 1 else 1.0).log().sum()
-
-
-def _meaningless(reason: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"the product of layer norms needs a plain chain of positively homogeneous layers, such as ReLU networks "
-        f"without shortcuts; {reason}; take output_normalized_loss instead"
-    )
 
 
 METRIC = Metric(
