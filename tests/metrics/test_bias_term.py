@@ -27,6 +27,13 @@ def test_it_is_the_sum_of_what_every_bias_becomes():
     assert model(torch.zeros(1, 2, 4, 4)).shape == (1, 3)  # the layers fit together
 
 
+def test_the_fan_in_of_a_convolution_is_its_kernel_times_its_channels():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3, groups=2, bias=False))
+    expected = mean_square(model[0].bias) * 0.5 * mean_square(model[2].weight) * (2 * 3 * 3) / 2
+    assert bias_term(model) == pytest.approx(expected, rel=1e-6)
+
+
 def test_a_batch_norm_is_a_layer_with_a_bias():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 6, bias=False), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 2, bias=False))
